@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Free page reporting: the interface between the engine and the one device
+ * driver that tells the hypervisor which memory is free.
+ */
+#ifndef _LINUX_PAGE_REPORTING_H
+#define _LINUX_PAGE_REPORTING_H
+
+#include <linux/atomic.h>
+#include <linux/scatterlist.h>
+#include <linux/workqueue.h>
+
+/*
+ * Entries in the scatterlist of a driver that does not say otherwise. Drivers
+ * compare their own queues with it, so that it is part of the interface.
+ */
+#define PAGE_REPORTING_CAPACITY			32
+
+/* In @order: the driver leaves the choice to the engine. So does 0. */
+#define PAGE_REPORTING_ORDER_UNSPECIFIED	-1
+
+/**
+ * struct page_reporting_dev_info - a device that takes reports of free memory
+ * @report: Hands @nents blocks to the hypervisor, which may drop what backs
+ *	them. Entry i of the list is one physically contiguous block of
+ *	sg->length bytes, a power of two times PAGE_SIZE and aligned to its
+ *	size; the last entry is marked as the end of the list. The blocks
+ *	belong to the driver until it returns, and not longer. Called from
+ *	process context with no lock held; may sleep. Returns 0 when the
+ *	hypervisor has all of them, or a negative errno, after which none of
+ *	them counts as reported.
+ * @order: Smallest block that the device wants to see, as a page order. 0 and
+ *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
+ *	user set for page_reporting_order wins over this one.
+ * @capacity: Most entries that one call of @report takes, of any value and not
+ *	only a power of two. 0 means PAGE_REPORTING_CAPACITY.
+ * @work: The pass over free memory. Owned by the engine.
+ * @state: Whether a pass is wanted or under way. Owned by the engine.
+ *
+ * The driver fills in @report, and @order and @capacity where it has a wish,
+ * leaves the rest zeroed, and keeps the structure alive until
+ * page_reporting_unregister() has returned.
+ */
+struct page_reporting_dev_info {
+	int (*report)(struct page_reporting_dev_info *prdev, struct scatterlist *sg,
+		      unsigned int nents);
+	unsigned int order;
+	unsigned int capacity;
+	struct delayed_work work;
+	atomic_t state;
+
+	/* private: the list that is handed to @report */
+	struct scatterlist *sgl;
+	unsigned int sgl_nents;
+};
+
+int page_reporting_register(struct page_reporting_dev_info *prdev);
+void page_reporting_unregister(struct page_reporting_dev_info *prdev);
+
+#endif /* _LINUX_PAGE_REPORTING_H */
