@@ -1,0 +1,1355 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for free page reporting. Included by mm/page_reporting.c.
+ *
+ * A fake device takes the reports of this machine's real free memory, and
+ * passes run in the test's own thread. A test is named after the row of the
+ * list of required behaviour that it shows: see "Tests" in
+ * Documentation/mm/free_page_reporting.rst.
+ */
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/sched/signal.h>
+
+/* No pass starts by itself while a test looks. */
+#define FAKE_QUIET_MS		PAGE_REPORTING_DELAY_MAX_MS
+/* More blocks than a test machine has. */
+#define FAKE_MAX_BLOCKS		65536
+/* An order that the allocator does not keep on per-CPU lists. */
+#define FAKE_ORDER		5
+/* Passes after which all that can be reported has been. */
+#define FAKE_MAX_PASSES		200
+
+struct fake_block {
+	struct page *page;
+	struct zone *zone;
+	unsigned int order;
+	int mt;
+	unsigned int call;
+	unsigned int pass;
+};
+
+struct fake_device {
+	struct page_reporting_dev_info prdev;
+	struct kunit *test;
+	/* what report() returns */
+	int err;
+	/* called by report() before it returns */
+	void (*hook)(struct fake_device *fake, struct scatterlist *sg,
+		     unsigned int nents);
+	/* two buddies, allocated by and for the test */
+	struct page *lo, *hi;
+	/* what hook_free_neighbour() waits for */
+	struct page *watch;
+	unsigned int passes;
+	unsigned int calls;
+	unsigned int nr_blocks;
+	struct fake_block *blocks;
+	/* saved globals */
+	bool from_user;
+	unsigned int user_order;
+	unsigned int delay_ms;
+};
+
+static void fake_record(struct fake_device *fake, struct page *page,
+			unsigned int order)
+{
+	if (fake->nr_blocks == FAKE_MAX_BLOCKS)
+		return;
+
+	fake->blocks[fake->nr_blocks++] = (struct fake_block) {
+		.page = page,
+		.zone = page_zone(page),
+		.order = order,
+		.mt = get_pageblock_migratetype(page),
+		.call = fake->calls,
+		.pass = fake->passes,
+	};
+}
+
+static int fake_report(struct page_reporting_dev_info *prdev,
+		       struct scatterlist *sgl, unsigned int nents)
+{
+	struct fake_device *fake =
+		container_of(prdev, struct fake_device, prdev);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		fake_record(fake, sg_page(sg), get_order(sg->length));
+	fake->calls++;
+
+	if (fake->hook)
+		fake->hook(fake, sgl, nents);
+	return fake->err;
+}
+
+static void fake_forget(struct fake_device *fake)
+{
+	fake->calls = 0;
+	fake->nr_blocks = 0;
+}
+
+static void fake_set_order(struct fake_device *fake, unsigned int order)
+{
+	char val[16];
+
+	snprintf(val, sizeof(val), "%u\n", order);
+	KUNIT_ASSERT_EQ(fake->test, 0, page_reporting_set_order(val, NULL));
+}
+
+/* Takes away the pass that somebody asked for. */
+static void fake_calm(struct fake_device *fake)
+{
+	cancel_delayed_work_sync(&fake->prdev.work);
+	atomic_set(&fake->prdev.state, PAGE_REPORTING_IDLE);
+}
+
+static void fake_register(struct fake_device *fake, unsigned int capacity)
+{
+	fake->prdev.capacity = capacity;
+	fake->prdev.report = fake_report;
+	KUNIT_ASSERT_EQ(fake->test, 0, page_reporting_register(&fake->prdev));
+	fake_calm(fake);
+	fake_forget(fake);
+}
+
+static void fake_pass(struct fake_device *fake)
+{
+	cancel_delayed_work_sync(&fake->prdev.work);
+	fake->passes++;
+	page_reporting_work(&fake->prdev.work.work);
+}
+
+/* Passes until one finds nothing, which is the last one. */
+static void fake_report_all(struct fake_device *fake)
+{
+	unsigned int passes, calls;
+
+	for (passes = 0; passes < FAKE_MAX_PASSES; passes++) {
+		calls = fake->calls;
+		fake_pass(fake);
+		if (fake->calls == calls)
+			return;
+	}
+	KUNIT_FAIL(fake->test, "still reporting after %d passes",
+		   FAKE_MAX_PASSES);
+}
+
+static const struct fake_block *fake_find(struct fake_device *fake,
+					  struct page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_blocks; i++)
+		if (fake->blocks[i].page == page)
+			return &fake->blocks[i];
+	return NULL;
+}
+
+static bool __fake_block_is_listed(const struct fake_block *block)
+{
+	int mt = get_pageblock_migratetype(block->page);
+	struct page *page;
+
+	list_for_each_entry(page,
+			    &block->zone->free_area[block->order].free_list[mt],
+			    buddy_list)
+		if (page == block->page)
+			return PageBuddy(page) &&
+			       buddy_order(page) == block->order;
+	return false;
+}
+
+static bool fake_block_is_listed(const struct fake_block *block)
+{
+	bool listed;
+
+	spin_lock_irq(&block->zone->lock);
+	listed = __fake_block_is_listed(block);
+	spin_unlock_irq(&block->zone->lock);
+	return listed;
+}
+
+static unsigned int fake_nr_listed(struct fake_device *fake)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += fake_block_is_listed(&fake->blocks[i]);
+	return nr;
+}
+
+static bool fake_is_reported(const struct fake_block *block)
+{
+	bool reported;
+
+	spin_lock_irq(&block->zone->lock);
+	reported = PageBuddy(block->page) && PageReported(block->page);
+	spin_unlock_irq(&block->zone->lock);
+	return reported;
+}
+
+static unsigned int fake_nr_reported(struct fake_device *fake)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += fake_is_reported(&fake->blocks[i]);
+	return nr;
+}
+
+static unsigned long __fake_marked_in(struct zone *zone)
+{
+	unsigned int order, mt;
+	unsigned long nr = 0;
+	struct page *page;
+
+	for_each_migratetype_order(order, mt)
+		list_for_each_entry(page, &zone->free_area[order].free_list[mt],
+				    buddy_list)
+			nr += PageReported(page);
+	return nr;
+}
+
+/* Blocks with the mark, on all free lists. */
+static unsigned long fake_marked(void)
+{
+	unsigned long nr = 0;
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		spin_lock_irq(&zone->lock);
+		nr += __fake_marked_in(zone);
+		spin_unlock_irq(&zone->lock);
+	}
+	return nr;
+}
+
+static struct zone *fake_largest_zone(void)
+{
+	struct zone *zone, *largest = NULL;
+
+	for_each_populated_zone(zone)
+		if (!largest || zone_managed_pages(zone) >
+				zone_managed_pages(largest))
+			largest = zone;
+	return largest;
+}
+
+/*
+ * Two allocated blocks that would merge if both were free. The allocator
+ * halves a larger block when it has none of that order, so that they turn up
+ * soon.
+ */
+static void fake_get_buddies(struct fake_device *fake, gfp_t gfp)
+{
+	struct page *pages[64];
+	int i, j, nr;
+
+	fake->lo = NULL;
+	for (nr = 0; nr < ARRAY_SIZE(pages) && !fake->lo; nr++) {
+		pages[nr] = alloc_pages(gfp, FAKE_ORDER);
+		if (!pages[nr])
+			break;
+		for (i = 0; i < nr; i++)
+			if ((page_to_pfn(pages[i]) ^ page_to_pfn(pages[nr])) ==
+			    1UL << FAKE_ORDER)
+				break;
+		if (i == nr)
+			continue;
+		fake->lo = min(pages[i], pages[nr]);
+		fake->hi = max(pages[i], pages[nr]);
+	}
+	for (j = 0; j < nr; j++)
+		if (!fake->lo || (pages[j] != fake->lo && pages[j] != fake->hi))
+			__free_pages(pages[j], FAKE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(fake->test, fake->lo);
+}
+
+static void fake_put(struct page **page)
+{
+	if (*page)
+		__free_pages(*page, FAKE_ORDER);
+	*page = NULL;
+}
+
+/*
+ * S1: the parameter
+ */
+
+static void s01_order_takes_0_to_max(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	char val[16], buf[16];
+	unsigned int order;
+
+	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
+		struct kernel_param kp = { .arg = &page_reporting_order };
+
+		fake_set_order(fake, order);
+		KUNIT_EXPECT_EQ(test, order, page_reporting_order);
+		snprintf(val, sizeof(val), "%u\n", order);
+		page_reporting_order_ops.get(buf, &kp);
+		KUNIT_EXPECT_STREQ(test, val, buf);
+	}
+}
+
+static void s01_order_refuses_anything_else(struct kunit *test)
+{
+	static const char * const bad[] = {
+		"-1", "-2", "abc", "\n", "", "1.5", "9 9", "9x", "0x", "99",
+		"4294967295", "4294967305", "99999999999999999999",
+		__stringify(MAX_PAGE_ORDER) "1",
+	};
+	struct fake_device *fake = test->priv;
+	int i;
+
+	fake_set_order(fake, 7);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, -EINVAL,
+				    page_reporting_set_order(bad[i], NULL),
+				    "\"%s\"", bad[i]);
+		KUNIT_EXPECT_EQ_MSG(test, 7, page_reporting_order,
+				    "after \"%s\"", bad[i]);
+	}
+}
+
+static void s01_order_reads_minus_one_until_set(struct kunit *test)
+{
+	struct kernel_param kp = { .arg = &page_reporting_order };
+	struct fake_device *fake = test->priv;
+	char buf[16];
+
+	page_reporting_order_ops.get(buf, &kp);
+	KUNIT_EXPECT_STREQ(test, "-1\n", buf);
+
+	fake_register(fake, 0);
+	page_reporting_order_ops.get(buf, &kp);
+	KUNIT_EXPECT_STRNEQ(test, "-1\n", buf);
+
+	page_reporting_unregister(&fake->prdev);
+	page_reporting_order_ops.get(buf, &kp);
+	KUNIT_EXPECT_STREQ(test, "-1\n", buf);
+}
+
+static void s01_order_user_beats_driver_beats_pageblock(struct kunit *test)
+{
+	static const unsigned int unspecified[] = {
+		0, PAGE_REPORTING_ORDER_UNSPECIFIED, MAX_PAGE_ORDER + 1,
+	};
+	struct fake_device *fake = test->priv;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(unspecified); i++) {
+		fake->prdev.order = unspecified[i];
+		fake_register(fake, 0);
+		KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
+		page_reporting_unregister(&fake->prdev);
+	}
+
+	fake->prdev.order = 3;
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 3, page_reporting_order);
+	page_reporting_unregister(&fake->prdev);
+
+	fake_set_order(fake, 6);
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 6, page_reporting_order);
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_EQ(test, 6, page_reporting_order);
+}
+
+static void s01_order_change_asks_for_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake_set_order(fake, FAKE_ORDER);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+/*
+ * S2: one device
+ */
+
+static void s02_second_device_is_busy(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page_reporting_dev_info *second;
+
+	second = kunit_kzalloc(test, sizeof(*second), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, second);
+	second->report = fake_report;
+
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(second));
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(&fake->prdev));
+
+	/* Not its own registration to end. */
+	page_reporting_unregister(second);
+	KUNIT_EXPECT_PTR_EQ(test, &fake->prdev,
+			    rcu_access_pointer(page_reporting_dev));
+
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_NULL(test, rcu_access_pointer(page_reporting_dev));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_register(second));
+	page_reporting_unregister(second);
+}
+
+/*
+ * S3: what the free path tells
+ */
+
+/* Does a free of this order ask for a pass? Not for another CPU's. */
+static bool fake_notify_asks(struct fake_device *fake, unsigned int order)
+{
+	fake_calm(fake);
+	page_reporting_notify_free(order);
+	return atomic_read(&fake->prdev.state) == PAGE_REPORTING_REQUESTED;
+}
+
+static void s03_only_large_blocks_notify(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int tries = 10;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 0);
+	KUNIT_EXPECT_TRUE(test, fake_notify_asks(fake, MAX_PAGE_ORDER));
+
+	/* The rest of the machine may free a large block at any time. */
+	while (tries && fake_notify_asks(fake, MAX_PAGE_ORDER - 1))
+		tries--;
+	KUNIT_EXPECT_NE(test, 0, tries);
+}
+
+static void s03_allocator_notifies(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+
+	page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	fake_calm(fake);
+	__free_pages(page, FAKE_ORDER);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+}
+
+static void s03_key_is_on_with_a_device(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	KUNIT_EXPECT_FALSE(test, static_key_enabled(&page_reporting_enabled));
+	fake_register(fake, 0);
+	KUNIT_EXPECT_TRUE(test, static_key_enabled(&page_reporting_enabled));
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_FALSE(test, static_key_enabled(&page_reporting_enabled));
+}
+
+/*
+ * S4: a request
+ */
+
+static void s04_request_queues_once_after_two_seconds(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct timer_list *timer = &fake->prdev.work.timer;
+	unsigned long before, after, expires;
+	int i;
+
+	fake_register(fake, 0);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("2000", NULL));
+	KUNIT_ASSERT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+
+	before = jiffies;
+	page_reporting_request(&fake->prdev);
+	after = jiffies;
+	expires = timer->expires;
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	KUNIT_EXPECT_GE(test, expires, before + 2 * HZ);
+	KUNIT_EXPECT_LE(test, expires, after + 2 * HZ);
+
+	/* Let time pass, so that a second queueing would show. */
+	msleep(50);
+	for (i = 0; i < 1000; i++)
+		page_reporting_request(&fake->prdev);
+	KUNIT_EXPECT_EQ(test, expires, timer->expires);
+	fake_calm(fake);
+}
+
+static void s04_request_in_requested_does_not_queue(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	atomic_set(&fake->prdev.state, PAGE_REPORTING_REQUESTED);
+	page_reporting_request(&fake->prdev);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+static void s04_delay_is_bounded(struct kunit *test)
+{
+	static const char * const bad[] = { "-1", "3600001", "abc", "", "1.5" };
+	struct fake_device *fake = test->priv;
+	bool timer;
+	int i;
+
+	fake_register(fake, 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		KUNIT_EXPECT_EQ_MSG(test, -EINVAL,
+				    page_reporting_set_delay(bad[i], NULL),
+				    "\"%s\"", bad[i]);
+	KUNIT_EXPECT_EQ(test, FAKE_QUIET_MS, page_reporting_delay_ms);
+
+	/* No delay still means a timer: the free path may not wake anybody. */
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_set_delay("0", NULL));
+	local_irq_disable();
+	page_reporting_request(&fake->prdev);
+	timer = timer_pending(&fake->prdev.work.timer);
+	local_irq_enable();
+	KUNIT_EXPECT_TRUE(test, timer);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_set_delay("3600000", NULL));
+	fake_calm(fake);
+}
+
+static void s04_first_pass_waits_for_the_device(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned long before = jiffies;
+
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("0", NULL));
+	fake->prdev.report = fake_report;
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_register(&fake->prdev));
+	page_reporting_request(&fake->prdev);
+	KUNIT_EXPECT_GE(test, fake->prdev.work.timer.expires, before + 2 * HZ);
+	fake_calm(fake);
+}
+
+/*
+ * S5: a pass
+ */
+
+static void hook_expect_active(struct fake_device *fake, struct scatterlist *sg,
+			       unsigned int nents)
+{
+	/* A free elsewhere may have asked for one more. */
+	KUNIT_EXPECT_NE(fake->test, PAGE_REPORTING_IDLE,
+			atomic_read(&fake->prdev.state));
+	if (fake->calls == 1)
+		KUNIT_EXPECT_EQ(fake->test, PAGE_REPORTING_ACTIVE,
+				atomic_read(&fake->prdev.state));
+}
+
+static void s05_pass_is_active_then_idle(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int tries = 10;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 0);
+	fake->hook = hook_expect_active;
+	fake_report_all(fake);
+	KUNIT_ASSERT_NE(test, 0, fake->calls);
+
+	do {
+		fake_pass(fake);
+	} while (atomic_read(&fake->prdev.state) != PAGE_REPORTING_IDLE &&
+		 --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+static void hook_request(struct fake_device *fake, struct scatterlist *sg,
+			 unsigned int nents)
+{
+	page_reporting_request(&fake->prdev);
+	/* Not now: the pass that runs will do it at its end. */
+	KUNIT_EXPECT_FALSE(fake->test, delayed_work_pending(&fake->prdev.work));
+}
+
+static void s05_request_during_a_pass_queues_another(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	/* Something to report, and little enough for one pass. */
+	page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	__free_pages(page, FAKE_ORDER);
+	fake_calm(fake);
+	fake_forget(fake);
+	fake->hook = hook_request;
+	fake_pass(fake);
+	KUNIT_ASSERT_NE(test, 0, fake->calls);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+/*
+ * S6: watermark
+ */
+
+static void s06_plan_leaves_a_short_zone_alone(struct kunit *test)
+{
+	struct page_reporting_snapshot snap = {
+		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
+		.delay_ms = 2000,
+	};
+
+	snap.free_pages = 1000 + (32 << 9) - 1;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_decide(&snap).budget);
+	snap.free_pages++;
+	KUNIT_EXPECT_NE(test, 0, page_reporting_decide(&snap).budget);
+
+	/* The margin follows the capacity and the order. */
+	snap.capacity = 33;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_decide(&snap).budget);
+	snap.capacity = 32;
+	snap.order = 10;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_decide(&snap).budget);
+}
+
+static void s06_zone_below_watermark_is_skipped(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	unsigned long low = zone->_watermark[WMARK_LOW];
+	unsigned int i, nr = 0;
+
+	fake_register(fake, 0);
+	/* One page short of what it takes, whatever is freed in between. */
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone);
+	fake_pass(fake);
+	zone->_watermark[WMARK_LOW] = low;
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += fake->blocks[i].zone == zone;
+	KUNIT_EXPECT_EQ(test, 0, nr);
+
+	fake_forget(fake);
+	fake_pass(fake);
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += fake->blocks[i].zone == zone;
+	KUNIT_EXPECT_NE(test, 0, nr);
+}
+
+/*
+ * S7: the walk
+ */
+
+/* Returns how often the type changed within one order of one zone. */
+static unsigned int fake_expect_walk_order(struct fake_device *fake)
+{
+	struct kunit *test = fake->test;
+	const struct fake_block *a, *b;
+	unsigned int i, types = 0;
+
+	for (i = 1; i < fake->nr_blocks; i++) {
+		a = &fake->blocks[i - 1];
+		b = &fake->blocks[i];
+		KUNIT_EXPECT_LE(test, (ulong)a->zone, (ulong)b->zone);
+		if (a->zone != b->zone)
+			continue;
+		KUNIT_EXPECT_GE(test, a->order, b->order);
+		/* Isolation makes larger blocks movable. */
+		if (a->order != b->order || a->order >= pageblock_order - 1)
+			continue;
+		KUNIT_EXPECT_LE(test, a->mt, b->mt);
+		types += a->mt < b->mt;
+	}
+	return types;
+}
+
+static void s07_walk_goes_from_high_to_low_order(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int first, last;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_pass(fake);
+	KUNIT_ASSERT_GT(test, fake->nr_blocks, 1);
+	fake_expect_walk_order(fake);
+
+	first = fake->blocks[0].order;
+	last = fake->blocks[fake->nr_blocks - 1].order;
+	KUNIT_EXPECT_GT_MSG(test, first, last, "one order only");
+}
+
+static void s07_walk_takes_the_types_in_turn(struct kunit *test)
+{
+	static const gfp_t gfps[] = {
+		GFP_KERNEL, GFP_HIGHUSER_MOVABLE, GFP_KERNEL | __GFP_RECLAIMABLE
+	};
+	struct page *keep[ARRAY_SIZE(gfps)];
+	struct fake_device *fake = test->priv;
+	unsigned int i, types;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	/* A block of each type, kept from merging by the half that stays. */
+	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
+		fake_get_buddies(fake, gfps[i]);
+		fake_put(&fake->lo);
+		keep[i] = fake->hi;
+	}
+	fake_forget(fake);
+	fake_pass(fake);
+	types = fake_expect_walk_order(fake);
+	KUNIT_EXPECT_NE_MSG(test, 0, types, "one type only: nothing was shown");
+	for (i = 0; i < ARRAY_SIZE(gfps); i++)
+		__free_pages(keep[i], FAKE_ORDER);
+}
+
+#ifdef CONFIG_MEMORY_ISOLATION
+static void s07_isolated_type_is_skipped(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int order = pageblock_order;
+	unsigned long pfn;
+	struct page *page;
+	int err, tries;
+
+	fake_register(fake, 256);
+	for (tries = 0; tries < 10; tries++) {
+		page = alloc_pages(GFP_HIGHUSER_MOVABLE, order);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		pfn = page_to_pfn(page);
+		__free_pages(page, order);
+		err = start_isolate_page_range(pfn, pfn + (1UL << order),
+					       MIGRATE_MOVABLE, 0, GFP_KERNEL);
+		if (!err)
+			break;
+	}
+	KUNIT_ASSERT_EQ(test, 0, err);
+	drain_all_pages(page_zone(page));
+
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_NULL(test, fake_find(fake, page));
+	undo_isolate_page_range(pfn, pfn + (1UL << order), MIGRATE_MOVABLE);
+
+	/* Part of a free block again, of whatever order. */
+	fake_forget(fake);
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+#else
+static void s07_isolated_type_is_skipped(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
+}
+#endif
+
+/*
+ * S8: isolation
+ */
+
+static void hook_expect_isolated(struct fake_device *fake,
+				 struct scatterlist *sgl, unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		KUNIT_EXPECT_FALSE(fake->test, PageBuddy(sg_page(sg)));
+}
+
+static void s08_blocks_are_isolated_under_the_lock(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	bool tainted = test_taint(TAINT_WARN);
+
+	fake_register(fake, 0);
+	fake->hook = hook_expect_isolated;
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+
+	/* Without lockdep, only the other half of the test counts. */
+	if (IS_ENABLED(CONFIG_LOCKDEP))
+		KUNIT_EXPECT_EQ(test, tainted, test_taint(TAINT_WARN));
+}
+
+static void s08_reported_blocks_are_skipped(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i, again = 0;
+
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+
+	for (i = 1; i < fake->nr_blocks && i < 2000; i++)
+		again += fake_find(fake, fake->blocks[i].page) !=
+			 &fake->blocks[i];
+	KUNIT_EXPECT_EQ(test, 0, again);
+}
+
+/*
+ * S9: batches
+ */
+
+static void hook_expect_list(struct fake_device *fake, struct scatterlist *sgl,
+			     unsigned int nents)
+{
+	struct kunit *test = fake->test;
+	struct scatterlist *sg;
+	unsigned int nr = 0;
+
+	KUNIT_EXPECT_NE(test, 0, nents);
+	KUNIT_EXPECT_LE(test, nents, fake->prdev.sgl_nents);
+	for (sg = sgl; sg && nr <= nents; sg = sg_next(sg)) {
+		struct page *page = sg_page(sg);
+		unsigned int order = get_order(sg->length);
+
+		KUNIT_EXPECT_EQ(test, PAGE_SIZE << order, sg->length);
+		KUNIT_EXPECT_EQ(test, 0, sg->offset);
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(page_to_pfn(page),
+						   1UL << order));
+		KUNIT_EXPECT_GE(test, order, page_reporting_order);
+		nr++;
+	}
+	KUNIT_EXPECT_EQ(test, nents, nr);
+}
+
+/* All calls for a zone are full but the last one. */
+static void fake_expect_full_batches(struct fake_device *fake,
+				     unsigned int capacity)
+{
+	unsigned int i, nents = 0;
+
+	for (i = 0; i < fake->nr_blocks; i++) {
+		const struct fake_block *block = &fake->blocks[i];
+		bool last = i + 1 == fake->nr_blocks;
+
+		nents++;
+		if (!last && block->call == block[1].call) {
+			KUNIT_EXPECT_PTR_EQ(fake->test, block->zone,
+					    block[1].zone);
+			continue;
+		}
+		if (!last && block->zone == block[1].zone &&
+		    block->pass == block[1].pass)
+			KUNIT_EXPECT_EQ(fake->test, capacity, nents);
+		KUNIT_EXPECT_LE(fake->test, nents, capacity);
+		nents = 0;
+	}
+}
+
+static void s09_full_batch_is_reported_at_once(struct kunit *test)
+{
+	static const unsigned int capacities[] = { 0, 1, 3, 31, 32, 33, 256 };
+	struct fake_device *fake = test->priv;
+	unsigned int i, capacity, full;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake->hook = hook_expect_list;
+	for (i = 0; i < ARRAY_SIZE(capacities); i++) {
+		capacity = capacities[i] ?: PAGE_REPORTING_CAPACITY;
+		fake_register(fake, capacities[i]);
+		KUNIT_EXPECT_EQ(test, capacity, fake->prdev.sgl_nents);
+		fake_report_all(fake);
+		fake_expect_full_batches(fake, capacity);
+		full = fake->nr_blocks / capacity;
+		KUNIT_EXPECT_GE(test, fake->calls, full);
+		page_reporting_unregister(&fake->prdev);
+	}
+}
+
+static void s09_rest_is_reported_at_the_zones_end(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	/* One block is no full batch. */
+	fake_get_buddies(fake, GFP_KERNEL);
+	fake_put(&fake->lo);
+	fake_forget(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->calls);
+	KUNIT_EXPECT_LT(test, fake->nr_blocks, PAGE_REPORTING_CAPACITY);
+	fake_put(&fake->hi);
+}
+
+static void s09_huge_capacity_falls_back(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_CAPACITY, fake->prdev.sgl_nents);
+	fake->hook = hook_expect_list;
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->calls);
+}
+
+/*
+ * S10: no lock for the driver
+ */
+
+static void hook_expect_unlocked(struct fake_device *fake,
+				 struct scatterlist *sg, unsigned int nents)
+{
+	struct zone *zone = page_zone(sg_page(sg));
+	struct kunit *test = fake->test;
+
+	int tries = 1000;
+
+	KUNIT_EXPECT_FALSE(test, irqs_disabled());
+#ifdef CONFIG_LOCKDEP
+	KUNIT_EXPECT_EQ(test, 0, current->lockdep_depth);
+#endif
+	if (irqs_disabled())
+		return;
+
+	might_sleep();
+	/* Another CPU may hold it for a moment, but not for a second. */
+	while (!spin_trylock_irq(&zone->lock)) {
+		KUNIT_ASSERT_NE(test, 0, --tries);
+		usleep_range(500, 1000);
+	}
+	spin_unlock_irq(&zone->lock);
+}
+
+static void s10_driver_is_called_without_zone_lock(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake->hook = hook_expect_unlocked;
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->calls);
+}
+
+/*
+ * S11: every block goes back
+ */
+
+static void fake_expect_all_back(struct fake_device *fake, int err)
+{
+	struct zone *zone = fake_largest_zone();
+	struct kunit *test = fake->test;
+	long before, after;
+
+	fake_register(fake, 0);
+	fake->err = err;
+	before = zone_page_state_snapshot(zone, NR_FREE_PAGES);
+	fake_pass(fake);
+	after = zone_page_state_snapshot(zone, NR_FREE_PAGES);
+
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake_nr_listed(fake));
+	/* Less than half of the smallest block that could be missing. */
+	KUNIT_EXPECT_LT(test, abs(after - before), 1L << (pageblock_order - 1));
+}
+
+static void s11_blocks_go_back_after_success(struct kunit *test)
+{
+	fake_expect_all_back(test->priv, 0);
+}
+
+static void s11_blocks_go_back_after_failure(struct kunit *test)
+{
+	fake_expect_all_back(test->priv, -EIO);
+}
+
+static void s11_blocks_go_back_to_their_list(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	const struct fake_block *block;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	fake_get_buddies(fake, GFP_KERNEL | __GFP_RECLAIMABLE);
+	block = &(struct fake_block) {
+		.page = fake->lo,
+		.zone = page_zone(fake->lo),
+		.order = FAKE_ORDER,
+		.mt = get_pageblock_migratetype(fake->lo),
+	};
+	fake_put(&fake->lo);
+	KUNIT_EXPECT_TRUE(test, fake_block_is_listed(block));
+	fake_report_all(fake);
+	KUNIT_EXPECT_NOT_NULL(test, fake_find(fake, block->page));
+	KUNIT_EXPECT_TRUE(test, fake_block_is_listed(block));
+	KUNIT_EXPECT_EQ(test, block->mt, get_pageblock_migratetype(block->page));
+	fake_put(&fake->hi);
+}
+
+/*
+ * S12: the mark
+ */
+
+static void s12_mark_after_success(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake_nr_reported(fake));
+}
+
+static void s12_no_mark_after_failure(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake->err = -EIO;
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_EQ(test, 0, fake_marked());
+}
+
+static void hook_free_neighbour(struct fake_device *fake,
+				struct scatterlist *sgl, unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		if (sg_page(sg) == fake->watch)
+			fake_put(&fake->hi);
+}
+
+static void s12_no_mark_on_a_merged_block(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *lo;
+	bool alone;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	fake_get_buddies(fake, GFP_KERNEL);
+	lo = fake->lo;
+	fake_put(&fake->lo);
+	fake->watch = lo;
+	fake->hook = hook_free_neighbour;
+	fake_forget(fake);
+	fake_pass(fake);
+
+	KUNIT_EXPECT_NOT_NULL(test, fake_find(fake, lo));
+	KUNIT_EXPECT_NULL(test, fake->hi);
+	alone = PageBuddy(lo) && buddy_order(lo) == FAKE_ORDER;
+	KUNIT_EXPECT_FALSE(test, alone);
+	KUNIT_EXPECT_FALSE(test, PageReported(lo));
+}
+
+static void s12_allocation_clears_the_mark(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_FALSE(test, PageReported(page));
+	__free_pages(page, FAKE_ORDER);
+}
+
+/*
+ * S13: the budget
+ */
+
+static void s13_plan_budget_follows_the_list(struct kunit *test)
+{
+	static const struct {
+		unsigned long nr_free;
+		unsigned int capacity;
+		unsigned long budget;
+	} table[] = {
+		{ 0, 32, 0 },
+		{ 1, 32, 32 },
+		{ 6 * 32, 32, 32 },
+		{ 6 * 32 + 1, 32, 64 },
+		{ 6000, 32, 1024 },
+		{ 6000, 1, 1000 },
+		{ 6001, 1, 1001 },
+		{ 600, 33, 132 },
+	};
+	struct page_reporting_plan plan;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		struct page_reporting_snapshot snap = {
+			.free_pages = ULONG_MAX,
+			.nr_free = table[i].nr_free,
+			.order = 9,
+			.capacity = table[i].capacity,
+			.delay_ms = 1234,
+		};
+
+		plan = page_reporting_decide(&snap);
+		KUNIT_EXPECT_EQ_MSG(test, table[i].budget, plan.budget,
+				    "row %d", i);
+		KUNIT_EXPECT_EQ(test, 1234, plan.delay_ms);
+	}
+}
+
+static void s13_budget_bounds_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct zone *zone = fake_largest_zone();
+	unsigned long nr_free = zone->free_area[MAX_PAGE_ORDER].nr_free;
+	unsigned long budget = DIV_ROUND_UP(nr_free, PAGE_REPORTING_PASSES);
+	unsigned int i, mt, lists = 0, nr = 0;
+
+	if (nr_free < 2 * PAGE_REPORTING_PASSES)
+		kunit_skip(test, "only %lu blocks of the highest order",
+			   nr_free);
+	for (mt = 0; mt < MIGRATE_TYPES; mt++)
+		lists += !list_empty(&zone->free_area[MAX_PAGE_ORDER].free_list[mt]);
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 1);
+	fake_pass(fake);
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += fake->blocks[i].zone == zone;
+	KUNIT_EXPECT_GE(test, nr, budget);
+	KUNIT_EXPECT_LE(test, nr, budget * lists);
+	KUNIT_EXPECT_LT(test, nr, nr_free);
+
+	/* The rest is for a pass to come. */
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+/*
+ * S14: where the next pass goes on
+ */
+
+static void fake_turn_reported_to_front(struct list_head *list)
+{
+	struct page *page;
+
+	list_for_each_entry(page, list, buddy_list)
+		if (PageReported(page)) {
+			list_rotate_to_front(&page->buddy_list, list);
+			return;
+		}
+}
+
+static void s14_interrupted_walk_turns_the_list(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct zone *zone = fake_largest_zone();
+	struct list_head *list =
+		&zone->free_area[MAX_PAGE_ORDER].free_list[MIGRATE_MOVABLE];
+	bool before, after;
+
+	if (list_count_nodes(list) < 4 * PAGE_REPORTING_PASSES)
+		kunit_skip(test, "too few blocks of the highest order");
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 1);
+	fake_pass(fake);
+
+	/* What the last pass did is now in the way of the next one. */
+	spin_lock_irq(&zone->lock);
+	fake_turn_reported_to_front(list);
+	before = PageReported(list_first_entry(list, struct page, buddy_list));
+	spin_unlock_irq(&zone->lock);
+
+	fake_pass(fake);
+	spin_lock_irq(&zone->lock);
+	after = PageReported(list_first_entry(list, struct page, buddy_list));
+	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_TRUE(test, before);
+	KUNIT_EXPECT_FALSE(test, after);
+}
+
+/*
+ * S15: unregistration
+ */
+
+static int fake_churn(void *unused)
+{
+	static const unsigned int orders[] = { MAX_PAGE_ORDER, 9, 7, 5, 3, 0 };
+	struct page *pages[ARRAY_SIZE(orders)];
+	int i;
+
+	while (!kthread_should_stop()) {
+		for (i = 0; i < ARRAY_SIZE(orders); i++)
+			pages[i] = alloc_pages(GFP_KERNEL | __GFP_NOWARN,
+					       orders[i]);
+		for (i = 0; i < ARRAY_SIZE(orders); i++)
+			if (pages[i])
+				__free_pages(pages[i], orders[i]);
+		usleep_range(100, 300);
+	}
+	return 0;
+}
+
+static void fake_stop_churn(void *task)
+{
+	kthread_stop(task);
+}
+
+static void s15_register_and_unregister_under_load(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct task_struct *churn;
+	unsigned int i, calls, reporting = 0;
+	int err;
+
+	churn = kthread_run(fake_churn, NULL, "page_reporting_churn");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, churn);
+	err = kunit_add_action_or_reset(test, fake_stop_churn, churn);
+	KUNIT_ASSERT_EQ(test, 0, err);
+
+	fake_set_order(fake, FAKE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("0", NULL));
+	for (i = 0; i < 1000; i++) {
+		fake_forget(fake);
+		fake->prdev.report = fake_report;
+		KUNIT_ASSERT_EQ(test, 0, page_reporting_register(&fake->prdev));
+		/* Let it end before, in the middle of, and after a pass. */
+		mod_delayed_work(system_freezable_wq, &fake->prdev.work, 0);
+		if (i % 4)
+			usleep_range(50 * (i % 4), 400 * (i % 4));
+		page_reporting_unregister(&fake->prdev);
+
+		/* Any call from here on is a jump to nowhere. */
+		fake->prdev.report = NULL;
+		calls = fake->calls;
+		reporting += !!calls;
+		KUNIT_EXPECT_FALSE(test,
+				   delayed_work_pending(&fake->prdev.work));
+		KUNIT_EXPECT_EQ(test, calls, READ_ONCE(fake->calls));
+		if (i % 100 == 99)
+			KUNIT_EXPECT_EQ(test, 0, fake_marked());
+	}
+	KUNIT_EXPECT_NE_MSG(test, 0, reporting, "no pass ever ran");
+}
+
+static void s15_unregister_leaves_no_mark(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake_marked());
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_EQ(test, 0, fake_marked());
+}
+
+static int fake_init(struct kunit *test)
+{
+	struct fake_device *fake;
+
+	if (rcu_access_pointer(page_reporting_dev))
+		kunit_skip(test, "a driver holds the slot for a device");
+
+	fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+	if (!fake)
+		return -ENOMEM;
+	fake->blocks = kvcalloc(FAKE_MAX_BLOCKS, sizeof(*fake->blocks),
+				GFP_KERNEL);
+	if (!fake->blocks)
+		return -ENOMEM;
+
+	fake->test = test;
+	fake->from_user = page_reporting_order_from_user;
+	fake->user_order = page_reporting_order;
+	fake->delay_ms = page_reporting_delay_ms;
+	page_reporting_order_from_user = false;
+	page_reporting_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
+	page_reporting_delay_ms = FAKE_QUIET_MS;
+	test->priv = fake;
+	return 0;
+}
+
+static void fake_exit(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	if (!fake)
+		return;
+
+	fake_put(&fake->lo);
+	fake_put(&fake->hi);
+	page_reporting_unregister(&fake->prdev);
+	page_reporting_order_from_user = fake->from_user;
+	page_reporting_order = fake->user_order;
+	page_reporting_delay_ms = fake->delay_ms;
+	kvfree(fake->blocks);
+}
+
+static struct kunit_case page_reporting_cases[] = {
+	KUNIT_CASE(s01_order_takes_0_to_max),
+	KUNIT_CASE(s01_order_refuses_anything_else),
+	KUNIT_CASE(s01_order_reads_minus_one_until_set),
+	KUNIT_CASE(s01_order_user_beats_driver_beats_pageblock),
+	KUNIT_CASE(s01_order_change_asks_for_a_pass),
+	KUNIT_CASE(s02_second_device_is_busy),
+	KUNIT_CASE(s03_only_large_blocks_notify),
+	KUNIT_CASE(s03_allocator_notifies),
+	KUNIT_CASE(s03_key_is_on_with_a_device),
+	KUNIT_CASE(s04_request_queues_once_after_two_seconds),
+	KUNIT_CASE(s04_request_in_requested_does_not_queue),
+	KUNIT_CASE(s04_delay_is_bounded),
+	KUNIT_CASE(s04_first_pass_waits_for_the_device),
+	KUNIT_CASE(s05_pass_is_active_then_idle),
+	KUNIT_CASE(s05_request_during_a_pass_queues_another),
+	KUNIT_CASE(s06_plan_leaves_a_short_zone_alone),
+	KUNIT_CASE(s06_zone_below_watermark_is_skipped),
+	KUNIT_CASE(s07_walk_goes_from_high_to_low_order),
+	KUNIT_CASE(s07_walk_takes_the_types_in_turn),
+	KUNIT_CASE(s07_isolated_type_is_skipped),
+	KUNIT_CASE(s08_blocks_are_isolated_under_the_lock),
+	KUNIT_CASE(s08_reported_blocks_are_skipped),
+	KUNIT_CASE(s09_full_batch_is_reported_at_once),
+	KUNIT_CASE(s09_rest_is_reported_at_the_zones_end),
+	KUNIT_CASE(s09_huge_capacity_falls_back),
+	KUNIT_CASE(s10_driver_is_called_without_zone_lock),
+	KUNIT_CASE(s11_blocks_go_back_after_success),
+	KUNIT_CASE(s11_blocks_go_back_after_failure),
+	KUNIT_CASE(s11_blocks_go_back_to_their_list),
+	KUNIT_CASE(s12_mark_after_success),
+	KUNIT_CASE(s12_no_mark_after_failure),
+	KUNIT_CASE(s12_no_mark_on_a_merged_block),
+	KUNIT_CASE(s12_allocation_clears_the_mark),
+	KUNIT_CASE(s13_plan_budget_follows_the_list),
+	KUNIT_CASE(s13_budget_bounds_a_pass),
+	KUNIT_CASE(s14_interrupted_walk_turns_the_list),
+	KUNIT_CASE_SLOW(s15_register_and_unregister_under_load),
+	KUNIT_CASE(s15_unregister_leaves_no_mark),
+	{}
+};
+
+static struct kunit_suite page_reporting_suite = {
+	.name = "page_reporting",
+	.init = fake_init,
+	.exit = fake_exit,
+	.test_cases = page_reporting_cases,
+};
+
+kunit_test_suite(page_reporting_suite);
