@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door. Every target is a script that runs on its own too.
+
+lab	:= tools/testing/page_reporting
+kernels	:= guest debug off hyperv
+
+# The kernel's own make must not see this one's flags and variables.
+unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+export MEM FREE ORDER DELAY KERNEL ACCEL
+
+# "make test" ends in the line that counts passed and failed, also when it fails: in question
+# mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
+# and make says nothing more. Not so for "make -n test".
+ifeq ($(MAKECMDGOALS)$(findstring n,$(firstword -$(MAKEFLAGS))),test)
+MAKEFLAGS += --question
+always := +
+endif
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint kunit mutants kernel tree setup base clean distclean python
+
+help:		## This text
+	@echo 'usage: make TARGET [VARIABLE=value ...]'
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-10s%s\n", $$1, $$2 }'
+	@echo
+	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
+	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass'
+	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
+	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
+
+demo: python	## Boot a guest that frees its memory, and watch the host get it back
+	@$(lab)/demo --check-only
+	@scripts/setup
+	@scripts/tree
+	@scripts/build guest
+	@$(lab)/demo
+
+test:		## Build all kernels, run KUnit, guests and checks: N passed, N failed
+	$(always)@scripts/test $(kernels)
+
+lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
+	@scripts/lint
+
+kunit: tree	## Our KUnit suite with the kernel's own kunit.py
+	@cd build/tree && /usr/bin/python3 tools/testing/kunit/kunit.py run \
+		--kunitconfig=mm/tests/.kunitconfig --build_dir=../kunit
+
+mutants: tree	## Break the engine on purpose; see which test notices
+	@scripts/build guest
+	@$(lab)/mutants
+
+kernel: tree	## Build the guest kernel
+	@scripts/build guest
+
+tree: setup	## Unpack the base, lay our files in, apply the hooks
+	@scripts/tree
+
+setup:		## Install the Debian packages that are missing
+	@scripts/setup
+
+base: setup	## Write BASE anew from the installed linux-source package
+	@scripts/tree --update-base
+
+clean:		## Remove what was built; the unpacked base stays
+	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name base ! -name base.json -exec rm -rf {} +
+
+distclean:	## Remove everything that git does not know here
+	@rm -rf build
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: kernel-lint
+kernel-lint: tree
+	@scripts/build guest hyperv off
+
+python:
+	@test -x /usr/bin/python3 || scripts/setup
