@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the build puts what the lab boots."""
+
+import os
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[4]
+BUILD = REPO / "build"
+
+
+def kernel():
+    """The guest kernel; PR_KERNEL in the environment names another."""
+    return Path(os.environ.get("PR_KERNEL") or BUILD / "guest" / "vmlinux")
+
+
+def debug_kernel():
+    """The kernel with KUnit and the sanitizers; PR_DEBUG_KERNEL names another."""
+    return Path(os.environ.get("PR_DEBUG_KERNEL") or BUILD / "debug" / "vmlinux")
+
+
+def shown(path):
+    """A path for a message: short where it lies in the repository."""
+    path = Path(path)
+    return str(path.relative_to(REPO)) if path.is_relative_to(REPO) else str(path)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The guest programs: built from guest/ when they are needed, and only then."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+from . import paths
+from .errors import LabError
+
+SOURCE = Path(__file__).resolve().parents[1] / "guest"
+
+
+@functools.lru_cache
+def initramfs():
+    """The archive of the guest programs, up to date; PR_INITRD in the environment names another."""
+    if os.environ.get("PR_INITRD"):
+        return Path(os.environ["PR_INITRD"])
+    return build(paths.kernel().parent, paths.BUILD / "guest-programs")
+
+
+def build(kernel_build, out):
+    """Build into `out` what is not up to date there, with the packer of a built kernel's directory."""
+    # None of the flags and targets of a make that may have started us.
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}"]
+    try:
+        run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise LabError("build the guest programs: make is not installed: "
+                       "`apt-get install make`") from error
+    if run.returncode:
+        raise LabError(f"build the guest programs: {(run.stderr or run.stdout).strip()}")
+    return Path(out) / "initramfs.cpio.gz"

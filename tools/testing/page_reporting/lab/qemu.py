@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0
+"""QEMU: whether it can serve, which accelerator, and its command line."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+
+from .errors import BadInput, MissingTool
+
+BINARY = "qemu-system-x86_64"
+PORT = "org.kernel.page_reporting.0"
+
+# What the kernel takes: CONFIG_INIT_ENV_ARG_LIMIT programs' words, COMMAND_LINE_SIZE bytes.
+MAX_WORDS = 32
+MAX_CMDLINE = 2047
+
+
+def cpu_virtualizes():
+    """Whether this machine's CPU says that it can run KVM guests."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
+        return re.search(r"^flags\s*:.*\b(vmx|svm)\b", cpuinfo.read(), re.M) is not None
+
+
+def kvm_error():
+    """Why /dev/kvm cannot be opened, or None if it can."""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+def choose_accel(choice=None):
+    """The accelerators to try in turn; `choice` or else the environment's ACCEL decides.
+
+    Without either, KVM comes first where it looks usable. /dev/kvm alone says little: it may
+    open and still hang every guest.
+    """
+    choice = choice or os.environ.get("ACCEL") or "auto"
+    if choice not in ("auto", "tcg", "kvm"):
+        raise BadInput(f"ACCEL={choice}: give tcg or kvm, or leave it out to have the lab choose")
+    if choice == "kvm" and kvm_error():
+        raise BadInput(f"ACCEL=kvm: /dev/kvm: {kvm_error()}; give ACCEL=tcg, or leave it out")
+    if choice == "auto":
+        return ["kvm", "tcg"] if cpu_virtualizes() and not kvm_error() else ["tcg"]
+    return [choice]
+
+
+def find():
+    """The path of QEMU; MissingTool when it, or what starts it, is not there."""
+    path = shutil.which(BINARY)
+    if not path:
+        raise MissingTool(f"start a guest: {BINARY} is not installed: run `make setup`, "
+                          "or `apt-get install qemu-system-x86`")
+    if not shutil.which("setpriv"):
+        raise MissingTool("start a guest: setpriv is not installed: run `apt-get install util-linux`")
+    return path
+
+
+@functools.lru_cache
+def version(path):
+    """What QEMU calls itself, one line."""
+    run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    if run.returncode or not run.stdout:
+        raise MissingTool(f"start a guest: {path} --version fails: {run.stderr.strip()}")
+    return run.stdout.splitlines()[0]
+
+
+@functools.lru_cache
+def check_balloon(path):
+    """MissingTool unless this QEMU's balloon can report free pages."""
+    run = subprocess.run([path, "-device", "virtio-balloon-pci,help"], capture_output=True,
+                         text=True, timeout=30, check=False)
+    remedy = "install Debian's qemu-system-x86 (QEMU 5.1 or newer has what is needed)"
+    if run.returncode:
+        raise MissingTool(f"start a guest: {path} has no virtio-balloon-pci device: {remedy}")
+    if "free-page-reporting" not in run.stdout:
+        raise MissingTool(f"start a guest: {path} has a virtio-balloon without "
+                          f"free-page-reporting: {remedy}")
+
+
+def boot_line(cmdline, steps):
+    """The kernel's boot line: parameters, then the guest programs, joined by "+"."""
+    words = []
+    for step in steps:
+        words += (["+"] if words else []) + [str(word) for word in step]
+    for word in words:
+        if not word or re.search(r'[\s"]', word):
+            raise BadInput(f"guest program's argument {word!r}: no blanks or quotes, and not empty")
+    if len(words) > MAX_WORDS:
+        raise BadInput(f"{len(words)} words for the guest's programs: the kernel takes {MAX_WORDS}")
+    line = " ".join(["console=ttyS0", "panic=-1", *cmdline] + (["--", *words] if words else []))
+    if len(line) > MAX_CMDLINE:
+        raise BadInput(f"a boot line of {len(line)} characters: the kernel takes {MAX_CMDLINE}")
+    return line
+
+
+def command(path, accel, vm, channel_fd, console_fd):
+    """The command line that starts `vm`, a VM, with its channel and console on open sockets.
+
+    The machine is "pc": it boots sooner than "q35". Its CPU is QEMU's plainest: one with newer
+    features makes the kernel clear memory with string instructions, which TCG runs three times
+    slower. Memory is not reserved, so that a guest may be larger than the host.
+    """
+    threads = f",thread={'multi' if vm.parallel else 'single'}" if accel == "tcg" else ""
+    args = [
+        path, "-machine", "pc,memory-backend=ram", "-accel", accel + threads,
+        "-cpu", "host" if accel == "kvm" else "qemu64",
+        "-smp", str(vm.smp), "-m", f"{vm.mem_mib}M",
+        "-object", f"memory-backend-ram,id=ram,size={vm.mem_mib}M,reserve=off",
+        "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        "-kernel", str(vm.kernel), "-append", vm.boot_line,
+        "-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console",
+        "-device", "virtio-serial-pci",
+        "-chardev", f"socket,id=channel,fd={channel_fd}",
+        "-device", f"virtserialport,chardev=channel,name={PORT}",
+    ]
+    if vm.initrd:
+        args += ["-initrd", str(vm.initrd)]
+    if vm.balloon:
+        args += ["-device", f"virtio-balloon-pci,free-page-reporting={vm.balloon}"]
+    return args + list(vm.extra_args)

@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Boot a guest, follow it, and insist that it ends well.
+
+    with VM(kernel, initrd, steps=[["hog", "mem=3072M", "thp=always"]]) as vm:
+        freeing = vm.wait_event("freeing")
+        ...
+        vm.send("quit")
+        result = vm.finish()
+
+Leaving the block ends QEMU, however it is left. Call exit_on_signals() once in a program, so that
+SIGTERM leaves it too; SIGKILL is covered by the kernel (see process.py).
+"""
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import qemu
+from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
+from .process import Qemu
+
+# A KVM that hangs every guest does so at once: no need to wait as long as for TCG.
+KVM_BOOT_DEADLINE_S = 20
+
+# The accelerators that failed in this process while others were left to try.
+_given_up = set()
+
+
+def exit_on_signals():
+    """Have SIGTERM and SIGHUP end the program as Ctrl-C does: through its cleanup."""
+    def leave(number, _frame):
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run. Times are seconds of the host's monotonic clock."""
+
+    accel: str
+    release: str                # the guest's kernel
+    boot_s: float               # from QEMU's start to the guest's first event
+    wall_s: float               # from QEMU's start to its end
+    minflt: int                 # QEMU's minor faults up to the last sample
+    cpu_s: float                # QEMU's CPU time up to the last sample
+    events: list
+    samples: list
+    console: list
+    tap: list
+
+
+class VM:
+    """A guest under QEMU.
+
+    kernel, initrd: files; an initrd of None boots without one
+    steps: the guest's programs in turn, each a list of words
+    cmdline: parameters for the boot line
+    mem_mib, smp: size; memory is not reserved on the host
+    balloon: "on" or "off" is its free-page-reporting; None is a guest without a balloon
+    extra_args: more arguments for QEMU
+    parallel: under TCG, run each CPU in a thread of its own. Not for a kernel with CONFIG_JUMP_LABEL:
+        QEMU 7.2 may still run the int3 that stood in a static branch while another CPU patched
+        it, and the guest oopses. Without it the CPUs take turns
+    accel: "tcg", "kvm", or None for what ACCEL in the environment or the machine says
+    boot_deadline_s: for the guest's first event
+    run_deadline_s: from then on, for everything
+    console_log: a file that gets a copy of the console
+    """
+
+    def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
+                 extra_args=(), parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
+                 console_log=None):
+        if balloon not in ("on", "off", None):
+            raise BadInput(f"balloon={balloon}: give on, off or None")
+        for path in filter(None, (kernel, initrd)):
+            if not Path(path).is_file():
+                raise BadInput(f"start a guest: {path} does not exist: `make test` builds it")
+        self.kernel, self.initrd = kernel, initrd
+        self.mem_mib, self.smp, self.balloon = mem_mib, smp, balloon
+        self.extra_args, self.parallel = extra_args, parallel
+        self.boot_line = qemu.boot_line(cmdline, steps)
+        self._nr_steps = len(steps)
+        self.boot_deadline_s, self.run_deadline_s = boot_deadline_s, run_deadline_s
+        self.accel = None
+        self._choice, self._console_log = accel, console_log
+        self._qemu = None
+        self._returned = {}         # per event name, how many wait_event() has returned
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def start(self):
+        """Boot the guest; returns with its first event."""
+        path = qemu.find()
+        if self.balloon:
+            qemu.check_balloon(path)
+        accels = qemu.choose_accel(self._choice)
+        accels = [accel for accel in accels if accel not in _given_up] or accels
+        try:
+            while not self._boot(path, accels.pop(0), last=not accels):
+                pass
+        except BaseException:
+            self.stop()
+            raise
+
+    def _boot(self, path, accel, last):
+        """Boot with one accelerator; False if it failed and another is left to try."""
+        deadline_s = self.boot_deadline_s if last else min(self.boot_deadline_s, KVM_BOOT_DEADLINE_S)
+        self.accel = accel
+        self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
+                          self._console_log)
+        self._run_end = float("inf")
+        try:
+            boot = self._wait("boot", time.monotonic() + deadline_s, BootTimeout)
+        except GuestError as error:
+            if last:
+                raise
+            self.stop()
+            _given_up.add(accel)
+            print(f"warning: {accel} does not boot a guest here ({str(error).splitlines()[0]}): "
+                  "going on without it", file=sys.stderr)
+            return False
+        self._run_end = boot.t + self.run_deadline_s
+        return True
+
+    def _wait(self, name, deadline, timeout_class):
+        """The next event `name` that was not yet returned, or the failure that comes first."""
+        run, start = self._qemu, time.monotonic()
+        with run.changed:
+            while True:
+                run.check()
+                index = self._returned.get(name, 0)
+                found = [event for event in run.events if event.name == name][index:]
+                if found:
+                    self._returned[name] = index + 1
+                    return found[0]
+                if run.ended:
+                    raise run.error(GuestDied, f"the guest ended without reporting '{name}'")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise run.error(timeout_class, f"{run.step}: the guest did not report '{name}' "
+                                                   f"within {deadline - start:.0f} s")
+                run.changed.wait(left)
+
+    @property
+    def events(self):
+        """All events so far."""
+        return list(self._qemu.events)
+
+    @property
+    def samples(self):
+        """All samples of QEMU so far."""
+        return list(self._qemu.samples)
+
+    @property
+    def console(self):
+        """The console's lines so far."""
+        return list(self._qemu.console)
+
+    @property
+    def progress(self):
+        """The lines of the progress channel so far, events and TAP."""
+        return list(self._qemu.progress)
+
+    @property
+    def done(self):
+        """Whether the guest's programs are through."""
+        return self._qemu.done
+
+    @property
+    def pid(self):
+        """QEMU's process."""
+        return self._qemu.process.pid
+
+    def wait_event(self, name, timeout_s=None):
+        """The next event `name`; raises when the guest fails, ends or takes too long."""
+        deadline = self._run_end
+        if timeout_s is not None:
+            deadline = min(deadline, time.monotonic() + timeout_s)
+        return self._wait(name, deadline, RunTimeout)
+
+    def sleep(self, seconds):
+        """Let the guest run, at most until it is done; raises when it fails or is out of time."""
+        run, end = self._qemu, time.monotonic() + seconds
+        with run.changed:
+            while True:
+                run.check()
+                now = time.monotonic()
+                if now >= self._run_end:
+                    raise run.error(RunTimeout, f"{run.step}: not over {self.run_deadline_s} s "
+                                                "after boot")
+                if run.done or now >= end:
+                    return
+                run.changed.wait(min(end, self._run_end) - now)
+
+    def send(self, line):
+        """Send one line to the guest's running program."""
+        self._qemu.send(line)
+
+    def finish(self):
+        """Wait until the guest has powered off by itself, with a clean console: a Result."""
+        done = self.wait_event("done")
+        run = self._qemu
+        with run.changed:
+            while not run.ended:
+                left = self._run_end - time.monotonic()
+                if left <= 0:
+                    raise run.error(RunTimeout, f"{run.step}: the guest is still on "
+                                                f"{self.run_deadline_s} s after boot")
+                run.changed.wait(left)
+            run.check()
+        if done.number("steps") != self._nr_steps:
+            raise run.error(GuestError, f"{run.step}: the guest ran {done.number('steps')} programs "
+                                        f"of {self._nr_steps}")
+        if run.process.returncode or not any("reboot: Power down" in line for line in run.console):
+            raise run.error(GuestDied, f"{run.step}: the guest did not power off by itself; QEMU "
+                                       f"ended with status {run.process.returncode}")
+        return self._result(time.monotonic() - run.started)
+
+    def _result(self, wall_s):
+        run = self._qemu
+        boot, last = run.events[0], run.samples[-1]
+        return Result(accel=self.accel, release=boot.fields["release"], boot_s=boot.t - run.started,
+                      wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
+                      samples=run.samples, console=run.console, tap=run.tap)
+
+    def stop(self):
+        """End QEMU, whatever its state."""
+        if self._qemu:
+            self._qemu.stop()

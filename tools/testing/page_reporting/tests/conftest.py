@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests share, and the line that a test run ends with."""
+
+import functools
+from pathlib import Path
+
+import pytest
+
+from lab import paths, programs
+from lab.vm import VM
+
+LAB = Path(__file__).resolve().parents[1]
+
+
+def pytest_unconfigure(config):
+    """End with "N passed, N failed"; an error while a test was set up counts as failed."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if not reporter or config.option.collectonly:
+        return
+    count = {key: len(reporter.stats.get(key, ())) for key in ("passed", "failed", "error", "skipped")}
+    line = f"{count['passed']} passed, {count['failed'] + count['error']} failed"
+    if count["skipped"]:
+        line += f", {count['skipped']} skipped"
+    reporter.write_line(line)
+
+
+@pytest.fixture
+def boot():
+    """A VM with the lab's kernel and programs, small unless the test says otherwise."""
+    return functools.partial(VM, paths.kernel(), programs.initramfs(), mem_mib=1024)

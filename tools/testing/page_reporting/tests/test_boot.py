@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Whole guests: what the parameters take, and that memory comes back, whatever the boot line says."""
+
+import pytest
+
+from lab import tap
+from lab.fall import measure
+
+FREE_MIB = 256
+
+
+def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on"):
+    """Boot, check the parameters, free FREE_MIB: (Result, Fall after most of it, or `seconds`)."""
+    # What the CPUs' own lists keep is no free memory to the buddy allocator: up to 28 MiB each.
+    steps = [["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
+    steps += [["params", "expect", *expect]] if expect else []
+    steps.append(["hog", f"mem={FREE_MIB}M", "thp=always"])
+    with boot(steps=steps, cmdline=cmdline, balloon=balloon) as vm:
+        freeing = vm.wait_event("freeing")
+        while vm.samples[-1].t < freeing.t + seconds and \
+                vm.samples[-1].rss_mib > freeing.sample.rss_mib - 0.97 * FREE_MIB:
+            vm.sleep(0.1)
+        vm.sleep(1)         # the fall's end is what its last second shows
+        vm.send("quit")
+        result = vm.finish()
+    points = [(0, freeing.sample.rss_mib)]
+    points += [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t > freeing.t]
+    return result, measure(points, FREE_MIB)
+
+
+def test_parameters_accept_and_refuse(boot):
+    """Every row of the guest's own table, with a device registered."""
+    with boot(steps=[["params", "table"]]) as vm:
+        cases = tap.parse(vm.finish().tap)
+    assert [case.name for case in cases if not case.ok] == []
+    assert sum(case.name.startswith("order refuses") and not case.skip for case in cases) == 9
+    assert sum(case.name.startswith("order accepts") and not case.skip for case in cases) == 11
+
+
+def test_memory_comes_back(boot):
+    _, fall = free_memory(boot, expect=["order=9"])
+    assert fall.returned_pct >= 95
+
+
+def test_memory_stays_without_reporting(boot):
+    """The counterproof: nothing but reporting gives memory back."""
+    _, fall = free_memory(boot, seconds=8, balloon="off")
+    assert fall.returned_pct < 5
+
+
+def test_order_on_boot_line(boot):
+    _, fall = free_memory(boot, ["page_reporting.page_reporting_order=3"], ["order=3"])
+    assert fall.returned_pct >= 95
+
+
+@pytest.mark.parametrize("value", ["99", "abc", "-2"])
+def test_invalid_order_on_boot_line(boot, value):
+    """The kernel says so, the default stays, reporting works."""
+    result, fall = free_memory(boot, [f"page_reporting.page_reporting_order={value}"], ["order=9"])
+    said = [line for line in result.console if "invalid for parameter" in line]
+    assert len(said) == 1
+    assert f"`{value}' invalid for parameter `page_reporting.page_reporting_order'" in said[0]
+    assert fall.returned_pct >= 95
+
+
+@pytest.mark.parametrize("balloon", ["off", None])
+def test_order_reads_minus_one_without_device(boot, balloon):
+    with boot(steps=[["params", "expect", "order=-1"]], balloon=balloon) as vm:
+        vm.finish()
+
+
+def test_order_on_boot_line_without_device(boot):
+    with boot(steps=[["params", "expect", "order=5"]], balloon=None,
+              cmdline=["page_reporting.page_reporting_order=5"]) as vm:
+        vm.finish()
+
+
+def test_tap_without_end_is_an_error():
+    with pytest.raises(ValueError, match="1 results"):
+        tap.parse(["TAP version 14", "1..2", "ok 1 - x"])
+    with pytest.raises(ValueError, match=r"plans \[\]"):
+        tap.parse(["ok 1 - x"])
+    cases = tap.parse(["1..2", "not ok 1 - x", "ok 2 - y # SKIP why"])
+    assert [(case.ok, case.skip) for case in cases] == [(False, None), (True, "why")]

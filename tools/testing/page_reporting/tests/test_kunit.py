@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The KUnit suites, in one boot of the debug kernel: a test here per KUNIT_CASE."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lab import paths, programs
+from lab.errors import LabError
+from lab.kunit import cases_of
+from lab.vm import VM
+
+KUNIT = paths.BUILD / "tree" / "tools" / "testing" / "kunit" / "kunit.py"
+SOURCES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
+DEADLINE_S = 900        # a kernel with sanitizers, under TCG
+CASES = [case for source in SOURCES for case in cases_of(source)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One boot that runs the suites: (its console's file, what went wrong with the guest or None)."""
+    log = tmp_path_factory.mktemp("kunit") / "console.log"
+    log.touch()
+    try:
+        with VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048, console_log=log,
+                parallel=True,
+                cmdline=["kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+                boot_deadline_s=DEADLINE_S, run_deadline_s=120) as vm:
+            vm.finish()
+    except LabError as error:
+        return log, error
+    return log, None
+
+
+def statuses(group):
+    """{name: status} of every case, with a case that has parameters under its own name."""
+    found = {case["name"]: case["status"] for case in group["test_cases"]}
+    for inner in group["sub_groups"]:
+        below = statuses(inner)
+        found.update(below)
+        if not inner["sub_groups"]:
+            found.setdefault(inner["name"], worst(below.values()))
+    return found
+
+
+def worst(values):
+    """The status of a case with parameters: a failure if there is one."""
+    return next((value for value in values if value not in ("PASS", "SKIP")), "PASS")
+
+
+def parse(log):
+    """What the kernel's own parser makes of a console: {case: PASS, FAIL, SKIP or ERROR}."""
+    report = log.with_suffix(".json")
+    done = subprocess.run([sys.executable, KUNIT, "parse", f"--json={report}", log],
+                          capture_output=True, text=True, timeout=120, check=False)
+    assert report.exists(), done.stdout + done.stderr
+    return statuses(json.loads(report.read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def results(run):
+    """The cases that ran."""
+    return parse(run[0])
+
+
+def section(log, case):
+    """What the console says about a case that did not pass."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    end = next((i for i, line in enumerate(lines) if re.search(rf"ok \d+ {case}\b", line)), len(lines))
+    return "\n".join(lines[max(0, end - 20):end + 1])
+
+
+def test_there_are_cases():
+    assert CASES, "no KUNIT_CASE in mm/tests/*_kunit.c"
+
+
+def test_guest_ends_well(run):
+    """It booted, complained of nothing on its console, and powered off by itself."""
+    if run[1]:
+        raise run[1]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kunit(results, run, case):
+    assert case in results, "not in the guest's report: see test_guest_ends_well"
+    if results[case] == "SKIP":
+        pytest.skip(f"{case} skipped itself")
+    assert results[case] == "PASS", section(run[0], case)
+
+
+def test_parser_sees_failures(tmp_path):
+    """Statuses come out of the kernel's parser as this module reads them."""
+    log = tmp_path / "log"
+    log.write_text("KTAP version 1\n1..1\n    KTAP version 1\n    # Subtest: s\n    1..4\n"
+                   "    ok 1 good\n    not ok 2 bad\n    ok 3 left # SKIP why\n"
+                   "        KTAP version 1\n        # Subtest: many\n        ok 1 one\n"
+                   "        not ok 2 two\n    not ok 4 many\nnot ok 1 s\n", encoding="ascii")
+    found = parse(log)
+    assert {case: found.get(case) for case in ("good", "bad", "left", "many", "lost")} == {
+        "good": "PASS", "bad": "FAIL", "left": "SKIP", "many": "FAIL", "lost": None}
