@@ -38,9 +38,11 @@
  * =========  ==========================  =========  ==========================
  *
  * A free that comes too late for the walk is not lost: it reads @state under
- * the zone->lock that the walk takes after it has stored ACTIVE. Either the
- * walk finds the block, or the free finds ACTIVE and turns it into REQUESTED,
- * which the compare-and-exchange at the end of the pass notices.
+ * the zone->lock that the walk takes, for every list and before it looks at any
+ * count, after it has stored ACTIVE. Either the walk finds the block, or the
+ * free finds ACTIVE and turns it into REQUESTED, which the compare-and-exchange
+ * at the end of the pass notices. A change of page_reporting_order has no such
+ * lock, and pairs its barrier with the one in page_reporting_begin_pass().
  */
 
 /**
@@ -62,7 +64,8 @@
  *
  * Order: page_reporting_mutex, then the memory hotplug lock or zone->lock.
  * Requests come from under zone->lock and take nothing but the workqueue's and
- * the timer's own locks. The driver is called with no lock held.
+ * the timer's own locks, and what DEBUG_OBJECTS takes for those. The driver is
+ * called with no lock held.
  */
 
 /**
@@ -71,9 +74,12 @@
  * #. Freed: on a free list, PG_reported clear. The free asks for a pass.
  * #. Isolated: off the list, in the batch. Nobody else can see it. Counted as
  *    allocated as far as watermarks go, which is why zones that are short of
- *    memory are left alone.
+ *    memory are left alone. A block of half a pageblock or more takes the type
+ *    MIGRATE_MOVABLE here, as in compaction, unless its type is one that must
+ *    not change.
  * #. In the driver's hands, together with the rest of the batch.
- * #. Put back at the tail of its list, where it is allocated last.
+ * #. Put back at the tail of the list of its order and its pageblock's type,
+ *    where it is allocated last.
  *    PG_reported is set if the driver had no error and the block did not merge
  *    with a neighbour that was freed meanwhile; the merged block is a new
  *    block that the host does not have.
@@ -175,6 +181,7 @@ struct page_reporting_plan {
  * @zone: the zone that is walked; the batch never spans two
  * @order: the reporting order, the same throughout
  * @nents: blocks in the batch, at the front of @prdev->sgl
+ * @nr_pages: pages in the batch
  * @more: a budget ended before its list did
  */
 struct page_reporting_pass {
@@ -182,6 +189,7 @@ struct page_reporting_pass {
 	struct zone *zone;
 	unsigned int order;
 	unsigned int nents;
+	unsigned long nr_pages;
 	bool more;
 };
 
@@ -210,9 +218,11 @@ EXPORT_SYMBOL_GPL(page_reporting_order);
 static unsigned int page_reporting_delay_ms = PAGE_REPORTING_DELAY_MS;
 
 /*
- * The policy, and all of it: a share of each list a pass, always whole batches
- * so that none but the last call to the driver is a small one; nothing where
- * the blocks in flight could push the zone below its low watermark.
+ * The policy, and all of it: a share of each list a pass, in whole batches so
+ * that few calls to the driver are small ones; nothing where a batch of the
+ * smallest blocks could push the zone below its low watermark. Larger blocks
+ * can, for as long as they are away: never below the min watermark, which
+ * __isolate_free_page() sees to.
  */
 static struct page_reporting_plan
 page_reporting_decide(const struct page_reporting_snapshot *snap)
@@ -276,6 +286,7 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 {
 	sg_init_table(pass->prdev->sgl, pass->prdev->sgl_nents);
 	pass->nents = 0;
+	pass->nr_pages = 0;
 }
 
 static enum page_reporting_stop
@@ -286,22 +297,25 @@ __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 
 	if (!*budget)
 		return PAGE_REPORTING_BUDGET_SPENT;
-	if (pass->nents == pass->prdev->sgl_nents)
-		return PAGE_REPORTING_BATCH_FULL;
 	if (!__isolate_free_page(page, order))
 		return PAGE_REPORTING_ZONE_LOW;
 
 	sg_set_page(&pass->prdev->sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
+	pass->nr_pages += 1UL << order;
 	--*budget;
-	return PAGE_REPORTING_GO_ON;
+	return pass->nents == pass->prdev->sgl_nents ?
+	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_GO_ON;
 }
 
-/*
- * Moves blocks that the host does not have from a free list to the batch. Where
- * it stops early, the list is turned so that the next walk starts there, and
- * not with what this one has already looked at.
- */
+/* The next walk of the list starts with @page, not with what came before. */
+static void __page_reporting_turn(struct list_head *list, struct page *page)
+{
+	if (&page->buddy_list != list)
+		list_rotate_to_front(&page->buddy_list, list);
+}
+
+/* Moves blocks that the host does not have from a free list to the batch. */
 static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass, struct list_head *list,
 		      unsigned int order, unsigned long *budget)
@@ -314,10 +328,13 @@ __page_reporting_fill(struct page_reporting_pass *pass, struct list_head *list,
 			continue;
 
 		stop = __page_reporting_take(pass, page, order, budget);
-		if (stop != PAGE_REPORTING_GO_ON) {
-			list_rotate_to_front(&page->buddy_list, list);
-			return stop;
-		}
+		if (stop == PAGE_REPORTING_GO_ON)
+			continue;
+
+		/* What filled the batch has left the list. */
+		__page_reporting_turn(list, stop == PAGE_REPORTING_BATCH_FULL ?
+					    next : page);
+		return stop;
 	}
 	return PAGE_REPORTING_GO_ON;
 }
@@ -363,44 +380,62 @@ static int page_reporting_send(struct page_reporting_pass *pass)
 	page_reporting_drain(pass, !err);
 	page_reporting_reset_batch(pass);
 	cond_resched();
+
+	/* Whoever unregisters the device waits for this pass. */
+	if (rcu_access_pointer(page_reporting_dev) != prdev)
+		return -ESHUTDOWN;
 	return err;
 }
 
-static struct page_reporting_plan
-page_reporting_plan_list(const struct page_reporting_pass *pass,
-			 unsigned int order)
+/* Blocks to report from each list of @order, from what is there right now. */
+static unsigned long __page_reporting_budget(struct page_reporting_pass *pass,
+					     unsigned int order)
 {
 	struct zone *zone = pass->zone;
-	/* Without the lock: a count that is a moment old is as good. */
 	struct page_reporting_snapshot snap = {
-		.free_pages = zone_page_state(zone, NR_FREE_PAGES),
+		/* What is in the batch will be back. */
+		.free_pages = zone_page_state(zone, NR_FREE_PAGES) +
+			      pass->nr_pages,
 		.low_wmark = low_wmark_pages(zone),
-		.nr_free = READ_ONCE(zone->free_area[order].nr_free),
+		.nr_free = zone->free_area[order].nr_free,
 		.order = pass->order,
 		.capacity = pass->prdev->sgl_nents,
 		.delay_ms = READ_ONCE(page_reporting_delay_ms),
 	};
 
-	return page_reporting_decide(&snap);
+	return page_reporting_decide(&snap).budget;
+}
+
+/* One hold of zone->lock: at most a batch, from one list. */
+static enum page_reporting_stop
+page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
+		    unsigned int mt, unsigned long *taken)
+{
+	struct list_head *list = &pass->zone->free_area[order].free_list[mt];
+	enum page_reporting_stop stop = PAGE_REPORTING_ZONE_LOW;
+	unsigned long budget, left;
+
+	spin_lock_irq(&pass->zone->lock);
+	budget = __page_reporting_budget(pass, order);
+	if (budget) {
+		left = budget - min(budget, *taken);
+		budget = left;
+		stop = __page_reporting_fill(pass, list, order, &left);
+		*taken += budget - left;
+	}
+	spin_unlock_irq(&pass->zone->lock);
+	return stop;
 }
 
 static int page_reporting_walk_list(struct page_reporting_pass *pass,
 				    unsigned int order, unsigned int mt)
 {
-	struct list_head *list = &pass->zone->free_area[order].free_list[mt];
-	unsigned long budget = page_reporting_plan_list(pass, order).budget;
 	enum page_reporting_stop stop;
-	int err;
-
-	if (!budget)
-		return 0;
+	unsigned long taken = 0;
+	int err = 0;
 
 	do {
-		spin_lock_irq(&pass->zone->lock);
-		stop = __page_reporting_fill(pass, list, order, &budget);
-		spin_unlock_irq(&pass->zone->lock);
-
-		err = 0;
+		stop = page_reporting_fill(pass, order, mt, &taken);
 		if (stop == PAGE_REPORTING_BATCH_FULL)
 			err = page_reporting_send(pass);
 	} while (stop == PAGE_REPORTING_BATCH_FULL && !err);
@@ -446,19 +481,27 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	page_reporting_queue(prdev, page_reporting_next_delay());
 }
 
+static void page_reporting_begin_pass(struct page_reporting_pass *pass)
+{
+	/*
+	 * A full barrier, before the first zone->lock and before the order is
+	 * read. Pairs with the zone->lock that a free holds and with smp_mb()
+	 * in page_reporting_set_order(): see "states" above.
+	 */
+	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
+	pass->order = READ_ONCE(page_reporting_order);
+	page_reporting_reset_batch(pass);
+}
+
 static void page_reporting_work(struct work_struct *work)
 {
 	struct page_reporting_pass pass = {
 		.prdev = container_of(work, struct page_reporting_dev_info,
 				      work.work),
-		.order = READ_ONCE(page_reporting_order),
 	};
 	struct zone *zone;
 
-	/* Before the first zone->lock: see "states" above. */
-	atomic_set(&pass.prdev->state, PAGE_REPORTING_ACTIVE);
-	page_reporting_reset_batch(&pass);
-
+	page_reporting_begin_pass(&pass);
 	for_each_populated_zone(zone)
 		if (page_reporting_walk_zone(&pass, zone))
 			break;
@@ -485,7 +528,9 @@ static unsigned long page_reporting_sweep_some(struct zone *zone,
 		} else if (page_zone(page) != zone || !PageBuddy(page)) {
 			pfn++;
 		} else {
-			__ClearPageReported(page);
+			/* No write to the flags of a page that needs none. */
+			if (PageReported(page))
+				__ClearPageReported(page);
 			pfn += 1UL << buddy_order(page);
 		}
 	}
@@ -577,8 +622,8 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
  * @prdev: the device
  *
  * The first pass follows after the delay, and finds all memory that is free by
- * then. The device has to be ready to report when this is called, or at least
- * PAGE_REPORTING_DELAY_MS later.
+ * then. The device need not be ready to report yet, but has to be within
+ * PAGE_REPORTING_DELAY_MS from now.
  *
  * Context: Process context. May sleep.
  * Return: 0, or -EBUSY while another device is registered.
@@ -594,16 +639,17 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 	page_reporting_default_order(page_reporting_device_order(prdev));
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 
+	/* The key is first: with it off, no mark would be cleared. */
+	static_branch_enable(&page_reporting_enabled);
+
 	/*
-	 * The device may not be ready yet, whatever the user wants: ask for the
-	 * first pass here, before a free can ask for an earlier one.
+	 * The device may not be ready yet, whatever the user wants: the first
+	 * pass is asked for here, before a free can ask for an earlier one.
 	 */
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
+	rcu_assign_pointer(page_reporting_dev, prdev);
 	page_reporting_queue(prdev, max(page_reporting_next_delay(),
 					PAGE_REPORTING_DELAY_MS));
-
-	rcu_assign_pointer(page_reporting_dev, prdev);
-	static_branch_enable(&page_reporting_enabled);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
@@ -614,7 +660,8 @@ EXPORT_SYMBOL_GPL(page_reporting_register);
  *
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
- * Waits for a report that is under way, and so for the hypervisor.
+ * Waits for a report that is under way, and so for the hypervisor; the pass ends
+ * with it.
  *
  * Context: Process context. May sleep. Deadlocks if called by @prdev->report.
  */
@@ -657,6 +704,8 @@ static int page_reporting_set_order(const char *val,
 		return -EINVAL;
 
 	page_reporting_user_order(order);
+	/* Pairs with page_reporting_begin_pass(): it or we see the other. */
+	smp_mb();
 	/* A lower order makes free memory eligible that no free announces. */
 	__page_reporting_notify();
 	return 0;
@@ -672,6 +721,7 @@ module_param_cb(page_reporting_order, &page_reporting_order_ops,
 MODULE_PARM_DESC(page_reporting_order,
 		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER");
 
+/* A request that is standing keeps the delay that it was made with. */
 static int page_reporting_set_delay(const char *val,
 				    const struct kernel_param *kp)
 {

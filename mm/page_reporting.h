@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Free page reporting: what the page allocator calls on its hot paths. Without
- * CONFIG_PAGE_REPORTING all of it folds away; without a device it is one
- * patched-out branch.
+ * CONFIG_PAGE_REPORTING all of it folds away; without a device it is two
+ * patched-out branches: where a block comes to a free list, and where it leaves.
  */
 #ifndef _MM_PAGE_REPORTING_H
 #define _MM_PAGE_REPORTING_H
@@ -40,7 +40,7 @@ static inline bool page_reported(const struct page *page)
  * page_reporting_notify_free - a block has come to a free list
  * @order: its order after merging
  *
- * Context: zone->lock held, interrupts off. Never sleeps, never allocates.
+ * Context: zone->lock held, interrupts off. Does not sleep.
  */
 static inline void page_reporting_notify_free(unsigned int order)
 {

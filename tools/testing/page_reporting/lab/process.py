@@ -114,6 +114,17 @@ class Qemu:
     # The watching thread
 
     def _watch(self):
+        """The thread: what goes wrong in here is raised by the thread that waits."""
+        try:
+            self._serve()
+        except Exception as error:      # pylint: disable=broad-except
+            with self.changed:
+                self._fail(GuestError, f"{self.step}: the runner itself failed: {error!r}")
+            self.process.kill()
+        self.process.wait()
+        self._end()
+
+    def _serve(self):
         """Read what the guest sends and sample QEMU, until QEMU is gone."""
         handlers = {self._channel: (_Lines(), self._on_progress),
                     self._console: (_Lines(), self._on_console),
@@ -130,8 +141,6 @@ class Qemu:
                     if not self._read(key.fileobj, *key.data):
                         selector.unregister(key.fileobj)
                 self._judge()
-        self.process.wait()
-        self._end()
 
     def _read(self, stream, lines, handle):
         """Handle the lines that have arrived; False at the end of the stream."""

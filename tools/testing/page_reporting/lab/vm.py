@@ -121,7 +121,8 @@ class VM:
         try:
             boot = self._wait("boot", time.monotonic() + deadline_s, BootTimeout)
         except GuestError as error:
-            if last:
+            # An accelerator that does not work leaves the console empty; a kernel that fails, not.
+            if last or self.console:
                 raise
             self.stop()
             _given_up.add(accel)

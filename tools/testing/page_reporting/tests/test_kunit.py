@@ -86,8 +86,7 @@ def test_guest_ends_well(run):
 @pytest.mark.parametrize("case", CASES)
 def test_kunit(results, run, case):
     assert case in results, "not in the guest's report: see test_guest_ends_well"
-    if results[case] == "SKIP":
-        pytest.skip(f"{case} skipped itself")
+    # This guest has all that a case may want: one that skips itself has not been shown to pass.
     assert results[case] == "PASS", section(run[0], case)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from conftest import LAB
 from lab import console, paths, programs, qemu, vm as vm_module
-from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, LabError, MissingTool,
-                        RunTimeout, StepFailed)
+from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, LabError,
+                        MissingTool, RunTimeout, StepFailed)
 
 RUN = str(LAB / "run")
 HOG = ["hog", "mem=32M", "limit=300"]
@@ -363,3 +363,22 @@ def test_bad_command_line(arguments, message):
     run = subprocess.run([RUN, *arguments], text=True, capture_output=True, timeout=60)
     assert run.returncode == 2
     assert run.stderr.startswith(message) and len(run.stderr.splitlines()) == 1
+
+
+def test_failure_of_the_runner_is_raised(boot, monkeypatch):
+    """What goes wrong in the watching thread is not left to the deadline."""
+    def broken(_self, _line):
+        raise KeyError("name")
+
+    monkeypatch.setattr("lab.process.Qemu._on_progress", broken)
+    start = time.monotonic()
+    with pytest.raises(GuestError, match="the runner itself failed: KeyError"):
+        boot(steps=[["hog", "mem=64M", "limit=1"]]).start()
+    assert time.monotonic() - start < 30
+
+
+def test_guest_that_fails_under_kvm_is_a_failure(boot, monkeypatch):
+    """Only an accelerator that starts nothing at all is given up for another."""
+    monkeypatch.setattr(qemu, "choose_accel", lambda _: ["tcg", "kvm"])
+    with pytest.raises(DirtyConsole, match="boot: the kernel panicked"):
+        boot(cmdline=["rdinit=/bin", "init=/bin"]).start()
