@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The bench's workloads: each boots one guest, has it work, and measures it from the host.
+
+A workload takes boot(), which makes a lab.vm.VM of the kernel to measure, and show(seconds, MiB,
+text), and returns a Measured.
+"""
+
+from dataclasses import dataclass, field
+
+from . import fall
+
+BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
+WINDOW_S = 90           # how long memory that a guest freed may take to come back
+SETTLED_S = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures of one run; a figure of None has a reason. The curve is (s, resident MiB)."""
+
+    figures: dict
+    result: object
+    points: list
+    reasons: dict = field(default_factory=dict)
+
+
+def growth_mib(samples):
+    """The sum of all increases of resident memory from one sample to the next, in MiB."""
+    return sum(max(0, after.rss_mib - before.rss_mib) for before, after in zip(samples, samples[1:]))
+
+
+def refaulted_blocks(samples):
+    """How many reported blocks were faulted in again, as the host sees it.
+
+    A block that was reported is gone from QEMU's resident memory, and its next use brings it back:
+    the refaults are the growth of resident memory, all increases from one sample (50 ms) to the
+    next, in units of a block. The caller leaves out the first touch of memory. A block that leaves
+    and returns within one sample is missed, so this is a lower bound; what the column without
+    reporting shows is growth that no report explains.
+    """
+    return growth_mib(samples) / BLOCK_MIB
+
+
+def mean_rss_mib(samples):
+    """Resident memory, averaged over time."""
+    area = sum(before.rss_mib * (after.t - before.t) for before, after in zip(samples, samples[1:]))
+    return area / (samples[-1].t - samples[0].t)
+
+
+def between(samples, start, end):
+    """The samples from `start` to `end`, times of the host's monotonic clock."""
+    return [sample for sample in samples if start <= sample.t <= end]
+
+
+def curve(samples, origin):
+    """The samples as (seconds since `origin`, resident MiB), rounded for a file."""
+    return [[round(sample.t - origin, 3), round(sample.rss_mib, 1)] for sample in samples]
+
+
+def watch(vm, name, show):
+    """Wait for the event `name`, showing resident memory."""
+    start = vm.samples[0].t
+    while not vm.done and not any(event.name == name for event in vm.events):
+        vm.sleep(0.2)
+        show(vm.samples[-1].t - start, vm.samples[-1].rss_mib)
+    return vm.wait_event(name)
+
+
+# release
+
+def release(boot, show, mem_mib, free_mib):
+    """Memory freed at once: when 50, 90 and 99 % of it were back on the host."""
+    steps = [["hog", f"mem={free_mib}M", "thp=always", f"limit={WINDOW_S + 600}"]]
+    with boot(steps=steps, mem_mib=mem_mib, run_deadline_s=240 + WINDOW_S + mem_mib / 50) as vm:
+        freeing = watch(vm, "freeing", show)
+        end = watch_return(vm, freeing, free_mib, show)
+        vm.send("quit")
+        result = vm.finish()
+    after = [(0.0, freeing.sample.rss_mib)] + [
+        (sample.t - freeing.t, sample.rss_mib) for sample in between(result.samples, freeing.t, end)]
+    figures, reasons = release_figures(after, free_mib)
+    figures["host_cpu_s"] = result.cpu_s
+    return Measured(figures, result, curve(between(result.samples, 0, end), freeing.t), reasons)
+
+
+def watch_return(vm, freeing, free_mib, show):
+    """Watch until 99 % is back and no more comes, or the window is over: the last sample's time."""
+    settling, enough = fall.Settling(SETTLED_S), freeing.sample.rss_mib - 0.99 * free_mib
+    while True:
+        vm.sleep(0.1)
+        sample = vm.samples[-1]
+        t = sample.t - freeing.t
+        show(t, sample.rss_mib)
+        if settling.settled(t, sample.rss_mib) and sample.rss_mib <= enough or t >= WINDOW_S:
+            return sample.t
+
+
+def release_figures(after, free_mib):
+    """The times of 50, 90 and 99 % of what was freed, from the curve since then, and the reasons."""
+    start, figures, reasons = after[0][1], {}, {}
+    for share in fall.SHARES:
+        t = fall.time_to(after, start - free_mib * share / 100)
+        figures[f"t{share}_s"] = t
+        if t is None:
+            reasons[f"t{share}_s"] = f"less than {share} % was back after {after[-1][0]:.0f} s"
+    figures["returned_pct"] = 100 * (start - min(mib for _, mib in after)) / free_mib
+    return figures, reasons
+
+
+# churn
+
+def churn(boot, show, mib, pause_ms, for_s):
+    """Memory taken and freed again and again: what reporting in between costs, and what it saves."""
+    steps = [["churn", f"mem={mib}M", f"pause={pause_ms}", f"for={for_s}", "thp=always"]]
+    with boot(steps=steps, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
+        churning = watch(vm, "churning", show)
+        churned = watch(vm, "churned", show)
+        result = vm.finish()
+    cycles = [event for event in result.events if event.name == "cycle"]
+    figures = churn_figures(cycles, between(result.samples, churning.t, churned.t))
+    figures["host_cpu_s"] = result.cpu_s
+    points = curve(between(result.samples, 0, churned.t), churning.t)
+    reason = {} if len(cycles) > 1 else {"refaulted_blocks_per_cycle": "only one cycle"}
+    return Measured(figures, result, points, reason)
+
+
+def churn_figures(cycles, samples):
+    """The figures of a churn; refaults only after the first cycle, which touches memory first."""
+    later = between(samples, cycles[0].t, samples[-1].t)
+    return {"cycles": len(cycles),
+            "mean_alloc_ms": sum(event.number("alloc_us") for event in cycles) / len(cycles) / 1000,
+            "refaulted_blocks_per_cycle":
+                refaulted_blocks(later) / (len(cycles) - 1) if len(cycles) > 1 else None,
+            "host_minflt": samples[-1].minflt - samples[0].minflt,
+            "mean_rss_mib": mean_rss_mib(samples)}
+
+
+WORKLOADS = {"release": release, "churn": churn}
