@@ -67,6 +67,11 @@ CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
          Figure("refaulted_blocks_per_cycle", "blocks"), Figure("host_minflt", "faults"),
          Figure("mean_rss_mib", "MiB"), HOST_CPU)
 
+FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
+            Figure("all_released_mib", "MiB"), HOST_CPU)
+
+PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
+
 
 def _release(name, mem_mib, free_mib, seconds):
     return Variant("release", name, RELEASE, ("release", {"mem_mib": mem_mib, "free_mib": free_mib}),
@@ -79,6 +84,11 @@ def _churn(name, mib, pause_ms, for_s):
                    columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6)
 
 
+def _fragment(order, thp):
+    return Variant("fragment", f"order{order}-thp-{thp}", FRAGMENT,
+                   ("fragment", {"mib": 1200, "wait_s": 25, "order": order, "thp": thp}), seconds=62)
+
+
 def _not_yet(scenario, names, *figures):
     return [Variant(scenario, name, figures) for name in names]
 
@@ -87,13 +97,13 @@ VARIANTS = (
     _release("4g", 4096, 3072, 45), _release("16g", 16384, 12288, 90),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
-    *_not_yet("fragment", [f"order{order}-thp-{thp}" for order in (9, 2)
-                           for thp in ("always", "madvise")],
-              Figure("half_released_mib", "MiB"), Figure("all_released_mib", "MiB")),
+    *(_fragment(order, thp) for order in (9, 2) for thp in ("always", "madvise")),
     *_not_yet("reuse", ["256m-thp", "256m-nothp"],
               Figure("insns", "instructions"), Figure("fault_in_s", "s"),
               Figure("host_minflt", "faults")),
-    *_not_yet("pack", ["3-guests"], Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB")),
+    Variant("pack", "3-guests", PACK,
+            ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
+            seconds=100),
     *_not_yet("split", ["small-pieces"], Figure("reported_per_reportable", "")),
     *_not_yet("hotpath", [f"order{order}-{cpus}cpu-{state}" for order in (0, 3, 9, 10)
                           for cpus in (1, 2) for state in ("off", "nodevice", "device")],

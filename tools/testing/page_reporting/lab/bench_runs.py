@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The bench's workloads: each boots one guest, has it work, and measures it from the host.
+"""The bench's workloads: each boots a guest or more, has it work, and measures it from the host.
 
 A workload takes boot(), which makes a lab.vm.VM of the kernel to measure, and show(seconds, MiB,
 text), and returns a Measured.
 """
 
+import bisect
+import contextlib
+import statistics
 from dataclasses import dataclass, field
 
 from . import fall
@@ -12,14 +15,18 @@ from . import fall
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
+GRID_S = 0.1            # for the sum over several guests
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one run; a figure of None has a reason. The curve is (s, resident MiB)."""
+    """The figures of one run; a figure of None has a reason. The curve is (s, resident MiB).
+
+    results: what lab.vm says of each guest that took part
+    """
 
     figures: dict
-    result: object
+    results: list
     points: list
     reasons: dict = field(default_factory=dict)
 
@@ -80,7 +87,7 @@ def release(boot, show, mem_mib, free_mib):
         (sample.t - freeing.t, sample.rss_mib) for sample in between(result.samples, freeing.t, end)]
     figures, reasons = release_figures(after, free_mib)
     figures["host_cpu_s"] = result.cpu_s
-    return Measured(figures, result, curve(between(result.samples, 0, end), freeing.t), reasons)
+    return Measured(figures, [result], curve(between(result.samples, 0, end), freeing.t), reasons)
 
 
 def watch_return(vm, freeing, free_mib, show):
@@ -121,7 +128,7 @@ def churn(boot, show, mib, pause_ms, for_s):
     figures["host_cpu_s"] = result.cpu_s
     points = curve(between(result.samples, 0, churned.t), churning.t)
     reason = {} if len(cycles) > 1 else {"refaulted_blocks_per_cycle": "only one cycle"}
-    return Measured(figures, result, points, reason)
+    return Measured(figures, [result], points, reason)
 
 
 def churn_figures(cycles, samples):
@@ -135,4 +142,53 @@ def churn_figures(cycles, samples):
             "mean_rss_mib": mean_rss_mib(samples)}
 
 
-WORKLOADS = {"release": release, "churn": churn}
+# fragment
+
+def fragment(boot, show, mib, wait_s, order, thp):
+    """Every other MiB given back, then the rest: how much stays resident after each step."""
+    cmdline = [f"page_reporting.page_reporting_order={order}", f"transparent_hugepage={thp}"]
+    steps = [["params", "expect", f"order={order}"], ["fragment", f"mib={mib}", f"wait={wait_s}"]]
+    with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * wait_s + 180) as vm:
+        events = [watch(vm, name, show) for name in ("touched", "half", "all")]
+        result = vm.finish()
+    touched, half, everything = (event.sample.rss_mib for event in events)
+    figures = {"touched_mib": touched, "half_released_mib": half, "all_released_mib": everything,
+               "host_cpu_s": result.cpu_s}
+    points = curve(between(result.samples, 0, events[2].t), events[0].t)
+    return Measured(figures, [result], points)
+
+
+# pack
+
+def pack(boot, show, guests, mib, pause_ms, for_s, stagger_s):
+    """Several guests on one host, each at its height at another time: what all of them need."""
+    steps = [["churn", f"mem={mib}M", f"pause={pause_ms}", f"for={for_s}", "thp=always"]]
+    deadline_s = 3 * for_s + guests * stagger_s + 300
+    with contextlib.ExitStack() as stack:
+        vms = []
+        for _ in range(guests):
+            vms.append(stack.enter_context(boot(steps=steps, run_deadline_s=deadline_s)))
+            begun = watch(vms[-1], "churning", show)
+            vms[-1].sleep(stagger_s)
+        ends = [watch(vm, "churned", show).t for vm in vms]
+        results = [vm.finish() for vm in vms]
+    points = total([result.samples for result in results], begun.t, min(ends))
+    figures = {"peak_mib": max(mib for _, mib in points),
+               "mean_mib": statistics.fmean(mib for _, mib in points),
+               "host_cpu_s": sum(result.cpu_s for result in results)}
+    return Measured(figures, results, [[round(t - begun.t, 3), round(mib, 1)] for t, mib in points])
+
+
+def total(series, start, end):
+    """The sum of resident memory of several guests, every GRID_S from `start` to `end`."""
+    times = [start + GRID_S * i for i in range(int((end - start) / GRID_S) + 1)]
+    return [(t, sum(resident_at(samples, t) for samples in series)) for t in times]
+
+
+def resident_at(samples, t):
+    """Resident memory in the last sample up to `t`."""
+    index = bisect.bisect_right(samples, t, key=lambda sample: sample.t)
+    return samples[max(0, index - 1)].rss_mib
+
+
+WORKLOADS = {"release": release, "churn": churn, "fragment": fragment, "pack": pack}

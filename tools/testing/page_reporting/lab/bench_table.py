@@ -47,9 +47,12 @@ def cells(row):
 
 def notes(results):
     """One line per scenario, and reason, for what has no number."""
-    seen = {}
+    seen, lines = {}, []
     for row in results["rows"]:
         if row["stock"] is None or row["ours"] is None:
             seen.setdefault((row["scenario"], row["reason"]), []).append(row)
-    return [f"n/a {scenario} ({', '.join(dict.fromkeys(row['variant'] for row in rows))}): {reason}"
-            for (scenario, reason), rows in seen.items()]
+    for (scenario, reason), rows in seen.items():
+        names = list(dict.fromkeys(row["variant"] for row in rows))
+        which = ", ".join(names) if len(names) <= 6 else f"{len(names)} variants"
+        lines.append(f"n/a {scenario} ({which}): {reason}")
+    return lines

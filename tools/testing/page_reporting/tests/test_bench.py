@@ -290,6 +290,13 @@ def test_release_is_of_what_was_freed():
     assert reasons == {"t99_s": "less than 99 % was back after 9 s"}
 
 
+def test_sum_over_guests():
+    """The last sample of each counts, and the times need not agree."""
+    late = [Sample(0.05, 10, 0, 0), Sample(0.15, 20, 0, 0)]
+    got = bench_runs.total([samples(100, 200), late], 0.0, 0.2)
+    assert [mib for _, mib in got] == [110, 110, 120]
+
+
 def cycle_at(t, alloc_us):
     return Event("cycle", t, None, {"alloc_us": str(alloc_us)})
 
@@ -317,6 +324,14 @@ def test_release_in_a_guest(boot):
     got = bench_runs.release(boot, lambda *_: None, 2048, 1024)
     assert set(got.figures) == {figure.name for figure in bench_plan.RELEASE}
     assert 0 < got.figures["t50_s"] < got.figures["t90_s"] < bench_runs.WINDOW_S
+
+
+def test_fragment_in_a_guest(boot):
+    """Without huge pages, holes of 1 MiB are below order 9: they stay, and the rest comes back."""
+    got = bench_runs.fragment(boot, lambda *_: None, 400, 10, 9, "madvise")
+    assert set(got.figures) == {figure.name for figure in bench_plan.FRAGMENT}
+    assert got.figures["touched_mib"] - got.figures["half_released_mib"] < 100
+    assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 200
 
 
 def test_bench_without_kernels():
