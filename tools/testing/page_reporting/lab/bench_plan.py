@@ -70,6 +70,8 @@ CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
             Figure("all_released_mib", "MiB"), HOST_CPU)
 
+REUSE = (Figure("insns", "instructions"), Figure("fault_in_s", "s"), Figure("host_minflt", "faults"),
+         HOST_CPU)
 PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
 
 
@@ -98,9 +100,9 @@ VARIANTS = (
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
     *(_fragment(order, thp) for order in (9, 2) for thp in ("always", "madvise")),
-    *_not_yet("reuse", ["256m-thp", "256m-nothp"],
-              Figure("insns", "instructions"), Figure("fault_in_s", "s"),
-              Figure("host_minflt", "faults")),
+    *(Variant("reuse", f"256m-{name}", REUSE,
+              ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=45)
+      for name, thp in (("thp", "always"), ("nothp", "never"))),
     Variant("pack", "3-guests", PACK,
             ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
             seconds=100),

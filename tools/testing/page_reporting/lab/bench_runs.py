@@ -15,6 +15,8 @@ from . import fall
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
+REPORTING_MS = 60000    # of guest time, for everything to be reported
+ICOUNT = ("-icount", "shift=0,sleep=off")
 GRID_S = 0.1            # for the sum over several guests
 
 
@@ -135,7 +137,7 @@ def churn_figures(cycles, samples):
     """The figures of a churn; refaults only after the first cycle, which touches memory first."""
     later = between(samples, cycles[0].t, samples[-1].t)
     return {"cycles": len(cycles),
-            "mean_alloc_ms": sum(event.number("alloc_us") for event in cycles) / len(cycles) / 1000,
+            "mean_alloc_ms": sum(event.number("alloc_ns") for event in cycles) / len(cycles) / 1e6,
             "refaulted_blocks_per_cycle":
                 refaulted_blocks(later) / (len(cycles) - 1) if len(cycles) > 1 else None,
             "host_minflt": samples[-1].minflt - samples[0].minflt,
@@ -191,4 +193,32 @@ def resident_at(samples, t):
     return samples[max(0, index - 1)].rss_mib
 
 
-WORKLOADS = {"release": release, "churn": churn, "fragment": fragment, "pack": pack}
+# reuse
+
+def reuse(boot, show, free_mib, mib, thp):
+    """Memory that was reported taken into use again: what that costs the guest, and the host.
+
+    Guest time counts instructions here: one a nanosecond, and none is spent on waiting for the host.
+    """
+    steps = [["churn", f"mem={free_mib}M", f"pause={REPORTING_MS}", "count=1", "thp=always"],
+             ["churn", f"mem={mib}M", "count=1", f"thp={thp}"]]
+    with boot(steps=steps, smp=1, accel="tcg", extra_args=ICOUNT, run_deadline_s=300) as vm:
+        taken = [watch(vm, name, show) for name in ("cycle", "churned")][0]
+        begun, cycle = [vm.wait_event("churning") for _ in range(2)][1], watch(vm, "cycle", show)
+        result = vm.finish()
+    figures = {"insns": cycle.number("alloc_ns"), "fault_in_s": cycle.t - begun.t,
+               "host_minflt": cycle.sample.minflt - begun.sample.minflt, "host_cpu_s": result.cpu_s}
+    missing = free_mib * 0.95 - (max_rss_mib(result.samples, begun.t) - begun.sample.rss_mib)
+    reasons = {}
+    if missing > 0:
+        figures = dict.fromkeys(figures)
+        reasons = dict.fromkeys(figures, f"{missing:.0f} MiB were not reported before the reuse")
+    return Measured(figures, [result], curve(result.samples, taken.t), reasons)
+
+
+def max_rss_mib(samples, end):
+    """The peak of resident memory up to `end`."""
+    return max(sample.rss_mib for sample in samples if sample.t <= end)
+
+
+WORKLOADS = {"reuse": reuse, "release": release, "churn": churn, "fragment": fragment, "pack": pack}

@@ -298,7 +298,7 @@ def test_sum_over_guests():
 
 
 def cycle_at(t, alloc_us):
-    return Event("cycle", t, None, {"alloc_us": str(alloc_us)})
+    return Event("cycle", t, None, {"alloc_ns": str(alloc_us * 1000)})
 
 
 def test_churn_leaves_out_the_first_touch():
