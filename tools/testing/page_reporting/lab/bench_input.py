@@ -13,16 +13,23 @@ MAX_REPEAT = 99
 
 @dataclass(frozen=True)
 class BenchInput:
-    """Checked input; an empty scenario means all of them."""
+    """Checked input: a scenario, "scenario/variant", or an empty word for all of them."""
 
     scenario: str
     repeat: int
 
 
+def known(scenario):
+    """What could have been meant: the variants of a scenario that there is, or all scenarios."""
+    name = scenario.partition("/")[0]
+    if name in bench_plan.SCENARIOS:
+        return ", ".join(f"{name}/{variant.name}" for variant in bench_plan.chosen(name))
+    return ", ".join(bench_plan.SCENARIOS)
+
+
 def check(scenario, repeat):
     """A BenchInput from the user's words; an empty word means the default."""
-    if scenario and scenario not in bench_plan.SCENARIOS:
-        raise BadInput(f"SCENARIO={scenario}: no such scenario; there are: "
-                       + ", ".join(bench_plan.SCENARIOS))
+    if not bench_plan.chosen(scenario):
+        raise BadInput(f"SCENARIO={scenario}: no such scenario; there are: {known(scenario)}")
     number = parse_whole("REPEAT", repeat, 1, MAX_REPEAT) if repeat else DEFAULT_REPEAT
     return BenchInput(scenario, number)

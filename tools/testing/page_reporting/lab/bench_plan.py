@@ -4,7 +4,7 @@
 With the standard library alone: it is read before anything is installed or built.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 KERNELS = ("stock", "ours")
 WITH_OFF = ("stock", "ours", "off")     # off: the stock kernel, its balloon without reporting
@@ -25,6 +25,7 @@ class Variant:
     """One workload of a scenario; without a workload there is nothing that could run it yet.
 
     workload: the name of a function in bench_runs, and its keyword arguments
+    absent: why a column of the table is not among the columns that are measured
     seconds: what one run takes, about, for the estimate of the time that is left
     """
 
@@ -34,6 +35,7 @@ class Variant:
     workload: tuple | None = None
     columns: tuple = KERNELS
     seconds: int = 0
+    absent: dict = field(default_factory=dict)
 
     @property
     def title(self):
@@ -115,14 +117,17 @@ VARIANTS = (
               Figure("max_irqsoff_us", "us")),
     *_not_yet("build", ["c-compile"],
               Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks")),
-    *_not_yet("flush", ["snapshot"], Figure("rss_at_pause_mib", "MiB")),
+    *(Variant("flush", f"snapshot-{wait_s}s", (Figure("rss_at_pause_mib", "MiB"), HOST_CPU),
+              ("flush", {"free_mib": 3072, "wait_s": wait_s}), columns=("stock",), seconds=wait_s + 12,
+              absent={"ours": "no flush file yet"}) for wait_s in (5, 20)),
 )
 SCENARIOS = tuple(dict.fromkeys(variant.scenario for variant in VARIANTS))
 
 
-def chosen(scenario):
-    """The variants of one scenario, or all of them for an empty name."""
-    return [variant for variant in VARIANTS if scenario in ("", variant.scenario)]
+def chosen(wanted):
+    """The variants of a scenario, or the one of "scenario/variant", or all for an empty word."""
+    return [variant for variant in VARIANTS
+            if wanted in ("", variant.scenario, f"{variant.scenario}/{variant.name}")]
 
 
 def schedule(variants, repeat):

@@ -7,7 +7,7 @@ from .errors import LabError
 META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat")
 NUMBERS = ("stock", "ours", "off", "ratio", "spread_pct")
 ROW = ("scenario", "variant", "figure", "unit", *NUMBERS, "better")
-NO_OFF = "off: reporting off is no part of this scenario"
+NO_PART = "no part of this scenario"
 
 
 def rows(variants, records):
@@ -37,7 +37,7 @@ def row(variant, figure, records):
 def column_summary(variant, figure, column, records):
     """(Summary, None), or (None, reason): a figure that one run could not measure has no median."""
     if column not in variant.columns:
-        return None, NO_OFF
+        return None, f"{column}: {variant.absent.get(column, NO_PART)}"
     runs = records.get((variant.title, column), [])
     lost = [run["reasons"].get(figure.name, "not measured") for run in runs
             if run["figures"][figure.name] is None]

@@ -11,6 +11,7 @@ import statistics
 from dataclasses import dataclass, field
 
 from . import fall
+from .process import read_sample
 
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
@@ -221,4 +222,19 @@ def max_rss_mib(samples, end):
     return max(sample.rss_mib for sample in samples if sample.t <= end)
 
 
-WORKLOADS = {"reuse": reuse, "release": release, "churn": churn, "fragment": fragment, "pack": pack}
+# flush
+
+def flush(boot, show, free_mib, wait_s):
+    """Before a snapshot: memory freed, a wait, a pause; what a snapshot would have to hold."""
+    steps = [["hog", f"mem={free_mib}M", "thp=always"]]
+    with boot(steps=steps, run_deadline_s=wait_s + 240) as vm:
+        freed = watch(vm, "freed", show)
+        vm.sleep(wait_s)
+        paused = read_sample(vm.pid)
+        vm.send("quit")
+        result = vm.finish()
+    figures = {"rss_at_pause_mib": paused.rss_mib, "host_cpu_s": result.cpu_s}
+    return Measured(figures, [result], curve(between(result.samples, 0, paused.t), freed.t))
+
+
+WORKLOADS = {"flush": flush, "reuse": reuse, "release": release, "churn": churn, "fragment": fragment, "pack": pack}

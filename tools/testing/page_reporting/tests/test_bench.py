@@ -35,7 +35,7 @@ bench = load_bench()
 # Input
 
 @pytest.mark.parametrize("words, expected", [
-    (("", ""), ("", 3)), (("churn", ""), ("churn", 3)), (("", "5"), ("", 5)), (("scale", "1"), ("scale", 1)),
+    (("", ""), ("", 3)), (("churn/512m-10s", ""), ("churn/512m-10s", 3)), (("", "5"), ("", 5)), (("scale", "1"), ("scale", 1)),
 ])
 def test_good_input(words, expected):
     wanted = bench_input.check(*words)
@@ -44,6 +44,7 @@ def test_good_input(words, expected):
 
 @pytest.mark.parametrize("words, message", [
     (("foo", ""), "SCENARIO=foo: no such scenario; there are: release, churn"),
+    (("release/5g", ""), "SCENARIO=release/5g: no such scenario; there are: release/4g, release/16g"),
     (("release,churn", ""), "SCENARIO=release,churn: no such scenario"),
     (("", "0"), "REPEAT=0: give a whole number from 1 to 99"), (("", "-1"), "REPEAT=-1: give"),
     (("", "x"), "REPEAT=x: give"), (("", "1.5"), "REPEAT=1.5: give"), (("", "100"), "REPEAT=100: give"),
@@ -126,6 +127,10 @@ def test_workloads_exist():
     assert {v.workload[0] for v in bench_plan.VARIANTS if v.workload} == set(bench_runs.WORKLOADS)
 
 
+def test_one_variant_can_be_chosen():
+    assert [variant.title for variant in bench_plan.chosen("churn/512m-10s")] == ["churn 512m-10s"]
+
+
 def test_runs_are_interleaved():
     variants = bench_plan.chosen("release") + bench_plan.chosen("churn")[:1]
     order = [(job.variant.name, job.column, job.repeat) for job in bench_plan.schedule(variants, 2)]
@@ -156,7 +161,7 @@ def test_rows():
     rows = bench_results.rows([VARIANT], records([2, 4, 6], [1, 2, 3], share=50))
     assert rows[0] == {"scenario": "release", "variant": "tiny", "figure": "t50_s", "unit": "s", "stock": 4,
                        "ours": 2, "off": None, "ratio": 0.5, "spread_pct": pytest.approx(200),
-                       "better": "lower", "reason": bench_results.NO_OFF}
+                       "better": "lower", "reason": "off: no part of this scenario"}
     assert (rows[1]["ratio"], rows[1]["spread_pct"], rows[1]["better"]) == (1, 0, "higher")
     bench_results.check(results_of(rows))
 
@@ -168,6 +173,14 @@ def test_a_run_without_the_figure_leaves_no_median():
     assert rows[0]["stock"] is None and rows[0]["ratio"] is None and rows[0]["ours"] == 1
     assert "stock: less than 50 % was back" in rows[0]["reason"]
     bench_results.check(results_of(rows))
+
+
+def test_flush_of_ours_is_missing_with_its_reason():
+    variant = bench_plan.chosen("flush")[0]
+    run = {"figures": {"rss_at_pause_mib": 5, "host_cpu_s": 1}, "reasons": {}}
+    row = bench_results.rows([variant], {(variant.title, "stock"): [run]})[0]
+    assert (row["stock"], row["ours"], row["ratio"]) == (5, None, None)
+    assert "ours: no flush file yet" in row["reason"]
 
 
 def test_a_value_of_zero_has_no_ratio():
