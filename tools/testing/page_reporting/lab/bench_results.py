@@ -23,8 +23,7 @@ def row(variant, figure, records):
         reasons += [reason] if reason else []
     stock, ours = columns["stock"], columns["ours"]
     middle, spread = bench_stats.ratio(stock, ours), bench_stats.spread_pct(stock, ours)
-    if stock and ours and spread is None:
-        reasons.append("ratio: of a value of 0" if middle is None else "spread: a run measured 0")
+    reasons += doubts(figure, stock, ours, middle, spread)
     values = {column: summary.median if summary else None for column, summary in columns.items()}
     made = {"scenario": variant.scenario, "variant": variant.name, "figure": figure.name,
             "unit": figure.unit, **values, "ratio": middle, "spread_pct": spread,
@@ -32,6 +31,20 @@ def row(variant, figure, records):
     if not variant.workload:
         reasons = [bench_plan.NOT_YET]
     return {**made, "reason": "; ".join(dict.fromkeys(reasons))} if reasons else made
+
+
+def doubts(figure, stock, ours, middle, spread):
+    """What there is to say of a figure that both kernels have."""
+    if not stock or not ours:
+        return []
+    said = []
+    if middle is None:
+        said.append("ratio: of a value of 0")
+    elif spread is None:
+        said.append("spread: of a single run" if min(stock.count, ours.count) < 2 else "spread: a run measured 0")
+    if figure.exact and (stock.low < stock.high or ours.low < ours.high):
+        said.append(f"exact: runs differ, stock {stock.low} to {stock.high}, ours {ours.low} to {ours.high}")
+    return said
 
 
 def column_summary(variant, figure, column, records):

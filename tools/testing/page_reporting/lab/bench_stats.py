@@ -33,10 +33,10 @@ def spread_pct(stock, ours):
     """By how many percent the ratio may be off, in either direction.
 
     Any run of ours may meet any run of stock: the ratio of such a pair is at most this far from the
-    ratio of the medians. None where a pair has no ratio, or the ratio is 0.
+    ratio of the medians. None where that cannot be told: after a single run, or with a value of 0.
     """
     middle = ratio(stock, ours)
-    if not middle or stock.low <= 0 or ours.low <= 0:
+    if not middle or min(stock.low, ours.low) <= 0 or min(stock.count, ours.count) < 2:
         return None
     upper, lower = ours.high / stock.low, ours.low / stock.high
     return 100 * max(upper / middle - 1, middle / lower - 1)

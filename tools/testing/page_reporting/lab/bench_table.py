@@ -46,8 +46,9 @@ def cells(row):
 
 
 def notes(results):
-    """One line per scenario, and reason, for what has no number."""
-    seen, lines = {}, []
+    """Which exact counts differ; one line per scenario, and reason, for what has no number."""
+    seen, lines = {}, [f"{row['scenario']} {row['variant']} {row['figure']}: {row['reason']}"
+                       for row in results["rows"] if "exact:" in row.get("reason", "")]
     for row in results["rows"]:
         if row["stock"] is None or row["ours"] is None:
             seen.setdefault((row["scenario"], row["reason"]), []).append(row)

@@ -97,6 +97,19 @@ def test_equal_runs_have_no_spread():
     assert bench_stats.spread_pct(*pair([7, 7], [7, 7])) == 0
 
 
+def test_a_single_run_has_no_spread():
+    assert bench_stats.ratio(*pair([2], [1])) == 0.5
+    assert bench_stats.spread_pct(*pair([2], [1, 1])) is None
+    assert "spread: of a single run" in bench_results.rows([VARIANT], records([2], [1]))[0]["reason"]
+
+
+@pytest.mark.parametrize("ours, said", [([7, 7], False), ([7, 8], True)])
+def test_exact_counts_that_differ_are_named(ours, said):
+    figure = Figure("insns", "instructions", exact=True)
+    assert any("exact: runs differ" in text
+               for text in bench_results.doubts(figure, *pair([7, 7], ours), 1, 0)) == said
+
+
 @pytest.mark.parametrize("stock, ours", [([], [1]), ([1], []), ([0, 0], [1, 2])])
 def test_no_ratio(stock, ours):
     assert bench_stats.ratio(*pair(stock, ours)) is None
@@ -105,7 +118,7 @@ def test_no_ratio(stock, ours):
 
 @pytest.mark.parametrize("stock, ours, expected", [
     ([10, 11, 12], [11, 12, 13], True), ([10, 10.1, 10.2], [20, 20.1, 20.2], False),
-    ([20, 20.1, 20.2], [10, 10.1, 10.2], False), ([5], [5], True), ([5], [6], False)])
+    ([20, 20.1, 20.2], [10, 10.1, 10.2], False), ([5, 5], [5, 5], True), ([5, 5], [6, 6], False)])
 def test_within(stock, ours, expected):
     both = pair(stock, ours)
     assert bench_stats.within(bench_stats.ratio(*both), bench_stats.spread_pct(*both)) == expected
