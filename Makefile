@@ -50,7 +50,7 @@ bench: python	## Stock kernel and this series side by side: table, charts, resul
 	@$(lab)/bench
 
 bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
-	@$(lab)/bench --check-only
+	@$(lab)/bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build stock

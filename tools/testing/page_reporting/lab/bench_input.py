@@ -27,9 +27,11 @@ def known(scenario):
     return ", ".join(bench_plan.SCENARIOS)
 
 
-def check(scenario, repeat):
+def check(scenario, repeat, selfcheck=False):
     """A BenchInput from the user's words; an empty word means the default."""
     if not bench_plan.chosen(scenario):
         raise BadInput(f"SCENARIO={scenario}: no such scenario; there are: {known(scenario)}")
     number = parse_whole("REPEAT", repeat, 1, MAX_REPEAT) if repeat else DEFAULT_REPEAT
+    if selfcheck and number < 2:
+        raise BadInput(f"REPEAT={repeat}: a self-check compares spreads; give 2 or more")
     return BenchInput(scenario, number)

@@ -41,7 +41,8 @@ def doubts(figure, stock, ours, middle, spread):
     if middle is None:
         said.append("ratio: of a value of 0")
     elif spread is None:
-        said.append("spread: of a single run" if min(stock.count, ours.count) < 2 else "spread: a run measured 0")
+        single = min(stock.count, ours.count) < 2
+        said.append("spread: of a single run" if single else "spread: a run measured 0")
     if figure.exact and (stock.low < stock.high or ours.low < ours.high):
         said.append(f"exact: runs differ, stock {stock.low} to {stock.high}, ours {ours.low} to {ours.high}")
     return said

@@ -3,6 +3,7 @@
 
 from rich.table import Table
 
+from . import bench_stats
 from .bench_plan import NOT_YET
 
 
@@ -14,12 +15,12 @@ def number(value):
 
 
 def verdict(row):
-    """Whether ours is better, worse, or not to be told from stock."""
-    if row["ratio"] is None:
+    """Whether ours is better, worse, or not to be told from stock; nothing without a spread."""
+    if row["spread_pct"] is None:
         return ""
-    gain = row["ratio"] if row["better"] == "higher" else 1 / row["ratio"] if row["ratio"] else 2
-    sure = row["spread_pct"] is not None and max(gain, 1 / gain) > 1 + row["spread_pct"] / 100
-    return ("better" if gain > 1 else "worse") if sure else "same"
+    if bench_stats.within(row["ratio"], row["spread_pct"]):
+        return "same"
+    return "better" if (row["ratio"] > 1) == (row["better"] == "higher") else "worse"
 
 
 def table(results):

@@ -12,6 +12,7 @@ import pytest
 
 from conftest import LAB
 from lab import bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats, bench_store
+from lab import bench_table
 from lab.bench_plan import Figure, Job, Variant
 from lab.errors import BadInput, LabError
 from lab.process import Event, Sample
@@ -53,6 +54,11 @@ def test_bad_input(words, message):
     with pytest.raises(BadInput) as error:
         bench_input.check(*words)
     assert message in str(error.value)
+
+
+def test_selfcheck_needs_a_spread():
+    with pytest.raises(BadInput, match="REPEAT=1: a self-check compares spreads; give 2 or more"):
+        bench_input.check("", "1", selfcheck=True)
 
 
 @pytest.mark.parametrize("target", ["bench", "bench-selfcheck"])
@@ -358,6 +364,24 @@ def test_fragment_in_a_guest(boot):
     assert set(got.figures) == {figure.name for figure in bench_plan.FRAGMENT}
     assert got.figures["touched_mib"] - got.figures["half_released_mib"] < 100
     assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 200
+
+
+def test_two_guests_on_one_host(boot):
+    got = bench_runs.pack(boot, lambda *_: None, guests=2, mib=64, pause_ms=1000, for_s=4, stagger_s=1)
+    assert set(got.figures) == {figure.name for figure in bench_plan.PACK} and len(got.results) == 2
+    assert 128 < got.figures["mean_mib"] <= got.figures["peak_mib"] < 2048
+
+
+@pytest.mark.parametrize("row, expected", [
+    ({"ratio": 0.5, "spread_pct": 10, "better": "lower"}, "better"),
+    ({"ratio": 0.5, "spread_pct": 10, "better": "higher"}, "worse"),
+    ({"ratio": 2.0, "spread_pct": 10, "better": "lower"}, "worse"),
+    ({"ratio": 2.0, "spread_pct": 10, "better": "higher"}, "better"),
+    ({"ratio": 1.05, "spread_pct": 10, "better": "lower"}, "same"),
+    ({"ratio": 0.5, "spread_pct": None, "better": "lower"}, ""),
+])
+def test_verdict_of_a_row(row, expected):
+    assert bench_table.verdict(row) == expected
 
 
 def test_bench_without_kernels():
