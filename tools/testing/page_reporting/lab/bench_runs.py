@@ -237,4 +237,4 @@ def flush(boot, show, free_mib, wait_s):
     return Measured(figures, [result], curve(between(result.samples, 0, paused.t), freed.t))
 
 
-WORKLOADS = {"flush": flush, "reuse": reuse, "release": release, "churn": churn, "fragment": fragment, "pack": pack}
+WORKLOADS = {workload.__name__: workload for workload in (release, churn, fragment, reuse, pack, flush)}
