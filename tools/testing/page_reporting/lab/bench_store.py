@@ -17,13 +17,13 @@ def file_digest(path):
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
-def write_json(path, value):
+def write_json(path, value, indent=1):
     """Write `value` under another name first: nobody ever sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -53,4 +53,4 @@ class Store:
 
     def save(self, job, record):
         """Keep the record of a finished run."""
-        write_json(self.path(job), record)
+        write_json(self.path(job), record, indent=None)
