@@ -352,7 +352,9 @@ def test_churn_in_a_guest(boot):
     assert 64 < got.figures["mean_rss_mib"] < 1024
 
 
-def test_release_in_a_guest(boot):
+def test_release_in_a_guest(boot, monkeypatch):
+    """Of so little, the lists of the CPUs may keep more than 1 %: do not wait for it."""
+    monkeypatch.setattr(bench_runs, "WINDOW_S", 20)
     got = bench_runs.release(boot, lambda *_: None, 2048, 1024)
     assert set(got.figures) == {figure.name for figure in bench_plan.RELEASE}
     assert 0 < got.figures["t50_s"] < got.figures["t90_s"] < bench_runs.WINDOW_S
