@@ -3,10 +3,11 @@
 
 lab	:= tools/testing/page_reporting
 kernels	:= guest debug off hyperv
+pair	:= stock ours
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export MEM FREE ORDER DELAY KERNEL ACCEL
+export MEM FREE ORDER DELAY KERNEL ACCEL SCENARIO REPEAT
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -18,15 +19,16 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint kunit mutants kernel tree setup base clean distclean python
+.PHONY: help demo test bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
 
 help:		## This text
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-10s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-17s%s\n", $$1, $$2 }'
 	@echo
 	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
 	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass'
+	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
 	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
 	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
 
@@ -39,6 +41,20 @@ demo: python	## Boot a guest that frees its memory, and watch the host get it ba
 
 test:		## Build all kernels, run KUnit, guests and checks: N passed, N failed
 	$(always)@scripts/test $(kernels)
+
+bench: python	## Stock kernel and this series side by side: table, charts, results.json
+	@$(lab)/bench --check-only
+	@scripts/setup
+	@scripts/tree
+	@scripts/build $(pair)
+	@$(lab)/bench
+
+bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
+	@$(lab)/bench --selfcheck --check-only
+	@scripts/setup
+	@scripts/tree
+	@scripts/build stock
+	@$(lab)/bench --selfcheck
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
 	@scripts/lint

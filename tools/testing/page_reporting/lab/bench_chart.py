@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The bench's charts: resident memory over time, and all ratios at a glance."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot  # noqa: E402  (after the choice of a backend)
+
+COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
+BETTER, WORSE = "#1a7f37", "#cf222e"
+
+
+def save(figure, path):
+    figure.tight_layout()
+    figure.savefig(path, format="png")
+    pyplot.close(figure)
+
+
+def curves(path, title, subtitle, points):
+    """One line per run of one variant; `points` are lists of (s, MiB) curves by column."""
+    figure, axes = pyplot.subplots(figsize=(9, 5), dpi=120)
+    for column, runs in points.items():
+        for index, run in enumerate(runs):
+            axes.plot(*zip(*run), color=COLORS[column], linewidth=1.2, alpha=0.8,
+                      label=None if index else column)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("time (s); 0: the guest frees, or its first cycle begins")
+    axes.set_ylabel("resident memory of the VM on the host (MiB)")
+    axes.set_title(title, loc="left", fontsize=13, pad=22)
+    axes.text(0, 1.025, subtitle, transform=axes.transAxes, fontsize=9, color="#57606a")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    save(figure, path)
+
+
+def gain(row):
+    """How many times better ours is."""
+    return row["ratio"] if row["better"] == "higher" else 1 / row["ratio"]
+
+
+def overview(path, rows):
+    """A bar per figure that has a ratio: to the right ours is better, with the spread as a line."""
+    shown = [row for row in rows if row["ratio"]]
+    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.3 * len(shown)), dpi=120)
+    for place, row in enumerate(reversed(shown)):
+        middle, spread = gain(row), 1 + (row["spread_pct"] or 0) / 100
+        axes.barh(place, middle - 1, left=1, color=BETTER if middle >= 1 else WORSE, height=0.6)
+        axes.plot([middle / spread, middle * spread], [place, place], color="black", linewidth=1)
+    axes.set_yticks(range(len(shown)), [f"{row['scenario']} {row['variant']} {row['figure']}"
+                                        for row in reversed(shown)], fontsize=8)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel("ours is so many times better than stock (line: spread)")
+    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, path)

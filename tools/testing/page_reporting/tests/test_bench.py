@@ -1,0 +1,401 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The bench: its input, its statistics, its files, and a small workload in a guest."""
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import subprocess
+import types
+
+import pytest
+
+from conftest import LAB
+from lab import bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats, bench_store
+from lab import bench_table
+from lab.bench_plan import Figure, Job, Variant
+from lab.errors import BadInput, LabError
+from lab.process import Event, Sample
+
+BENCH = LAB / "bench"
+VARIANT = Variant("release", "tiny", (Figure("t50_s", "s"), Figure("share", "%", "higher")), ("w", {}),
+                  seconds=1)
+
+
+def load_bench():
+    """The program as a module."""
+    loader = importlib.machinery.SourceFileLoader("bench", str(BENCH))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+    loader.exec_module(module)
+    return module
+
+
+bench = load_bench()
+
+
+# Input
+
+@pytest.mark.parametrize("words, expected", [
+    (("", ""), ("", 3)), (("churn/512m-10s", ""), ("churn/512m-10s", 3)), (("", "5"), ("", 5)), (("scale", "1"), ("scale", 1)),
+])
+def test_good_input(words, expected):
+    wanted = bench_input.check(*words)
+    assert (wanted.scenario, wanted.repeat) == expected
+
+
+@pytest.mark.parametrize("words, message", [
+    (("foo", ""), "SCENARIO=foo: no such scenario; there are: release, churn"),
+    (("release/5g", ""), "SCENARIO=release/5g: no such scenario; there are: release/4g, release/16g"),
+    (("release,churn", ""), "SCENARIO=release,churn: no such scenario"),
+    (("", "0"), "REPEAT=0: give a whole number from 1 to 99"), (("", "-1"), "REPEAT=-1: give"),
+    (("", "x"), "REPEAT=x: give"), (("", "1.5"), "REPEAT=1.5: give"), (("", "100"), "REPEAT=100: give"),
+])
+def test_bad_input(words, message):
+    with pytest.raises(BadInput) as error:
+        bench_input.check(*words)
+    assert message in str(error.value)
+
+
+def test_selfcheck_needs_a_spread():
+    with pytest.raises(BadInput, match="REPEAT=1: a self-check compares spreads; give 2 or more"):
+        bench_input.check("", "1", selfcheck=True)
+
+
+@pytest.mark.parametrize("target", ["bench", "bench-selfcheck"])
+@pytest.mark.parametrize("variable, reason", [
+    ("SCENARIO=foo", "bench: SCENARIO=foo: no such scenario"), ("REPEAT=0", "bench: REPEAT=0: give"),
+    ("ACCEL=foo", "bench: ACCEL=foo: give tcg or kvm")])
+def test_bad_input_is_one_line_before_anything_is_built(target, variable, reason):
+    make = subprocess.run(["make", "-s", target, variable], cwd=LAB.parents[2], text=True,
+                          capture_output=True, timeout=60)
+    ours = [line for line in make.stderr.splitlines() if not line.startswith("make: ***")]
+    assert make.returncode == 2 and make.stdout == ""
+    assert len(ours) == 1 and ours[0].startswith(reason)
+
+
+def test_check_needs_no_modules():
+    """Before anything is installed, the standard library has to do."""
+    run = subprocess.run(["/usr/bin/python3", "-S", BENCH, "--check-only", "--repeat", "0"], text=True,
+                         capture_output=True, timeout=60)
+    assert run.returncode == 2 and len(run.stderr.splitlines()) == 1
+
+
+# Statistics
+
+def test_summary():
+    got = bench_stats.summarize([3, 1, 2, 10])
+    assert (got.median, got.low, got.high, got.count) == (2.5, 1, 10, 4)
+    assert bench_stats.summarize([]) is None
+
+
+def pair(stock, ours):
+    return bench_stats.summarize(stock), bench_stats.summarize(ours)
+
+
+def test_ratio_and_spread():
+    """Medians 10 and 5; the farthest pairs are 4/12 and 6/8."""
+    stock, ours = pair([8, 10, 12], [4, 5, 6])
+    assert bench_stats.ratio(stock, ours) == 0.5
+    assert bench_stats.spread_pct(stock, ours) == pytest.approx(50)
+
+
+def test_equal_runs_have_no_spread():
+    assert bench_stats.spread_pct(*pair([7, 7], [7, 7])) == 0
+
+
+def test_a_single_run_has_no_spread():
+    assert bench_stats.ratio(*pair([2], [1])) == 0.5
+    assert bench_stats.spread_pct(*pair([2], [1, 1])) is None
+    assert "spread: of a single run" in bench_results.rows([VARIANT], records([2], [1]))[0]["reason"]
+
+
+@pytest.mark.parametrize("ours, said", [([7, 7], False), ([7, 8], True)])
+def test_exact_counts_that_differ_are_named(ours, said):
+    figure = Figure("insns", "instructions", exact=True)
+    assert any("exact: runs differ" in text
+               for text in bench_results.doubts(figure, *pair([7, 7], ours), 1, 0)) == said
+
+
+@pytest.mark.parametrize("stock, ours", [([], [1]), ([1], []), ([0, 0], [1, 2])])
+def test_no_ratio(stock, ours):
+    assert bench_stats.ratio(*pair(stock, ours)) is None
+    assert bench_stats.spread_pct(*pair(stock, ours)) is None
+
+
+@pytest.mark.parametrize("stock, ours, expected", [
+    ([10, 11, 12], [11, 12, 13], True), ([10, 10.1, 10.2], [20, 20.1, 20.2], False),
+    ([20, 20.1, 20.2], [10, 10.1, 10.2], False), ([5, 5], [5, 5], True), ([5, 5], [6, 6], False)])
+def test_within(stock, ours, expected):
+    both = pair(stock, ours)
+    assert bench_stats.within(bench_stats.ratio(*both), bench_stats.spread_pct(*both)) == expected
+
+
+# The plan
+
+def test_scenarios_are_those_of_the_specification():
+    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "reuse", "split", "scale", "hotpath",
+                                         "build", "pack", "flush"}
+
+
+def test_variant_names_are_unique():
+    titles = [variant.title for variant in bench_plan.VARIANTS]
+    assert len(titles) == len(set(titles))
+
+
+def test_workloads_exist():
+    assert {v.workload[0] for v in bench_plan.VARIANTS if v.workload} == set(bench_runs.WORKLOADS)
+
+
+def test_one_variant_can_be_chosen():
+    assert [variant.title for variant in bench_plan.chosen("churn/512m-10s")] == ["churn 512m-10s"]
+
+
+def test_runs_are_interleaved():
+    variants = bench_plan.chosen("release") + bench_plan.chosen("churn")[:1]
+    order = [(job.variant.name, job.column, job.repeat) for job in bench_plan.schedule(variants, 2)]
+    assert order == [
+        ("4g", "stock", 1), ("4g", "ours", 1), ("4g", "stock", 2), ("4g", "ours", 2),
+        ("16g", "stock", 1), ("16g", "ours", 1), ("16g", "stock", 2), ("16g", "ours", 2),
+        ("512m-0.9s", "stock", 1), ("512m-0.9s", "ours", 1), ("512m-0.9s", "off", 1),
+        ("512m-0.9s", "stock", 2), ("512m-0.9s", "ours", 2), ("512m-0.9s", "off", 2)]
+
+
+def test_nothing_runs_for_what_is_not_implemented():
+    assert bench_plan.schedule(bench_plan.chosen("scale"), 3) == []
+
+
+# Rows
+
+def records(stock, ours, share=1.0, reasons=()):
+    made = {column: [{"figures": {"t50_s": value, "share": share}, "reasons": dict(reasons)}
+                     for value in values] for column, values in (("stock", stock), ("ours", ours))}
+    return {(VARIANT.title, column): runs for column, runs in made.items()}
+
+
+def results_of(rows):
+    return {"meta": dict.fromkeys(bench_results.META, "x"), "rows": rows}
+
+
+def test_rows():
+    rows = bench_results.rows([VARIANT], records([2, 4, 6], [1, 2, 3], share=50))
+    assert rows[0] == {"scenario": "release", "variant": "tiny", "figure": "t50_s", "unit": "s", "stock": 4,
+                       "ours": 2, "off": None, "ratio": 0.5, "spread_pct": pytest.approx(200),
+                       "better": "lower", "reason": "off: no part of this scenario"}
+    assert (rows[1]["ratio"], rows[1]["spread_pct"], rows[1]["better"]) == (1, 0, "higher")
+    bench_results.check(results_of(rows))
+
+
+def test_a_run_without_the_figure_leaves_no_median():
+    """Two of three runs reached 50 %: a median of those two would flatter."""
+    rows = bench_results.rows([VARIANT], records([2, None, 3], [1, 1, 1],
+                                                 reasons={"t50_s": "less than 50 % was back"}))
+    assert rows[0]["stock"] is None and rows[0]["ratio"] is None and rows[0]["ours"] == 1
+    assert "stock: less than 50 % was back" in rows[0]["reason"]
+    bench_results.check(results_of(rows))
+
+
+def test_flush_of_ours_is_missing_with_its_reason():
+    variant = bench_plan.chosen("flush")[0]
+    run = {"figures": {"rss_at_pause_mib": 5, "host_cpu_s": 1}, "reasons": {}}
+    row = bench_results.rows([variant], {(variant.title, "stock"): [run]})[0]
+    assert (row["stock"], row["ours"], row["ratio"]) == (5, None, None)
+    assert "ours: no flush file yet" in row["reason"]
+
+
+def test_a_value_of_zero_has_no_ratio():
+    row = bench_results.rows([VARIANT], records([0, 0], [1, 1]))[0]
+    assert (row["stock"], row["ratio"], row["spread_pct"]) == (0, None, None)
+    assert "ratio: of a value of 0" in row["reason"]
+
+
+def test_what_is_not_implemented_is_no_number():
+    rows = bench_results.rows(bench_plan.chosen("scale"), {})
+    assert rows and all(row["reason"] == bench_plan.NOT_YET for row in rows)
+    assert all(row[name] is None for row in rows for name in bench_results.NUMBERS)
+    bench_results.check(results_of(rows))
+
+
+@pytest.mark.parametrize("change", [
+    {"reason": ""}, {"better": "more"}, {"extra": 1}])
+def test_schema_is_checked(change):
+    row = bench_results.rows([VARIANT], records([2], [1]))[0] | change
+    with pytest.raises(LabError, match="results.json"):
+        bench_results.check(results_of([row]))
+
+
+def test_schema_of_meta_is_checked():
+    with pytest.raises(LabError, match="meta has to be"):
+        bench_results.check({"meta": {}, "rows": []})
+
+
+def test_selfcheck_sees_a_bias():
+    made = bench_results.rows([VARIANT], records([10, 10.1], [20, 20.1]))
+    assert [row["figure"] for row in bench_results.outside(made)] == ["t50_s"]
+    assert not bench_results.outside(bench_results.rows([VARIANT], records([10, 12], [11, 13])))
+
+
+# Configurations
+
+def test_configurations_agree_but_for_one_side():
+    stock = bench_config.options("CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_OLD=3\n")
+    ours = bench_config.options("CONFIG_A=y\n# CONFIG_B is not set\n# CONFIG_NEW is not set\n")
+    assert bench_config.compare(stock, ours) == {"same": 2, "only_stock": {"CONFIG_OLD": "3"},
+                                                 "only_ours": {"CONFIG_NEW": "n"}}
+
+
+@pytest.mark.parametrize("line", ["# CONFIG_A is not set", "CONFIG_A=m"])
+def test_configurations_that_differ(line):
+    with pytest.raises(LabError, match="stock and ours differ: CONFIG_A: y and"):
+        bench_config.compare(bench_config.options("CONFIG_A=y\n"), bench_config.options(line))
+
+
+# Raw records
+
+def store_in(folder, kernel="k1", programs="p1"):
+    return bench_store.Store(folder, {"stock": kernel, "ours": "k2"}, {"programs": programs})
+
+
+def test_record_is_kept_for_its_kernel_and_programs(tmp_path):
+    job = Job(VARIANT, "stock", 1)
+    store_in(tmp_path).save(job, {"figures": {}})
+    assert store_in(tmp_path).load(job) == {"figures": {}}
+    assert store_in(tmp_path).load(Job(VARIANT, "stock", 2)) is None
+    assert store_in(tmp_path, kernel="k3").load(job) is None
+    assert store_in(tmp_path, programs="p2").load(job) is None
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_not_a_number_is_no_result(tmp_path):
+    with pytest.raises(ValueError):
+        bench_store.write_json(tmp_path / "x.json", {"t50_s": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def fake_measure(monkeypatch):
+    """Runs that take no guest; the third of all fails once."""
+    calls = []
+
+    def measure(_args, job, _initrd, _show):
+        calls.append((job.column, job.repeat))
+        if len(calls) == 3:
+            raise LabError("the guest died")
+        return {"figures": {"t50_s": job.repeat, "share": 1}, "reasons": {}}
+
+    monkeypatch.setattr(bench, "measure", measure)
+    return calls
+
+
+def test_interrupted_bench_goes_on(tmp_path, fake_measure):
+    """What failed or was not reached is measured by the next bench, and nothing else."""
+    args, jobs = types.SimpleNamespace(out=tmp_path), bench_plan.schedule([VARIANT], 2)
+    store = store_in(tmp_path / "raw")
+    with pytest.raises(LabError, match="the guest died"):
+        bench.run_all(args, jobs, store, None)
+    got = bench.run_all(args, jobs, store, None)
+    assert fake_measure == [("stock", 1), ("ours", 1), ("stock", 2), ("stock", 2), ("ours", 2)]
+    assert [run["figures"]["t50_s"] for run in got[VARIANT.title, "ours"]] == [1, 2]
+
+
+# Workloads
+
+def samples(*mib):
+    return [Sample(t=float(i), rss_mib=value, minflt=10 * i, cpu_s=i) for i, value in enumerate(mib)]
+
+
+def test_refaults_are_growth():
+    """Up 100, down 60, up 40: 140 MiB came, in blocks of 2 MiB."""
+    assert bench_runs.refaulted_blocks(samples(100, 200, 140, 180)) == 70
+    assert bench_runs.refaulted_blocks(samples(200, 100, 100)) == 0
+
+
+def test_mean_is_over_time():
+    uneven = [Sample(0, 100, 0, 0), Sample(1, 200, 0, 0), Sample(4, 100, 0, 0)]
+    assert bench_runs.mean_rss_mib(uneven) == (100 + 3 * 200) / 4
+
+
+def test_release_is_of_what_was_freed():
+    """Of 1000 MiB, 900 come back, one 100 a second: 99 % never does, whatever else is quick."""
+    figures, reasons = bench_runs.release_figures([(i, 2000 - 100 * i) for i in range(10)], 1000)
+    assert (figures["t50_s"], figures["t90_s"], figures["t99_s"]) == (5, 9, None)
+    assert figures["returned_pct"] == 90
+    assert reasons == {"t99_s": "less than 99 % was back after 9 s"}
+
+
+def test_sum_over_guests():
+    """The last sample of each counts, and the times need not agree."""
+    late = [Sample(0.05, 10, 0, 0), Sample(0.15, 20, 0, 0)]
+    got = bench_runs.total([samples(100, 200), late], 0.0, 0.2)
+    assert [mib for _, mib in got] == [110, 110, 120]
+
+
+def cycle_at(t, alloc_us):
+    return Event("cycle", t, None, {"alloc_ns": str(alloc_us * 1000)})
+
+
+def test_churn_leaves_out_the_first_touch():
+    cycles = [cycle_at(1, 4000), cycle_at(3, 2000), cycle_at(5, 3000)]
+    got = bench_runs.churn_figures(cycles, samples(0, 100, 50, 90, 90, 90))
+    assert (got["cycles"], got["mean_alloc_ms"], got["host_minflt"]) == (3, 3, 50)
+    assert got["refaulted_blocks_per_cycle"] == 10
+
+
+def test_one_cycle_has_no_refaults():
+    got = bench_runs.churn_figures([cycle_at(1, 4000)], samples(0, 100, 50))
+    assert got["refaulted_blocks_per_cycle"] is None
+
+
+def test_churn_in_a_guest(boot):
+    got = bench_runs.churn(boot, lambda *_: None, 64, 100, 3)
+    assert set(got.figures) == {figure.name for figure in bench_plan.CHURN}
+    assert got.figures["cycles"] > 3 and got.figures["mean_alloc_ms"] > 0
+    assert 64 < got.figures["mean_rss_mib"] < 1024
+
+
+def test_release_in_a_guest(boot, monkeypatch):
+    """Of so little, the lists of the CPUs may keep more than 1 %: do not wait for it."""
+    monkeypatch.setattr(bench_runs, "WINDOW_S", 20)
+    got = bench_runs.release(boot, lambda *_: None, 2048, 1024)
+    assert set(got.figures) == {figure.name for figure in bench_plan.RELEASE}
+    assert 0 < got.figures["t50_s"] < got.figures["t90_s"] < bench_runs.WINDOW_S
+
+
+def test_fragment_in_a_guest(boot):
+    """Without huge pages, holes of 1 MiB are below order 9: they stay, and the rest comes back."""
+    got = bench_runs.fragment(boot, lambda *_: None, 400, 10, 9, "madvise")
+    assert set(got.figures) == {figure.name for figure in bench_plan.FRAGMENT}
+    assert got.figures["touched_mib"] - got.figures["half_released_mib"] < 100
+    assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 200
+
+
+def test_two_guests_on_one_host(boot):
+    got = bench_runs.pack(boot, lambda *_: None, guests=2, mib=64, pause_ms=1000, for_s=4, stagger_s=1)
+    assert set(got.figures) == {figure.name for figure in bench_plan.PACK} and len(got.results) == 2
+    assert 128 < got.figures["mean_mib"] <= got.figures["peak_mib"] < 2048
+
+
+@pytest.mark.parametrize("row, expected", [
+    ({"ratio": 0.5, "spread_pct": 10, "better": "lower"}, "better"),
+    ({"ratio": 0.5, "spread_pct": 10, "better": "higher"}, "worse"),
+    ({"ratio": 2.0, "spread_pct": 10, "better": "lower"}, "worse"),
+    ({"ratio": 2.0, "spread_pct": 10, "better": "higher"}, "better"),
+    ({"ratio": 1.05, "spread_pct": 10, "better": "lower"}, "same"),
+    ({"ratio": 0.5, "spread_pct": None, "better": "lower"}, ""),
+])
+def test_verdict_of_a_row(row, expected):
+    assert bench_table.verdict(row) == expected
+
+
+def test_bench_without_kernels():
+    run = subprocess.run([BENCH, "--stock", "/nosuch/vmlinux"], text=True, capture_output=True, timeout=60,
+                         env={k: v for k, v in os.environ.items() if k not in ("SCENARIO", "REPEAT")})
+    assert run.returncode == 1
+    assert run.stderr == "bench: look for the kernels: /nosuch/vmlinux is missing: run `make bench`\n"
+
+
+def test_selfcheck_ends_with_a_verdict(capsys):
+    args = types.SimpleNamespace(selfcheck=True)
+    good = json.loads(json.dumps(bench_results.rows([VARIANT], records([1, 2], [1, 2]))))
+    assert bench.verdict(args, {"rows": good}) == 0 and "OK:" in capsys.readouterr().out
+    bad = bench_results.rows([VARIANT], records([1, 1], [2, 2]))
+    assert bench.verdict(args, {"rows": bad}) == 1 and "FAILED: release tiny" in capsys.readouterr().out
