@@ -1,19 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The bench's charts: resident memory over time, and all ratios at a glance."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (after the choice of a backend)
+from .chart import dress, pyplot, save
 
 COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
 BETTER, WORSE = "#1a7f37", "#cf222e"
-
-
-def save(figure, path):
-    figure.tight_layout()
-    figure.savefig(path, format="png")
-    pyplot.close(figure)
 
 
 def curves(path, title, subtitle, points):
@@ -25,11 +16,7 @@ def curves(path, title, subtitle, points):
                       label=None if index else column)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("time (s); 0: the guest frees, or its first cycle begins")
-    axes.set_ylabel("resident memory of the VM on the host (MiB)")
-    axes.set_title(title, loc="left", fontsize=13, pad=22)
-    axes.text(0, 1.025, subtitle, transform=axes.transAxes, fontsize=9, color="#57606a")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    dress(axes, title, subtitle)
     axes.legend(frameon=False)
     save(figure, path)
 

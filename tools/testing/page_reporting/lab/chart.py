@@ -23,15 +23,24 @@ def draw(path, on, off, fall, title, subtitle):
     axes.set_xlim(left=-LEAD_S)
     axes.set_ylim(0, 1.12 * max(mib for _, mib in on + off))
     axes.set_xlabel("time since the guest freed its memory (s)")
+    dress(axes, title, subtitle)
+    axes.legend(frameon=False, loc="center right")
+    save(figure, path)
+
+
+def save(figure, path):
+    figure.tight_layout()
+    figure.savefig(path, format="png")
+    pyplot.close(figure)
+
+
+def dress(axes, title, subtitle):
+    """What all charts of resident memory have in common."""
     axes.set_ylabel("resident memory of the VM on the host (MiB)")
     axes.set_title(title, loc="left", fontsize=13, pad=22)
     axes.text(0, 1.025, subtitle, transform=axes.transAxes, fontsize=9, color="#57606a")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center right")
-    figure.tight_layout()
-    figure.savefig(path, format="png")
-    pyplot.close(figure)
 
 
 def mark_times(axes, fall):
