@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Kernel modules for a guest: built against one of the lab's kernels, and packed for its boot.
+
+A module of the lab that measures is built against any kernel from one source. The archive of the
+guest programs stays as it is; the modules come behind it, in an archive of their own, and the
+kernel unpacks one after the other.
+"""
+
+import gzip
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import paths
+from .errors import LabError
+
+SOURCE = Path(__file__).resolve().parents[1] / "module"
+
+
+def build(kernel_build, name, kernel_source):
+    """Build module/NAME.c against the kernel in `kernel_build`: the path of the .ko file."""
+    out = Path(kernel_build) / "lab-modules"
+    out.mkdir(exist_ok=True)
+    copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
+    (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    run = subprocess.run(["make", "-s", "-C", kernel_source, f"O={kernel_build}", f"M={out}", "modules"],
+                         env=env, capture_output=True, text=True, check=False)
+    if run.returncode or "WARNING" in run.stderr:
+        raise LabError(f"build the module {name} for {paths.shown(kernel_build)}: "
+                       f"{(run.stderr or run.stdout).strip()}")
+    return out / f"{name}.ko"
+
+
+def copy_if_changed(source, target):
+    """Copy, unless both are the same: make would build what is newer again."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        shutil.copyfile(source, target)
+
+
+def pack(initrd, modules, kernel_build, out):
+    """Write to `out` the archive `initrd` with `modules`, paths of .ko files, in /modules."""
+    files = "".join(f"file /modules/{Path(module).name} {module} 0644 0 0\n" for module in modules)
+    made = subprocess.run([Path(kernel_build) / "usr" / "gen_init_cpio", "-t", "0", "-"],
+                          input=f"dir /modules 0755 0 0\n{files}".encode(), capture_output=True, check=False)
+    if made.returncode:
+        raise LabError(f"pack modules: {made.stderr.decode().strip()}")
+    temporary = Path(out).with_name(f".{Path(out).name}.{os.getpid()}")
+    temporary.write_bytes(Path(initrd).read_bytes() + gzip.compress(made.stdout, mtime=0))
+    temporary.replace(out)
+    return out
