@@ -3,7 +3,6 @@
 
 lab	:= tools/testing/page_reporting
 kernels	:= guest debug off hyperv
-pair	:= stock ours
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
@@ -46,14 +45,14 @@ bench: python	## Stock kernel and this series side by side: table, charts, resul
 	@$(lab)/bench --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build $(pair)
+	@scripts/build $$($(lab)/bench --kernels)
 	@$(lab)/bench
 
 bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
 	@$(lab)/bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build stock
+	@scripts/build $$($(lab)/bench --selfcheck --kernels)
 	@$(lab)/bench --selfcheck
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Load a kernel module of the initramfs, or unload one.
+ * Load a kernel module of the initramfs, show its parameters, or unload it.
  *
  *   module load NAME [PARAMETER=VALUE ...]	/modules/NAME.ko
+ *   module show NAME
  *   module unload NAME
  *
- * Ends when the module's own init or exit function has: one that measures in its init function
- * has its results in the console or in files by then. No events.
+ * Loading ends when the module's own init function has: one that measures in there has its
+ * results in its parameters by then. Event: module, with all parameters that can be read.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/syscall.h>
@@ -41,15 +43,54 @@ static void load(const char *name, char **params)
 	close(fd);
 }
 
+/* Report /sys/module/NAME/parameters/@param, whose value is a word, as the next key of an event. */
+static void show_param(const char *name, const char *param)
+{
+	char path[PATH_MAX], value[256];
+	int err;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/%s", name, param);
+	err = read_text(path, value, sizeof(value));
+	if (err)
+		fail("read", path, -err);
+	printf(" %s=\"%s\"", param, value);
+}
+
+static void show(const char *name)
+{
+	struct dirent *entry;
+	char path[PATH_MAX];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters", name);
+	dir = opendir(path);
+	if (!dir)
+		fail("open", path, errno);
+	printf("event=module module=%s", name);
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.')
+			show_param(name, entry->d_name);
+	}
+	closedir(dir);
+	report("");
+}
+
+static void unload(const char *name)
+{
+	if (syscall(SYS_delete_module, name, 0))
+		fail("unload", name, errno);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 3 && !strcmp(argv[1], "load"))
 		load(argv[2], argv + 3);
-	else if (argc == 3 && !strcmp(argv[1], "unload")) {
-		if (syscall(SYS_delete_module, argv[2], 0))
-			fail("unload", argv[2], errno);
-	} else
+	else if (argc == 3 && !strcmp(argv[1], "show"))
+		show(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "unload"))
+		unload(argv[2]);
+	else
 		usage(argc > 1 ? argv[1] : "module",
-		      "give load NAME [PARAMETER=VALUE ...] or unload NAME");
+		      "give load NAME [PARAMETER=VALUE ...], show NAME or unload NAME");
 	return 0;
 }

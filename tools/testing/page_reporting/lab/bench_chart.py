@@ -21,6 +21,25 @@ def curves(path, title, subtitle, points):
     save(figure, path)
 
 
+def scaling(path, subtitle, rows):
+    """The figures of the scale scenario over the size of the guest, a panel each."""
+    figures = list(dict.fromkeys(row["figure"] for row in rows if row["figure"] != "host_cpu_s"))
+    figure, panels = pyplot.subplots(1, len(figures), figsize=(4.5 * len(figures), 4.5), dpi=120,
+                                     squeeze=False)
+    for axes, name in zip(panels[0], figures):
+        mine = [row for row in rows if row["figure"] == name]
+        sizes = [int(row["variant"].removesuffix("g")) for row in mine]
+        for column in ("stock", "ours"):
+            axes.plot(sizes, [row[column] for row in mine], "o-", color=COLORS[column], label=column)
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("guest's memory (GiB)")
+        dress(axes, name, subtitle)
+        axes.set_ylabel(mine[0]["unit"])
+        axes.legend(frameon=False)
+    save(figure, path)
+
+
 def gain(row):
     """How many times better ours is."""
     return row["ratio"] if row["better"] == "higher" else 1 / row["ratio"]

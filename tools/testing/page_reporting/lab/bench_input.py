@@ -31,6 +31,9 @@ def check(scenario, repeat, selfcheck=False):
     """A BenchInput from the user's words; an empty word means the default."""
     if not bench_plan.chosen(scenario):
         raise BadInput(f"SCENARIO={scenario}: no such scenario; there are: {known(scenario)}")
+    if not bench_plan.chosen(scenario, selfcheck):
+        raise BadInput(f"SCENARIO={scenario}: it counts, and counts have no spread to check; give a "
+                       "scenario that takes time, such as release")
     number = parse_whole("REPEAT", repeat, 1, MAX_REPEAT) if repeat else DEFAULT_REPEAT
     if selfcheck and number < 2:
         raise BadInput(f"REPEAT={repeat}: a self-check compares spreads; give 2 or more")

@@ -4,11 +4,13 @@
 With the standard library alone: it is read before anything is installed or built.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 KERNELS = ("stock", "ours")
 WITH_OFF = ("stock", "ours", "off")     # off: the stock kernel, its balloon without reporting
-NOT_YET = "not implemented yet"
+# User space code of the base kernel, which needs no configuration; a minute's work under TCG.
+COMPILED = ["tools/lib/bpf/[bn]*.c", "scripts/kconfig/e*.c"]
+EXACT_RUNS = 2                          # of what is counted: to see that it is the same twice
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,27 @@ class Figure:
 
 @dataclass(frozen=True)
 class Variant:
-    """One workload of a scenario; without a workload there is nothing that could run it yet.
+    """One workload of a scenario.
 
     workload: the name of a function in bench_runs, and its keyword arguments
-    absent: why a column of the table is not among the columns that are measured
     seconds: what one run takes, about, for the estimate of the time that is left
+    together: how many runs of the scenario go on at the same time; more than one where the guests
+        are idle most of the time, or where the figures do not depend on time
+    runs: how many runs it takes, where that is fixed
+    builds: the kernels that it boots, by what their names end in
+    modules: what they are built against, from module/
     """
 
     scenario: str
     name: str
     figures: tuple
-    workload: tuple | None = None
+    workload: tuple
     columns: tuple = KERNELS
     seconds: int = 0
-    absent: dict = field(default_factory=dict)
+    together: int = 1
+    runs: int | None = None
+    builds: tuple = ("",)
+    modules: tuple = ()
 
     @property
     def title(self):
@@ -69,69 +78,113 @@ RELEASE = (Figure("t50_s", "s"), Figure("t90_s", "s"), Figure("t99_s", "s"),
 CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
          Figure("refaulted_blocks_per_cycle", "blocks"), Figure("host_minflt", "faults"),
          Figure("mean_rss_mib", "MiB"), HOST_CPU)
-
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
             Figure("all_released_mib", "MiB"), HOST_CPU)
-
 REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
          Figure("host_minflt", "faults"), HOST_CPU)
+SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib", "MiB", exact=True),
+         HOST_CPU)
+SCALE = (Figure("idle_pass_insns", "instructions", exact=True),
+         Figure("one_block_pass_insns", "instructions", exact=True),
+         Figure("max_irqsoff_us", "us", exact=True), HOST_CPU)
+HOTPATH = (Figure("insns_per_pair", "instructions", exact=True), HOST_CPU)
+BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks"),
+         HOST_CPU)
 PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
+FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
 
 
-def _release(name, mem_mib, free_mib, seconds):
+def _release(name, mem_mib, free_mib, seconds, together):
     return Variant("release", name, RELEASE, ("release", {"mem_mib": mem_mib, "free_mib": free_mib}),
-                   seconds=seconds)
+                   seconds=seconds, together=together)
 
 
 def _churn(name, mib, pause_ms, for_s):
     return Variant("churn", name, CHURN,
                    ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s}),
-                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6)
+                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3)
 
 
 def _fragment(order, thp):
     return Variant("fragment", f"order{order}-thp-{thp}", FRAGMENT,
-                   ("fragment", {"mib": 1200, "wait_s": 25, "order": order, "thp": thp}), seconds=62)
+                   ("fragment", {"mib": 1200, "wait_s": 25, "order": order, "thp": thp}), seconds=62,
+                   together=4)
 
 
-def _not_yet(scenario, names, *figures):
-    return [Variant(scenario, name, figures) for name in names]
+def _hotpath(order, cpus, state):
+    return Variant("hotpath", f"order{order}-{cpus}cpu-{state}", HOTPATH,
+                   ("hotpath", {"order": order, "cpus": cpus, "state": state}), seconds=8, together=2,
+                   runs=EXACT_RUNS, builds=("off",) if state == "off" else ("",), modules=("measure",))
+
+
+def _scale(gib, seconds):
+    return Variant("scale", f"{gib}g", SCALE, ("scale", {"mem_mib": gib << 10}), seconds=seconds,
+                   together=2, runs=EXACT_RUNS, builds=("", "trace"), modules=("measure",))
 
 
 VARIANTS = (
-    _release("4g", 4096, 3072, 45), _release("16g", 16384, 12288, 90),
+    # Two guests of 16 GiB do not fit in one machine.
+    _release("4g", 4096, 3072, 45, together=2), _release("16g", 16384, 12288, 90, together=1),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
     *(_fragment(order, thp) for order in (9, 2) for thp in ("always", "madvise")),
     *(Variant("reuse", f"256m-{name}", REUSE,
-              ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=45)
+              ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=45, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),
+    Variant("split", "128k-pieces", SPLIT,
+            ("split", {"mem_mib": 1024, "mib": 512, "order": 5, "pause_ms": 250}), seconds=25,
+            together=2, runs=EXACT_RUNS, modules=("measure",)),
+    *(_scale(gib, seconds) for gib, seconds in ((4, 20), (16, 25), (64, 40), (256, 120))),
+    *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device") for cpus in (1, 2)
+      for order in (0, 3, 9, 10)),
+    Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=100,
+            together=2),
     Variant("pack", "3-guests", PACK,
             ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
-            seconds=100),
-    *_not_yet("split", ["small-pieces"], Figure("reported_per_reportable", "")),
-    *_not_yet("hotpath", [f"order{order}-{cpus}cpu-{state}" for order in (0, 3, 9, 10)
-                          for cpus in (1, 2) for state in ("off", "nodevice", "device")],
-              Figure("insns_per_pair", "instructions")),
-    *_not_yet("scale", ["4g", "16g", "64g", "256g"],
-              Figure("idle_pass_insns", "instructions"), Figure("one_block_pass_insns", "instructions"),
-              Figure("max_irqsoff_us", "us")),
-    *_not_yet("build", ["c-compile"],
-              Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks")),
-    *(Variant("flush", f"snapshot-{wait_s}s", (Figure("rss_at_pause_mib", "MiB"), HOST_CPU),
-              ("flush", {"free_mib": 3072, "wait_s": wait_s}), columns=("stock",), seconds=wait_s + 12,
-              absent={"ours": "no flush file yet"}) for wait_s in (5, 20)),
+            seconds=100, together=2),
+    *(Variant("flush", f"snapshot-{wait_s}s", FLUSH,
+              ("flush", {"free_mib": 3072, "wait_s": wait_s}), seconds=wait_s + 20, together=4)
+      for wait_s in (5, 20)),
 )
 SCENARIOS = tuple(dict.fromkeys(variant.scenario for variant in VARIANTS))
 
 
-def chosen(wanted):
-    """The variants of a scenario, or the one of "scenario/variant", or all for an empty word."""
-    return [variant for variant in VARIANTS
-            if wanted in ("", variant.scenario, f"{variant.scenario}/{variant.name}")]
+def chosen(wanted, selfcheck=False):
+    """The variants of a scenario, or the one of "scenario/variant", or all for an empty word.
+
+    A self-check is about spreads: it leaves out what is counted, and the third column.
+    """
+    found = [variant for variant in VARIANTS
+             if wanted in ("", variant.scenario, f"{variant.scenario}/{variant.name}")]
+    if selfcheck:
+        found = [replace(variant, columns=KERNELS) for variant in found if variant.runs is None]
+    return found
 
 
 def schedule(variants, repeat):
-    """The runs in their order: A B A B, so that a machine that slows down slows all alike."""
-    return [Job(variant, column, number) for variant in variants if variant.workload
-            for number in range(1, repeat + 1) for column in variant.columns]
+    """The runs in their order: A B A B, so that a machine that slows down slows all alike.
+
+    The variants of a scenario whose runs go on together alternate too, so that its runs come in
+    batches that are alike.
+    """
+    jobs = []
+    for scenario in dict.fromkeys(variant.scenario for variant in variants):
+        members = [variant for variant in variants if variant.scenario == scenario]
+        for together in dict.fromkeys(variant.together for variant in members):
+            jobs += [Job(variant, column, number) for number in range(1, repeat + 1)
+                     for variant in members if variant.together == together
+                     and number <= (variant.runs or repeat) for column in variant.columns]
+    return jobs
+
+
+def batches(jobs):
+    """The runs that go on at the same time: neighbours of one scenario, as many as it takes."""
+    made = []
+    for job in jobs:
+        last = made[-1] if made else []
+        if last and len(last) < job.variant.together == last[0].variant.together \
+                and last[0].variant.scenario == job.variant.scenario:
+            last.append(job)
+        else:
+            made.append([job])
+    return made

@@ -8,6 +8,7 @@ META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat")
 NUMBERS = ("stock", "ours", "off", "ratio", "spread_pct")
 ROW = ("scenario", "variant", "figure", "unit", *NUMBERS, "better")
 NO_PART = "no part of this scenario"
+NOT_RUN = "not measured with these kernels"
 
 
 def rows(variants, records):
@@ -28,8 +29,6 @@ def row(variant, figure, records):
     made = {"scenario": variant.scenario, "variant": variant.name, "figure": figure.name,
             "unit": figure.unit, **values, "ratio": middle, "spread_pct": spread,
             "better": figure.better}
-    if not variant.workload:
-        reasons = [bench_plan.NOT_YET]
     return {**made, "reason": "; ".join(dict.fromkeys(reasons))} if reasons else made
 
 
@@ -51,12 +50,14 @@ def doubts(figure, stock, ours, middle, spread):
 def column_summary(variant, figure, column, records):
     """(Summary, None), or (None, reason): a figure that one run could not measure has no median."""
     if column not in variant.columns:
-        return None, f"{column}: {variant.absent.get(column, NO_PART)}"
+        return None, f"{column}: {NO_PART}"
     runs = records.get((variant.title, column), [])
     lost = [run["reasons"].get(figure.name, "not measured") for run in runs
             if run["figures"][figure.name] is None]
-    if lost or not runs:
-        return None, f"{column}: {lost[0] if lost else 'no run'}"
+    if not runs:
+        return None, NOT_RUN
+    if lost:
+        return None, f"{column}: {lost[0]}"
     return bench_stats.summarize([run["figures"][figure.name] for run in runs]), None
 
 
@@ -70,6 +71,12 @@ def check(results):
             raise LabError(f"results.json: not a row: {made}")
         if missing and not made.get("reason"):
             raise LabError(f"results.json: {', '.join(missing)} without a reason: {made}")
+
+
+def runs(records):
+    """What was measured in every run, without its curve and its events: what the rows are made of."""
+    return [{name: value for name, value in record.items() if name not in ("points", "events")}
+            for group in records.values() for record in group]
 
 
 def outside(made):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """The bench's workloads: each boots a guest or more, has it work, and measures it from the host.
 
-A workload takes boot(), which makes a lab.vm.VM of the kernel to measure, and show(seconds, MiB,
-text), and returns a Measured.
+A workload takes boot(build="", modules=(), ...), which makes a lab.vm.VM of the kernel to measure,
+with those modules in its initramfs, and show(seconds, MiB), and returns a Measured. boot.column is the
+kernel's column in the table.
 """
 
 import bisect
@@ -10,20 +11,21 @@ import contextlib
 import statistics
 from dataclasses import dataclass, field
 
-from . import fall
-from .process import read_sample
+from . import fall, paths
 
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
 REPORTING_MS = 60000    # of guest time, for everything to be reported
 ICOUNT = ("-icount", "shift=0,sleep=off")
+PAGE_MIB = 4 / 1024     # of x86-64
 GRID_S = 0.1            # for the sum over several guests
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of one run; a figure of None has a reason. The curve is (s, resident MiB).
+    """The figures of one run; a figure of None has a reason. The curve is (s, resident MiB), empty
+    where memory over time is not the point.
 
     results: what lab.vm says of each guest that took part
     """
@@ -51,6 +53,12 @@ def refaulted_blocks(samples):
     return growth_mib(samples) / BLOCK_MIB
 
 
+def regrowth_mib(samples):
+    """The part of growth_mib() that came back to where resident memory had been before, in MiB:
+    where first touches cannot be left out, they are what went beyond."""
+    return growth_mib(samples) - (max(sample.rss_mib for sample in samples) - samples[0].rss_mib)
+
+
 def mean_rss_mib(samples):
     """Resident memory, averaged over time."""
     area = sum(before.rss_mib * (after.t - before.t) for before, after in zip(samples, samples[1:]))
@@ -67,13 +75,13 @@ def curve(samples, origin):
     return [[round(sample.t - origin, 3), round(sample.rss_mib, 1)] for sample in samples]
 
 
-def watch(vm, name, show):
-    """Wait for the event `name`, showing resident memory."""
-    start = vm.samples[0].t
-    while not vm.done and not any(event.name == name for event in vm.events):
+def watch(vm, name, show, *others):
+    """Wait for the event `name`, or one of `others`, showing resident memory."""
+    start, names = vm.samples[0].t, (name, *others)
+    while not (found := [event.name for event in vm.events if event.name in names]) and not vm.done:
         vm.sleep(0.2)
         show(vm.samples[-1].t - start, vm.samples[-1].rss_mib)
-    return vm.wait_event(name)
+    return vm.wait_event(found[0] if found else name)
 
 
 # release
@@ -225,16 +233,109 @@ def max_rss_mib(samples, end):
 # flush
 
 def flush(boot, show, free_mib, wait_s):
-    """Before a snapshot: memory freed, a wait, a pause; what a snapshot would have to hold."""
-    steps = [["hog", f"mem={free_mib}M", "thp=always"]]
+    """Before a snapshot: memory freed, a flush, or a wait where the kernel has none, and a pause;
+    what a snapshot would have to hold."""
+    steps = [["hog", f"mem={free_mib}M", "thp=always"], ["flush", f"wait={wait_s}"]]
     with boot(steps=steps, run_deadline_s=wait_s + 240) as vm:
         freed = watch(vm, "freed", show)
-        vm.sleep(wait_s)
-        paused = read_sample(vm.pid)
         vm.send("quit")
+        paused = watch(vm, "flushed", show, "waited")
         result = vm.finish()
-    figures = {"rss_at_pause_mib": paused.rss_mib, "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], curve(between(result.samples, 0, paused.t), freed.t))
+    figures, reasons = {"rss_at_pause_mib": paused.sample.rss_mib, "host_cpu_s": result.cpu_s}, {}
+    if boot.column == "ours" and paused.name == "waited":
+        figures = dict.fromkeys(figures)
+        reasons = dict.fromkeys(figures, "this kernel has no flush file yet")
+    return Measured(figures, [result], curve(between(result.samples, 0, paused.t), freed.t), reasons)
 
 
-WORKLOADS = {workload.__name__: workload for workload in (release, churn, fragment, reuse, pack, flush)}
+# split
+
+def measured_by_module(vm, show):
+    """Wait for the module that measures to be through: its event."""
+    event = watch(vm, "module", show)
+    return event, vm.finish()
+
+
+def split(boot, show, mem_mib, mib, order, pause_ms):
+    """Reported memory taken in small pieces, for good: how much of what is left is reported again."""
+    steps = [["module", "load", "measure", "what=split", f"mib={mib}", f"order={order}",
+              f"pause_ms={pause_ms}"], ["module", "show", "measure"]]
+    with boot(steps=steps, modules=("measure",), balloon=None, smp=1, mem_mib=mem_mib, accel="tcg",
+              extra_args=ICOUNT, run_deadline_s=300) as vm:
+        counted, result = measured_by_module(vm, show)
+    reported, repeated = counted.number("reported_pages"), counted.number("repeated_pages")
+    figures = {"reported_per_reportable": reported / (reported - repeated),
+               "repeated_mib": repeated * PAGE_MIB, "host_cpu_s": result.cpu_s}
+    return Measured(figures, [result], [])
+
+
+# scale
+
+def scale(boot, show, mem_mib):
+    """What a pass costs when all memory, or all but one block, has been reported already."""
+    load = [["module", "load", "measure", "what=passes"], ["module", "show", "measure"]]
+    size = {"modules": ("measure",), "balloon": None, "smp": 1, "mem_mib": mem_mib, "accel": "tcg",
+            "extra_args": ICOUNT, "boot_deadline_s": 300, "run_deadline_s": 600}
+    with boot(steps=load, **size) as vm:
+        counted, result = measured_by_module(vm, show)
+    with boot(steps=[["irqsoff", "start"], *load, ["irqsoff", "show"]], build="trace", **size) as vm:
+        traced = watch(vm, "irqsoff", show)
+        with_tracer = vm.finish()
+    figures = {"idle_pass_insns": counted.number("idle_pass_insns"),
+               "one_block_pass_insns": counted.number("one_block_pass_insns"),
+               "max_irqsoff_us": traced.number("max_us"),
+               "host_cpu_s": result.cpu_s + with_tracer.cpu_s}
+    return Measured(figures, [result, with_tracer], [])
+
+
+# hotpath
+
+BALLOON = {"off": None, "nodevice": "off", "device": "on"}
+
+
+def hotpath(boot, show, order, cpus, state):
+    """Blocks allocated and freed at once: what that costs without the feature, without a device,
+    and with a device that has nothing to do."""
+    steps = [["churn", "mem=4M", f"pause={REPORTING_MS}", "count=1"],
+             ["module", "load", "measure", "what=pairs", f"order={order}", f"cpus={cpus}"],
+             ["module", "show", "measure"]]
+    with boot(steps=steps, build="off" if state == "off" else "", modules=("measure",),
+              balloon=BALLOON[state], smp=cpus, mem_mib=512, accel="tcg", extra_args=ICOUNT,
+              run_deadline_s=200) as vm:
+        counted, result = measured_by_module(vm, show)
+    figures = {"insns_per_pair": counted.number("insns_per_pair"), "host_cpu_s": result.cpu_s}
+    return Measured(figures, [result], [])
+
+
+# build
+
+HOST_ROOT = ("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
+INCLUDED = ("scripts/include", "tools/include", "tools/include/uapi", "tools/lib",
+            "scripts/dtc/libfdt")
+
+
+def compile_list(patterns):
+    """The arguments of all compilations, one a line, of files in the base kernel's tree."""
+    flags = " ".join(f"-I{paths.BASE_TREE / folder}" for folder in INCLUDED)
+    files = [path for pattern in patterns for path in sorted(paths.BASE_TREE.glob(pattern))]
+    return "".join(f"-O2 -w {flags} -c {path}\n" for path in files)
+
+
+def compile_load(boot, show, files, jobs, tail_s):
+    """C files compiled by the host's compiler, in the guest: the footprint of a busy system."""
+    arguments = paths.BUILD / "compile.list"
+    arguments.write_text(compile_list(files), encoding="utf-8")
+    steps = [["compile", f"list={arguments}", f"jobs={jobs}", f"tail={tail_s}"]]
+    with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
+        compiling, compiled = watch(vm, "compiling", show), watch(vm, "compiled", show)
+        idle = watch(vm, "idle", show)
+        result = vm.finish()
+    footprint = between(result.samples, compiling.t, idle.t)
+    figures = {"gib_min": mean_rss_mib(footprint) / 1024 * (footprint[-1].t - footprint[0].t) / 60,
+               "run_s": compiled.number("took_ms") / 1000,
+               "refaulted_blocks": regrowth_mib(footprint) / BLOCK_MIB, "host_cpu_s": result.cpu_s}
+    return Measured(figures, [result], curve(between(result.samples, 0, idle.t), compiling.t))
+
+
+WORKLOADS = {workload.__name__: workload for workload in (
+    release, churn, fragment, reuse, split, scale, hotpath, compile_load, pack, flush)}

@@ -30,14 +30,15 @@ def write_json(path, value, indent=1):
 
 
 class Store:
-    """The records in `folder`; `kernels` are the digests by column, `setting` is what else counts."""
+    """The records in `folder`; depends_on(job) gives the digests of what a run boots, `setting` is
+    what else counts."""
 
-    def __init__(self, folder, kernels, setting):
-        self._folder, self._kernels, self._setting = Path(folder), kernels, setting
+    def __init__(self, folder, depends_on, setting):
+        self._folder, self._depends_on, self._setting = Path(folder), depends_on, setting
 
     def identity(self, job):
         """What the run of `job` depends on."""
-        return {"kernel": self._kernels[job.column], "workload": job.variant.workload, **self._setting}
+        return {**self._depends_on(job), "workload": job.variant.workload, **self._setting}
 
     def path(self, job):
         """Where the record of `job` is."""

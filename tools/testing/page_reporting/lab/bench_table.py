@@ -4,7 +4,6 @@
 from rich.table import Table
 
 from . import bench_stats
-from .bench_plan import NOT_YET
 
 
 def number(value):
@@ -32,8 +31,7 @@ def table(results):
         made.add_column(title, justify="right")
     made.add_column("ours is")
     for row in results["rows"]:
-        if row.get("reason") != NOT_YET:
-            made.add_row(*cells(row))
+        made.add_row(*cells(row))
     return made
 
 

@@ -18,14 +18,14 @@ from .errors import LabError
 SOURCE = Path(__file__).resolve().parents[1] / "module"
 
 
-def build(kernel_build, name, kernel_source):
+def build(kernel_build, name):
     """Build module/NAME.c against the kernel in `kernel_build`: the path of the .ko file."""
-    out = Path(kernel_build) / "lab-modules"
+    out, source = Path(kernel_build) / "lab-modules", (Path(kernel_build) / "source").resolve()
     out.mkdir(exist_ok=True)
     copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
     (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
     env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    run = subprocess.run(["make", "-s", "-C", kernel_source, f"O={kernel_build}", f"M={out}", "modules"],
+    run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
                          env=env, capture_output=True, text=True, check=False)
     if run.returncode or "WARNING" in run.stderr:
         raise LabError(f"build the module {name} for {paths.shown(kernel_build)}: "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[4]
 BUILD = REPO / "build"
+BASE_TREE = BUILD / "base"
 
 
 def kernel():
@@ -19,7 +20,7 @@ def debug_kernel():
 
 
 def bench_kernel(name):
-    """One of the bench's two kernels, "stock" or "ours"."""
+    """One of the bench's kernels, such as "stock" or "ours-off"."""
     return BUILD / name / "vmlinux"
 
 

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """The bench: its input, its statistics, its files, and a small workload in a guest."""
 
+import concurrent.futures
 import importlib.machinery
 import importlib.util
 import json
 import os
 import subprocess
+import threading
 import types
 
 import pytest
 
 from conftest import LAB
-from lab import bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats, bench_store
-from lab import bench_table
+from lab import bench_batch, bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats
+from lab import bench_store, bench_table, modules
 from lab.bench_plan import Figure, Job, Variant
 from lab.errors import BadInput, LabError
 from lab.process import Event, Sample
@@ -54,6 +56,13 @@ def test_bad_input(words, message):
     with pytest.raises(BadInput) as error:
         bench_input.check(*words)
     assert message in str(error.value)
+
+
+def test_selfcheck_is_about_time():
+    with pytest.raises(BadInput, match="SCENARIO=scale: it counts, and counts have no spread"):
+        bench_input.check("scale", "", selfcheck=True)
+    assert all(variant.columns == bench_plan.KERNELS for variant in bench_plan.chosen("churn", True))
+    assert not any(variant.runs for variant in bench_plan.chosen("", True))
 
 
 def test_selfcheck_needs_a_spread():
@@ -143,7 +152,7 @@ def test_variant_names_are_unique():
 
 
 def test_workloads_exist():
-    assert {v.workload[0] for v in bench_plan.VARIANTS if v.workload} == set(bench_runs.WORKLOADS)
+    assert {v.workload[0] for v in bench_plan.VARIANTS} == set(bench_runs.WORKLOADS)
 
 
 def test_one_variant_can_be_chosen():
@@ -160,8 +169,46 @@ def test_runs_are_interleaved():
         ("512m-0.9s", "stock", 2), ("512m-0.9s", "ours", 2), ("512m-0.9s", "off", 2)]
 
 
-def test_nothing_runs_for_what_is_not_implemented():
-    assert bench_plan.schedule(bench_plan.chosen("scale"), 3) == []
+def test_variants_that_run_together_alternate():
+    jobs = bench_plan.schedule(bench_plan.chosen("fragment"), 2)
+    assert [job.repeat for job in jobs] == [1] * 8 + [2] * 8
+    batches = bench_plan.batches(jobs)
+    assert [len(batch) for batch in batches] == [4] * 4
+    for batch in batches:
+        assert [job.column for job in batch] == ["stock", "ours"] * 2
+
+
+def test_what_is_counted_runs_twice():
+    jobs = bench_plan.schedule(bench_plan.chosen("scale/4g"), 5)
+    assert [(job.column, job.repeat) for job in jobs] == [("stock", 1), ("ours", 1), ("stock", 2),
+                                                          ("ours", 2)]
+
+
+def test_large_guests_run_one_at_a_time():
+    """Two of 16 GiB, both in use, are more than the machine the bench is for has."""
+    batches = bench_plan.batches(bench_plan.schedule(bench_plan.chosen("release"), 1))
+    assert [[job.title for job in batch] for batch in batches] == [
+        ["release 4g, stock, run 1", "release 4g, ours, run 1"],
+        ["release 16g, stock, run 1"], ["release 16g, ours, run 1"]]
+
+
+def test_the_whole_bench_fits():
+    """75 minutes in all, 12 for a scenario, by the estimates; building the kernels takes 20."""
+    needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
+        bench_plan.schedule(bench_plan.chosen(scenario), bench_input.DEFAULT_REPEAT)))
+             for scenario in bench_plan.SCENARIOS}
+    assert max(needs.values()) <= 12 * 60 and sum(needs.values()) <= 55 * 60
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["--scenario", "release"], "stock ours\n"),
+    (["--scenario", "scale"], "stock ours stock-trace ours-trace\n"),
+    (["--scenario", "hotpath/order0-1cpu-off"], "stock-off ours-off\n"),
+    (["--selfcheck"], "stock\n")])
+def test_kernels_that_are_built(words, expected):
+    run = subprocess.run([BENCH, "--kernels", *words], text=True, capture_output=True, timeout=60, check=True,
+                         env={k: v for k, v in os.environ.items() if k not in ("SCENARIO", "REPEAT")})
+    assert run.stdout == expected
 
 
 # Rows
@@ -194,12 +241,11 @@ def test_a_run_without_the_figure_leaves_no_median():
     bench_results.check(results_of(rows))
 
 
-def test_flush_of_ours_is_missing_with_its_reason():
-    variant = bench_plan.chosen("flush")[0]
-    run = {"figures": {"rss_at_pause_mib": 5, "host_cpu_s": 1}, "reasons": {}}
-    row = bench_results.rows([variant], {(variant.title, "stock"): [run]})[0]
-    assert (row["stock"], row["ours"], row["ratio"]) == (5, None, None)
-    assert "ours: no flush file yet" in row["reason"]
+def test_runs_are_what_rows_are_made_of():
+    made = records([2, 4], [1, 2])
+    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]]}
+    assert [run["figures"]["t50_s"] for run in bench_results.runs(made)] == [2, 4, 1, 2]
+    assert not any({"points", "events"} & run.keys() for run in bench_results.runs(made))
 
 
 def test_a_value_of_zero_has_no_ratio():
@@ -208,9 +254,9 @@ def test_a_value_of_zero_has_no_ratio():
     assert "ratio: of a value of 0" in row["reason"]
 
 
-def test_what_is_not_implemented_is_no_number():
+def test_what_was_not_run_is_no_number():
     rows = bench_results.rows(bench_plan.chosen("scale"), {})
-    assert rows and all(row["reason"] == bench_plan.NOT_YET for row in rows)
+    assert rows and all(bench_results.NOT_RUN in row["reason"] for row in rows)
     assert all(row[name] is None for row in rows for name in bench_results.NUMBERS)
     bench_results.check(results_of(rows))
 
@@ -252,7 +298,8 @@ def test_configurations_that_differ(line):
 # Raw records
 
 def store_in(folder, kernel="k1", programs="p1"):
-    return bench_store.Store(folder, {"stock": kernel, "ours": "k2"}, {"programs": programs})
+    return bench_store.Store(folder, lambda job: {"kernels": [kernel if job.column == "stock" else "k2"]},
+                             {"programs": programs})
 
 
 def test_record_is_kept_for_its_kernel_and_programs(tmp_path):
@@ -271,16 +318,20 @@ def test_not_a_number_is_no_result(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+NO_GUESTS = types.SimpleNamespace(prepare=lambda jobs: None, boot=lambda job, guests: None)
+
+
 @pytest.fixture
 def fake_measure(monkeypatch):
     """Runs that take no guest; the third of all fails once."""
     calls = []
 
-    def measure(_args, job, _initrd, _show):
+    def measure(job, _boot, _show):
         calls.append((job.column, job.repeat))
         if len(calls) == 3:
             raise LabError("the guest died")
-        return {"figures": {"t50_s": job.repeat, "share": 1}, "reasons": {}}
+        return {"variant": "tiny", "column": job.column, "figures": {"t50_s": job.repeat, "share": 1},
+                "reasons": {}}
 
     monkeypatch.setattr(bench, "measure", measure)
     return calls
@@ -291,10 +342,56 @@ def test_interrupted_bench_goes_on(tmp_path, fake_measure):
     args, jobs = types.SimpleNamespace(out=tmp_path), bench_plan.schedule([VARIANT], 2)
     store = store_in(tmp_path / "raw")
     with pytest.raises(LabError, match="the guest died"):
-        bench.run_all(args, jobs, store, None)
-    got = bench.run_all(args, jobs, store, None)
+        bench.run_all(args, jobs, store, NO_GUESTS)
+    assert bench.load_records(jobs, store) == {}
+    bench.run_all(args, jobs, store, NO_GUESTS)
+    got = bench.load_records(jobs, store)
     assert fake_measure == [("stock", 1), ("ours", 1), ("stock", 2), ("stock", 2), ("ours", 2)]
     assert [run["figures"]["t50_s"] for run in got[VARIANT.title, "ours"]] == [1, 2]
+
+
+# Runs that go on together
+
+class FakeGuest:
+    """A guest that runs until it is stopped."""
+
+    def __init__(self):
+        self.stopped = threading.Event()
+
+    def stop(self):
+        self.stopped.set()
+
+
+def test_runs_of_a_batch_overlap():
+    """Each waits for the other: one after the other, they never would end."""
+    barrier = threading.Barrier(2, timeout=20)
+    assert bench_batch.run([lambda: barrier.wait() >= 0] * 2, bench_batch.Guests()) == [True, True]
+
+
+def test_one_failure_stops_the_batch():
+    guests, guest = bench_batch.Guests(), FakeGuest()
+
+    def waits():
+        assert guests.add(guest).stopped.wait(20)
+        raise LabError("the guest ended")
+
+    def fails():
+        raise LabError("the guest died")
+
+    with pytest.raises(LabError):
+        bench_batch.run([waits, fails], guests)
+    assert guest.stopped.is_set()
+    with pytest.raises(concurrent.futures.CancelledError):
+        guests.add(FakeGuest())
+
+
+def test_module_that_does_not_build(tmp_path, monkeypatch):
+    kernel_build = tmp_path / "kernel"
+    (kernel_build / "source").mkdir(parents=True)
+    monkeypatch.setattr(modules, "SOURCE", tmp_path)
+    (tmp_path / "m.c").write_text("no module")
+    with pytest.raises(LabError, match="build the module m for .*kernel"):
+        modules.build(kernel_build, "m")
 
 
 # Workloads
@@ -307,6 +404,12 @@ def test_refaults_are_growth():
     """Up 100, down 60, up 40: 140 MiB came, in blocks of 2 MiB."""
     assert bench_runs.refaulted_blocks(samples(100, 200, 140, 180)) == 70
     assert bench_runs.refaulted_blocks(samples(200, 100, 100)) == 0
+
+
+def test_regrowth_is_what_came_back():
+    """From 100 up to 200, down to 140, up to 250: 60 of the 210 MiB of growth had been there."""
+    assert bench_runs.regrowth_mib(samples(100, 200, 140, 250)) == 60
+    assert bench_runs.regrowth_mib(samples(100, 150, 200)) == 0
 
 
 def test_mean_is_over_time():

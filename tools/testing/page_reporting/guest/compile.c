@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Compile C files with the host's compiler, from the host's root, which comes read-only over 9p.
+ *
+ *   list=PATH	a file on the host: the arguments of one compilation a line; each gets "-o OUTPUT"
+ *		added
+ *   jobs=N	how many at a time
+ *   tail=S	how long to stay idle in the end, with the objects still there
+ *
+ * Events: compiling; compiled, with the number of files and the time; idle, when the tail is over.
+ */
+#include <limits.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "report.h"
+
+#define HOST		"/host"		/* the tag of the 9p device, and where it is mounted */
+#define COMPILER	"/usr/bin/gcc"
+#define MAX_FILES	128
+#define MAX_ARGS	30
+
+static const char *list;
+static long jobs = 1, tail_s;
+
+static void parse(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (is_option(argv[i], "list"))
+			list = argv[i] + strlen("list=");
+		else if (is_option(argv[i], "jobs"))
+			jobs = number(argv[i], argv[i] + strlen("jobs="), MAX_FILES);
+		else if (is_option(argv[i], "tail"))
+			tail_s = number(argv[i], argv[i] + strlen("tail="), INT_MAX);
+		else
+			usage(argv[i], "options are list, jobs, tail");
+	}
+	if (!list || !jobs)
+		usage("list", "list=PATH and jobs=N, 1 or more, are needed");
+}
+
+static void mount_or_fail(const char *what, const char *where, const char *type,
+			  unsigned long flags, const char *data)
+{
+	if (mount(what, where, type, flags, data))
+		fail("mount", where, errno);
+}
+
+/* The host's root, with our own /tmp and /dev. */
+static void enter_host(void)
+{
+	mount_or_fail("host", HOST, "9p", MS_RDONLY,
+		      "trans=virtio,version=9p2000.L,cache=loose,msize=131072");
+	mount_or_fail("tmpfs", HOST "/tmp", "tmpfs", 0, NULL);
+	mount_or_fail("/dev", HOST "/dev", NULL, MS_BIND, NULL);
+	if (chroot(HOST) || chdir("/tmp"))
+		fail("chroot", HOST, errno);
+}
+
+/* Read the list: its lines, in one allocation each; their number. */
+static int read_list(char **lines)
+{
+	FILE *file = fopen(list, "r");
+	size_t size = 0;
+	int n = 0;
+
+	if (!file)
+		fail("open", list, errno);
+	while (n < MAX_FILES && getline(&lines[n], &size, file) > 0) {
+		lines[n][strcspn(lines[n], "\n")] = '\0';
+		n++;
+		size = 0;
+	}
+	if (!feof(file))
+		usage(list, "more lines than this program takes");
+	fclose(file);
+	return n;
+}
+
+/* Become the compiler, for one line of the list. */
+static noreturn void compile(char *line, int n)
+{
+	char *argv[MAX_ARGS + 4] = { COMPILER }, output[32], *word, *rest = line;
+	int argc = 1;
+
+	snprintf(output, sizeof(output), "/tmp/%d.o", n);
+	while (argc <= MAX_ARGS && (word = strtok_r(rest, " ", &rest)))
+		argv[argc++] = word;
+	argv[argc++] = "-o";
+	argv[argc++] = output;
+	/* What the compiler says belongs to the console, not to the progress channel. */
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+	setenv("PATH", "/usr/bin:/bin", 1);
+	execv(COMPILER, argv);
+	fprintf(stderr, "compile: %s: %s\n", COMPILER, strerror(errno));
+	_exit(127);
+}
+
+static void wait_for_one(void)
+{
+	int status;
+
+	if (wait(&status) < 0)
+		fail("wait for", COMPILER, errno);
+	if (status) {
+		report("event=error text=\"a compilation failed; the console says why\"");
+		exit(1);
+	}
+}
+
+static void compile_all(char **lines, int count)
+{
+	int i, running = 0;
+	pid_t child;
+
+	for (i = 0; i < count; i++) {
+		if (running == jobs) {
+			wait_for_one();
+			running--;
+		}
+		child = fork();
+		if (child < 0)
+			fail("start", COMPILER, errno);
+		if (!child)
+			compile(lines[i], i);
+		running++;
+	}
+	while (running--)
+		wait_for_one();
+}
+
+int main(int argc, char **argv)
+{
+	char *lines[MAX_FILES] = { NULL };
+	long long began_ms;
+	int count;
+
+	parse(argc, argv);
+	enter_host();
+	count = read_list(lines);
+	began_ms = now_ms();
+	report("event=compiling files=%d t_ms=%lld", count, began_ms);
+	compile_all(lines, count);
+	report("event=compiled files=%d took_ms=%lld t_ms=%lld", count, now_ms() - began_ms,
+	       now_ms());
+	sleep(tail_s);
+	report("event=idle t_ms=%lld", now_ms());
+	return 0;
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counts what page reporting costs and reports, from inside a guest of either tree.
+ *
+ * One CPU cycle is one instruction under QEMU's -icount shift=0, so a difference of
+ * get_cycles() is an exact number of instructions. What to measure is the parameter
+ * "what"; the results are parameters to read once loading is over:
+ *
+ *   pairs	allocate and free one block of "order", "count" times, on the first
+ *		"cpus" CPUs in turns with interrupts off; result: insns_per_pair
+ *   passes	a device of its own that takes every report at once. When all free
+ *		memory is reported: a pass with nothing to do, and all passes that
+ *		follow when one block of 4 MiB is freed; results: idle_pass_insns,
+ *		one_block_pass_insns, reported_pages
+ *   split	the same device; when all is reported, take "mib" in pieces of "order",
+ *		one every "pause_ms"; results: reported_pages, and repeated_pages, those of
+ *		them that the device had been given before and nobody has used since
+ */
+#include <linux/bitmap.h>
+#include <linux/completion.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/page_reporting.h>
+#include <linux/scatterlist.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <linux/timex.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+
+#define QUIET_S		30		/* without a report or a pass: all is reported */
+#define WARM_UP		100		/* pairs before those that count */
+#define BLOCK_ORDER	10		/* 4 MiB */
+#define NUDGE_PIECES	16
+
+static char *what = "";
+module_param(what, charp, 0444);
+static unsigned int order, count = 1000, cpus = 1, mib, pause_ms;
+module_param(order, uint, 0444);
+module_param(count, uint, 0444);
+module_param(cpus, uint, 0444);
+module_param(mib, uint, 0444);
+module_param(pause_ms, uint, 0444);
+
+static unsigned long insns_per_pair, idle_pass_insns, one_block_pass_insns;
+static unsigned long reported_pages, repeated_pages, passes;
+module_param(insns_per_pair, ulong, 0444);
+module_param(idle_pass_insns, ulong, 0444);
+module_param(one_block_pass_insns, ulong, 0444);
+module_param(reported_pages, ulong, 0444);
+module_param(repeated_pages, ulong, 0444);
+module_param(passes, ulong, 0444);
+
+static void sleep_ms(unsigned int ms)
+{
+	schedule_timeout_idle(msecs_to_jiffies(ms));
+}
+
+/* Pairs */
+
+static atomic_t arrived;
+static cycles_t began, ended[NR_CPUS];
+static bool pairs_failed;
+
+/* All CPUs get here before any goes on; PAUSE has the emulator run another CPU. */
+static void meet(unsigned int nr)
+{
+	atomic_inc(&arrived);
+	while (atomic_read(&arrived) < nr * cpus)
+		cpu_relax();
+}
+
+static bool one_pair(void)
+{
+	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+
+	cpu_relax();
+	if (!page)
+		return false;
+	__free_pages(page, order);
+	cpu_relax();
+	return true;
+}
+
+static void run_pairs(void *unused)
+{
+	unsigned int i;
+
+	if (smp_processor_id() >= cpus)
+		return;
+	meet(1);
+	for (i = 0; i < WARM_UP; i++)
+		if (!one_pair())
+			pairs_failed = true;
+	meet(2);
+	WRITE_ONCE(began, get_cycles());
+	for (i = 0; i < count; i++)
+		if (!one_pair())
+			pairs_failed = true;
+	ended[smp_processor_id()] = get_cycles();
+}
+
+static int measure_pairs(void)
+{
+	cycles_t end = 0;
+	unsigned int cpu;
+
+	if (!count || !cpus || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
+		return -EINVAL;
+	on_each_cpu(run_pairs, NULL, true);
+	for (cpu = 0; cpu < cpus; cpu++)
+		end = max(end, ended[cpu]);
+	insns_per_pair = (end - began) / ((unsigned long)count * cpus);
+	return pairs_failed ? -ENOMEM : 0;
+}
+
+/* A device that takes every report at once */
+
+static unsigned long *given;		/* by page frame: reported, and not used since */
+static unsigned long *nudged;		/* of a block that only started a pass */
+static unsigned long nr_frames, unknown_pages;
+static work_func_t reporting_work;
+static unsigned long passes_insns;
+
+static void note_page(unsigned long pfn)
+{
+	if (pfn >= nr_frames) {
+		unknown_pages++;
+		return;
+	}
+	if (!test_and_clear_bit(pfn, nudged))
+		reported_pages++;
+	if (test_and_set_bit(pfn, given))
+		repeated_pages++;
+}
+
+static int take_report(struct page_reporting_dev_info *prdev, struct scatterlist *sgl,
+		       unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned long i;
+	unsigned int n;
+
+	for_each_sg(sgl, sg, nents, n) {
+		if (!given)
+			reported_pages += sg->length >> PAGE_SHIFT;
+		else
+			for (i = 0; i < sg->length >> PAGE_SHIFT; i++)
+				note_page(page_to_pfn(sg_page(sg)) + i);
+	}
+	return 0;
+}
+
+static struct page_reporting_dev_info device = { .report = take_report };
+
+/* Stands in for the work's function, to see what a pass takes. */
+static void count_pass(struct work_struct *work)
+{
+	cycles_t start = get_cycles();
+
+	reporting_work(work);
+	passes_insns += get_cycles() - start;
+	WRITE_ONCE(passes, passes + 1);
+}
+
+static int attach(void)
+{
+	int err = page_reporting_register(&device);
+
+	if (err)
+		return err;
+	/* The first pass is seconds away. */
+	reporting_work = device.work.work.func;
+	device.work.work.func = count_pass;
+	return 0;
+}
+
+static void wait_until_quiet(void)
+{
+	unsigned long before;
+
+	do {
+		before = READ_ONCE(passes);
+		sleep_ms(QUIET_S * 1000);
+	} while (READ_ONCE(passes) != before);
+}
+
+/* What all passes from here to quiet take. */
+static unsigned long insns_until_quiet(void)
+{
+	unsigned long before = passes_insns;
+
+	wait_until_quiet();
+	return passes_insns - before;
+}
+
+static int count_passes(void)
+{
+	unsigned long had;
+	struct page *page;
+
+	wait_until_quiet();
+	mod_delayed_work(system_wq, &device.work, 0);
+	idle_pass_insns = insns_until_quiet();
+
+	page = alloc_pages(GFP_KERNEL, BLOCK_ORDER);
+	if (!page)
+		return -ENOMEM;
+	wait_until_quiet();
+	had = reported_pages;
+	__free_pages(page, BLOCK_ORDER);
+	one_block_pass_insns = insns_until_quiet();
+	return reported_pages - had == 1UL << BLOCK_ORDER ? 0 : -ENODATA;
+}
+
+static int measure_passes(void)
+{
+	int err = attach();
+
+	if (err)
+		return err;
+	err = count_passes();
+	page_reporting_unregister(&device);
+	return err;
+}
+
+/* Split */
+
+/* Take a block that the bitmaps cover; it is in use from now on. */
+static struct page *take(unsigned int block_order)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, block_order);
+	unsigned long pfn = page ? page_to_pfn(page) : 0;
+
+	if (!page || pfn + (1UL << block_order) > nr_frames)
+		return NULL;
+	bitmap_clear(given, pfn, 1U << block_order);
+	bitmap_clear(nudged, pfn, 1U << block_order);
+	return page;
+}
+
+/* Have a pass start: free a block that was used for a moment. */
+static bool nudge(void)
+{
+	struct page *page = take(BLOCK_ORDER);
+
+	if (!page)
+		return false;
+	bitmap_set(nudged, page_to_pfn(page), 1U << BLOCK_ORDER);
+	__free_pages(page, BLOCK_ORDER);
+	return true;
+}
+
+static int take_pieces(void)
+{
+	unsigned long i, pieces = (unsigned long)mib << (20 - PAGE_SHIFT) >> order;
+
+	for (i = 0; i < pieces; i++) {
+		if (!take(order) || (i % NUDGE_PIECES == 0 && !nudge()))
+			return -ENOMEM;
+		sleep_ms(pause_ms);
+	}
+	wait_until_quiet();
+	return 0;
+}
+
+static int split_with_device(void)
+{
+	int err = attach();
+
+	if (err)
+		return err;
+	wait_until_quiet();
+	err = take_pieces();
+	page_reporting_unregister(&device);
+	return err ?: unknown_pages ? -ERANGE : 0;
+}
+
+static int measure_split(void)
+{
+	size_t size;
+	int err;
+
+	if (!mib || order >= BLOCK_ORDER)
+		return -EINVAL;
+	/* Memory below 3 GiB has no hole: frame numbers are page counts. */
+	nr_frames = totalram_pages() + (SZ_64M >> PAGE_SHIFT);
+	size = BITS_TO_LONGS(nr_frames) * sizeof(long);
+	given = vzalloc(size);
+	nudged = vzalloc(size);
+	err = given && nudged ? split_with_device() : -ENOMEM;
+	vfree(given);
+	vfree(nudged);
+	return err;
+}
+
+static const struct {
+	const char *name;
+	int (*measure)(void);
+} measures[] = {
+	{ "pairs",	measure_pairs },
+	{ "passes",	measure_passes },
+	{ "split",	measure_split },
+};
+
+static int __init measure_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(measures); i++)
+		if (!strcmp(what, measures[i].name))
+			return measures[i].measure();
+	pr_err("measure: what=%s: give pairs, passes or split\n", what);
+	return -EINVAL;
+}
+
+/* The pieces of a split are never given back: the guest powers off next. */
+static void __exit measure_exit(void)
+{
+}
+
+module_init(measure_init);
+module_exit(measure_exit);
+MODULE_DESCRIPTION("Counts what page reporting costs and reports");
+MODULE_LICENSE("GPL");
