@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The bench's charts: resident memory over time, and all ratios at a glance."""
 
+from matplotlib import ticker
+
+from . import bench_stats
 from .chart import dress, pyplot, save
 
 COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
-BETTER, WORSE = "#1a7f37", "#cf222e"
+BETTER, WORSE, SAME = "#1a7f37", "#cf222e", "#8c959f"
 
 
 def curves(path, title, subtitle, points):
@@ -45,18 +48,27 @@ def gain(row):
     return row["ratio"] if row["better"] == "higher" else 1 / row["ratio"]
 
 
+def color_of(row):
+    """Green and red are for what the spread does not explain."""
+    if row["spread_pct"] is not None and bench_stats.within(row["ratio"], row["spread_pct"]):
+        return SAME
+    return BETTER if gain(row) > 1 else WORSE
+
+
 def overview(path, rows):
     """A bar per figure that has a ratio: to the right ours is better, with the spread as a line."""
-    shown = [row for row in rows if row["ratio"]]
-    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.3 * len(shown)), dpi=120)
+    shown = [row for row in rows if row["ratio"] and row["figure"] != "host_cpu_s"]
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.2 * len(shown)), dpi=100)
     for place, row in enumerate(reversed(shown)):
         middle, spread = gain(row), 1 + (row["spread_pct"] or 0) / 100
-        axes.barh(place, middle - 1, left=1, color=BETTER if middle >= 1 else WORSE, height=0.6)
+        axes.barh(place, middle - 1, left=1, color=color_of(row), height=0.6)
         axes.plot([middle / spread, middle * spread], [place, place], color="black", linewidth=1)
     axes.set_yticks(range(len(shown)), [f"{row['scenario']} {row['variant']} {row['figure']}"
-                                        for row in reversed(shown)], fontsize=8)
+                                        for row in reversed(shown)], fontsize=7)
+    axes.set_ylim(-1, len(shown))
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_xscale("log", base=2)
-    axes.set_xlabel("ours is so many times better than stock (line: spread)")
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.set_xlabel("ours is so many times better than stock (line: spread; grey: within it)")
     axes.spines[["top", "right"]].set_visible(False)
     save(figure, path)

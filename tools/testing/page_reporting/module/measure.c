@@ -167,14 +167,24 @@ static void count_pass(struct work_struct *work)
 
 static int attach(void)
 {
-	int err = page_reporting_register(&device);
+	int err;
 
+	/* A kernel without the feature has no such functions. */
+	if (!IS_ENABLED(CONFIG_PAGE_REPORTING))
+		return -EOPNOTSUPP;
+	err = page_reporting_register(&device);
 	if (err)
 		return err;
 	/* The first pass is seconds away. */
 	reporting_work = device.work.work.func;
 	device.work.work.func = count_pass;
 	return 0;
+}
+
+static void detach(void)
+{
+	if (IS_ENABLED(CONFIG_PAGE_REPORTING))
+		page_reporting_unregister(&device);
 }
 
 static void wait_until_quiet(void)
@@ -222,16 +232,16 @@ static int measure_passes(void)
 	if (err)
 		return err;
 	err = count_passes();
-	page_reporting_unregister(&device);
+	detach();
 	return err;
 }
 
 /* Split */
 
 /* Take a block that the bitmaps cover; it is in use from now on. */
-static struct page *take(unsigned int block_order)
+static struct page *take(gfp_t gfp, unsigned int block_order)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, block_order);
+	struct page *page = alloc_pages(gfp, block_order);
 	unsigned long pfn = page ? page_to_pfn(page) : 0;
 
 	if (!page || pfn + (1UL << block_order) > nr_frames)
@@ -241,10 +251,13 @@ static struct page *take(unsigned int block_order)
 	return page;
 }
 
-/* Have a pass start: free a block that was used for a moment. */
+/*
+ * Have a pass start: free a block that was used for a moment. It is unmovable, so
+ * that no piece is taken out of it before the pass.
+ */
 static bool nudge(void)
 {
-	struct page *page = take(BLOCK_ORDER);
+	struct page *page = take(GFP_KERNEL, BLOCK_ORDER);
 
 	if (!page)
 		return false;
@@ -258,7 +271,7 @@ static int take_pieces(void)
 	unsigned long i, pieces = (unsigned long)mib << (20 - PAGE_SHIFT) >> order;
 
 	for (i = 0; i < pieces; i++) {
-		if (!take(order) || (i % NUDGE_PIECES == 0 && !nudge()))
+		if (!take(GFP_HIGHUSER_MOVABLE, order) || (i % NUDGE_PIECES == 0 && !nudge()))
 			return -ENOMEM;
 		sleep_ms(pause_ms);
 	}
@@ -274,7 +287,7 @@ static int split_with_device(void)
 		return err;
 	wait_until_quiet();
 	err = take_pieces();
-	page_reporting_unregister(&device);
+	detach();
 	return err ?: unknown_pages ? -ERANGE : 0;
 }
 
