@@ -33,8 +33,12 @@
  * REQUESTED  the work starts             ACTIVE     the walk follows
  * ACTIVE     request                     REQUESTED  nothing: the pass will see
  * ACTIVE     pass ends, all is done      IDLE
+ * ACTIVE     pass ends, some put off     IDLE       the retry timer is armed
  * ACTIVE     pass ends, budget spent     REQUESTED  the work is queued
+ * ACTIVE     pass ends, a block merged   REQUESTED  the work is queued
+ * ACTIVE     pass ends by an error       REQUESTED  the work is queued, late
  * REQUESTED  pass ends (was requested)   REQUESTED  the work is queued
+ * any        the retry timer expires     REQUESTED  as for a request
  * =========  ==========================  =========  ==========================
  *
  * A free that comes too late for the walk is not lost: it reads @state under
@@ -43,6 +47,43 @@
  * free finds ACTIVE and turns it into REQUESTED, which the compare-and-exchange
  * at the end of the pass notices. A change of page_reporting_order has no such
  * lock, and pairs its barrier with the one in page_reporting_begin_pass().
+ */
+
+/**
+ * DOC: retries
+ *
+ * No free announces what a pass had to leave behind, so that whatever stops a
+ * pass from reporting a block sees to it that somebody comes back:
+ *
+ * - The driver had an error. The pass ends, as the next batch would fare no
+ *   better, and the work is queued again: after the normal delay first, then
+ *   after twice as long each time, up to a minute. Requests change nothing
+ *   about that. The first report that succeeds ends it. A message names the
+ *   first error of such a series.
+ * - A zone was short of memory, or a block stood on a list of MIGRATE_ISOLATE,
+ *   from where it returns without a word. Only that is put off, and a free
+ *   still gets its pass after the normal delay; a timer asks for one when no
+ *   free does. Its time grows in the same way, until a pass leaves nothing
+ *   behind, which also stops the timer: a guest that has reported all is quiet.
+ *   A zone with fewer pages than the watermark and a batch together will never
+ *   be served, and nobody waits for it.
+ * - A block merged while it was put back, or a budget was spent: the next pass
+ *   follows after the normal delay. Each has something to do, or is the last.
+ * - The system goes to sleep: the pass ends, and waking up asks for one.
+ *
+ * A pass takes no memory. What it needs was allocated at registration.
+ */
+
+/**
+ * DOC: sleep
+ *
+ * The workqueue freezes with the system, which waits for a pass that runs. From
+ * the notice that the system is about to sleep on, passes end before the next
+ * report, and new ones end before the first.
+ *
+ * After hibernation the host has other memory: the loader of the image used
+ * pages that the image takes for free and reported. So all marks are cleared
+ * before the first pass. Suspending to RAM changes nothing for the host.
  */
 
 /**
@@ -55,11 +96,12 @@
  * RCU                     page_reporting_dev for those that only ask for a
  *                         pass; it is cleared, and a grace period awaited,
  *                         before the work is cancelled
- * page_reporting_order_   page_reporting_order together with who chose it;
- * lock                    a pass reads the order once, without the lock
+ * page_reporting_order_   page_reporting_order, who chose it, and what it will
+ * lock                    be after the pass that runs
  * zone->lock              free lists, and PG_reported of the blocks on them
- * none                    the batch: it belongs to the work item, which never
- *                         runs twice at a time
+ * none                    the batch, and the counts of errors and retries:
+ *                         they belong to the work item, which never runs twice
+ *                         at a time
  * ======================  ====================================================
  *
  * Order: page_reporting_mutex, then the memory hotplug lock or zone->lock.
@@ -74,21 +116,28 @@
  * #. Freed: on a free list, PG_reported clear. The free asks for a pass.
  * #. Isolated: off the list, in the batch. Nobody else can see it. Counted as
  *    allocated as far as watermarks go, which is why zones that are short of
- *    memory are left alone. A block of half a pageblock or more takes the type
- *    MIGRATE_MOVABLE here, as in compaction, unless its type is one that must
- *    not change.
+ *    memory are left alone. Its pageblocks keep their type.
  * #. In the driver's hands, together with the rest of the batch.
  * #. Put back at the tail of the list of its order and its pageblock's type,
- *    where it is allocated last.
+ *    where it is allocated last. A part of it may have become MIGRATE_ISOLATE
+ *    meanwhile: then each pageblock goes back by itself, to the list of its type.
  *    PG_reported is set if the driver had no error and the block did not merge
  *    with a neighbour that was freed meanwhile; the merged block is a new
- *    block that the host does not have.
+ *    block that the host does not have, and asks for another pass.
  * #. Allocated, merged, split or taken offline: off the list, and the mark is
  *    cleared on the way.
  *
  * Blocks go back in one place, page_reporting_drain(), whatever happened:
  * after a full batch, after the rest at the end of a zone, after an error. No
  * path leaves the walk with blocks in the batch.
+ *
+ * memory_failure() sets PG_hwpoison without zone->lock, so that the mark, which
+ * shares a word with it, is written atomically here. The allocator's own write,
+ * when a marked block leaves its list, is not atomic: for the head page of such
+ * a block, and for that instant, the race remains. A page that turns bad while
+ * it is away is neither free nor in use for memory_failure(), which leaves it
+ * alone but flagged, as it does with pages on their way between other lists; a
+ * kernel that checks pages at allocation will not hand it out.
  *
  * Invariants:
  *
@@ -104,29 +153,46 @@
 
 #define pr_fmt(fmt) "page_reporting: " fmt
 
+#include <linux/bitops.h>
 #include <linux/cleanup.h>
 #include <linux/init.h>
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/page-isolation.h>
 #include <linux/page_reporting.h>
+#include <linux/pageblock-flags.h>
+#include <linux/printk.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/suspend.h>
+#include <linux/timer.h>
 #include <linux/workqueue.h>
 
 #include "internal.h"
 #include "page_reporting.h"
+#include "page_reporting_debug.h"
 
 /* Wait before a pass. Long enough for a burst of frees to end. */
 #define PAGE_REPORTING_DELAY_MS		2000U
 /* More than an hour between passes is a typing error, not a wish. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
+
+/*
+ * Waits after a failure grow from the normal delay to a minute: a host that is
+ * upgraded is back by then, and a call a minute costs nothing. Never less than
+ * the first of these, whatever the user's delay.
+ */
+#define PAGE_REPORTING_RETRY_MIN_MS	100U
+#define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
 
 /*
  * A free list is handed over in about this many passes. With the delay above,
@@ -150,6 +216,7 @@ enum page_reporting_state {
 /**
  * struct page_reporting_snapshot - what the decision is made from
  * @free_pages: free pages of the zone
+ * @managed_pages: all pages of the zone that the allocator manages
  * @low_wmark: the zone's low watermark, in pages
  * @nr_free: blocks on the free lists of one order of the zone, of any type
  * @order: the reporting order
@@ -158,6 +225,7 @@ enum page_reporting_state {
  */
 struct page_reporting_snapshot {
 	unsigned long free_pages;
+	unsigned long managed_pages;
 	unsigned long low_wmark;
 	unsigned long nr_free;
 	unsigned int order;
@@ -169,10 +237,12 @@ struct page_reporting_snapshot {
  * struct page_reporting_plan - what was decided
  * @budget: blocks to report from each free list of that order in this pass
  * @delay_ms: wait before the next pass, if there is a reason for one, in ms
+ * @put_off: not now, but try again later
  */
 struct page_reporting_plan {
 	unsigned long budget;
 	unsigned int delay_ms;
+	bool put_off;
 };
 
 /**
@@ -182,7 +252,10 @@ struct page_reporting_plan {
  * @order: the reporting order, the same throughout
  * @nents: blocks in the batch, at the front of @prdev->sgl
  * @nr_pages: pages in the batch
- * @more: a budget ended before its list did
+ * @err: what the driver's last call returned
+ * @more: there is more to report right away: a budget ended before its list
+ *	did, or a block merged while it was put back
+ * @put_off: something was left alone that can be reported later
  */
 struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
@@ -190,7 +263,9 @@ struct page_reporting_pass {
 	unsigned int order;
 	unsigned int nents;
 	unsigned long nr_pages;
+	int err;
 	bool more;
+	bool put_off;
 };
 
 /* Why the walk of a free list stopped, if it did. */
@@ -198,7 +273,7 @@ enum page_reporting_stop {
 	PAGE_REPORTING_GO_ON,
 	PAGE_REPORTING_BATCH_FULL,
 	PAGE_REPORTING_BUDGET_SPENT,
-	PAGE_REPORTING_ZONE_LOW,
+	PAGE_REPORTING_NOT_NOW,
 };
 
 DEFINE_STATIC_KEY_FALSE(page_reporting_enabled);
@@ -209,8 +284,17 @@ static struct page_reporting_dev_info __rcu *page_reporting_dev;
 /* The list of every device with the default capacity, or with a smaller one. */
 static struct scatterlist page_reporting_sgl[PAGE_REPORTING_CAPACITY];
 
+/* Who is in the driver's report() right now. */
+static struct task_struct *page_reporting_reporter;
+
+/* The system is about to sleep, sleeps, or has just woken up. */
+static bool page_reporting_asleep;
+
 static DEFINE_SPINLOCK(page_reporting_order_lock);
 static bool page_reporting_order_from_user;
+/* A pass runs, and a change waits for its end in page_reporting_order_next. */
+static bool page_reporting_order_held;
+static unsigned int page_reporting_order_next = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
 unsigned int page_reporting_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 EXPORT_SYMBOL_GPL(page_reporting_order);
@@ -228,13 +312,28 @@ static struct page_reporting_plan
 page_reporting_decide(const struct page_reporting_snapshot *snap)
 {
 	unsigned long in_flight = (unsigned long)snap->capacity << snap->order;
+	unsigned long needed = snap->low_wmark + in_flight;
 	struct page_reporting_plan plan = { .delay_ms = snap->delay_ms };
 
-	if (snap->free_pages >= snap->low_wmark + in_flight)
+	/* A zone that can never have that much is not waited for. */
+	if (snap->free_pages < needed)
+		plan.put_off = snap->managed_pages >= needed;
+	else
 		plan.budget = roundup(DIV_ROUND_UP(snap->nr_free,
 						   PAGE_REPORTING_PASSES),
 				      snap->capacity);
 	return plan;
+}
+
+/* The wait after a failure, when there were @before of them in a row already. */
+static unsigned int page_reporting_backoff(unsigned int delay_ms,
+					   unsigned int before)
+{
+	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
+	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
+
+	/* Ten times suffice from the shortest, and do not overflow the longest. */
+	return min(first << min(before, 10U), most);
 }
 
 static void page_reporting_queue(struct page_reporting_dev_info *prdev,
@@ -271,6 +370,14 @@ static void page_reporting_request(struct page_reporting_dev_info *prdev)
 		page_reporting_queue(prdev, page_reporting_next_delay());
 }
 
+/* Nothing was freed since, or a pass is on its way already. */
+static void page_reporting_retry(struct timer_list *timer)
+{
+	struct page_reporting_dev_info *prdev = from_timer(prdev, timer, retry);
+
+	page_reporting_request(prdev);
+}
+
 void __page_reporting_notify(void)
 {
 	struct page_reporting_dev_info *prdev;
@@ -289,6 +396,61 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 	pass->nr_pages = 0;
 }
 
+/* Moves what is free in half a pageblock to the lists of another type. */
+static void __page_reporting_move_half(struct zone *zone, struct page *page,
+				       unsigned int order, int mt)
+{
+	struct page *end = page + (1UL << order);
+
+	while (page < end) {
+		if (!PageBuddy(page)) {
+			page++;
+			continue;
+		}
+		list_move_tail(&page->buddy_list,
+			       &zone->free_area[buddy_order(page)].free_list[mt]);
+		page += 1UL << buddy_order(page);
+	}
+}
+
+/*
+ * __isolate_free_page() makes large blocks movable, for compaction, which fills
+ * them. Ours go back empty, and stay what they were: @mt, with their mark or
+ * without. Only types that merge are changed, and the counters of free pages
+ * make no difference between those.
+ */
+static void __page_reporting_keep_type(struct zone *zone, struct page *page,
+				       unsigned int order, int mt)
+{
+	unsigned long i;
+
+	if (get_pageblock_migratetype(page) == mt)
+		return;
+
+	for (i = 0; i < 1UL << order; i += pageblock_nr_pages)
+		set_pageblock_migratetype(page + i, mt);
+
+	/* The other half of the pageblock has been moved as well. */
+	if (order < pageblock_order)
+		__page_reporting_move_half(zone,
+					   pfn_to_page(page_to_pfn(page) ^
+						       (1UL << order)),
+					   order, mt);
+}
+
+static bool __page_reporting_isolate(struct zone *zone, struct page *page,
+				     unsigned int order)
+{
+	int mt = get_pageblock_migratetype(page);
+
+	if (!__isolate_free_page(page, order))
+		return false;
+
+	__page_reporting_keep_type(zone, page, order, mt);
+	page_reporting_debug_isolated(order);
+	return true;
+}
+
 static enum page_reporting_stop
 __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 		      unsigned int order, unsigned long *budget)
@@ -297,8 +459,8 @@ __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 
 	if (!*budget)
 		return PAGE_REPORTING_BUDGET_SPENT;
-	if (!__isolate_free_page(page, order))
-		return PAGE_REPORTING_ZONE_LOW;
+	if (!__page_reporting_isolate(pass->zone, page, order))
+		return PAGE_REPORTING_NOT_NOW;
 
 	sg_set_page(&pass->prdev->sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
@@ -339,17 +501,64 @@ __page_reporting_fill(struct page_reporting_pass *pass, struct list_head *list,
 	return PAGE_REPORTING_GO_ON;
 }
 
-static void __page_reporting_putback(struct page *page, unsigned int order,
+/*
+ * The mark shares a word with flags that others set without zone->lock, such as
+ * PG_hwpoison, and the macros for it are not atomic.
+ */
+static void __page_reporting_mark(struct page *page)
+{
+	set_bit(PG_reported, &page->flags);
+}
+
+static void __page_reporting_unmark(struct page *page)
+{
+	clear_bit(PG_reported, &page->flags);
+}
+
+static void __page_reporting_putback(struct page_reporting_pass *pass,
+				     struct page *page, unsigned int order,
 				     bool reported)
 {
 	__putback_isolated_page(page, order, get_pageblock_migratetype(page));
 
-	/* Merged with a neighbour: a new block, larger than the host knows. */
-	if (!PageBuddy(page) || buddy_order(page) != order)
-		return;
+	/*
+	 * Merged with a neighbour: a new block, larger than the host knows. The
+	 * neighbour may have come back in silence, as this one does.
+	 */
+	if (!PageBuddy(page) || buddy_order(page) != order) {
+		pass->more = true;
+		reported = false;
+	}
 
 	if (reported)
-		__SetPageReported(page);
+		__page_reporting_mark(page);
+	page_reporting_debug_back(order, reported);
+}
+
+/* Has a part of the block changed its type while it was away? */
+static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
+{
+	int mt = get_pageblock_migratetype(page);
+	unsigned long i;
+
+	for (i = pageblock_nr_pages; i < 1UL << order; i += pageblock_nr_pages)
+		if (get_pageblock_migratetype(page + i) != mt)
+			return true;
+	return false;
+}
+
+/* Whole, or each pageblock to the list of its own type. */
+static void __page_reporting_putback_parts(struct page_reporting_pass *pass,
+					   struct page *page,
+					   unsigned int order, bool reported)
+{
+	unsigned int part = order;
+	unsigned long i;
+
+	if (__page_reporting_is_mixed(page, order))
+		part = pageblock_order;
+	for (i = 0; i < 1UL << order; i += 1UL << part)
+		__page_reporting_putback(pass, page + i, part, reported);
 }
 
 /* The only way back for isolated blocks. */
@@ -361,41 +570,80 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 
 	spin_lock_irq(&pass->zone->lock);
 	for_each_sg(pass->prdev->sgl, sg, pass->nents, i)
-		__page_reporting_putback(sg_page(sg), get_order(sg->length),
-					 reported);
+		__page_reporting_putback_parts(pass, sg_page(sg),
+					       get_order(sg->length), reported);
 	spin_unlock_irq(&pass->zone->lock);
 }
 
-/* Hands the batch to the driver, if there is anything in it. */
-static int page_reporting_send(struct page_reporting_pass *pass)
+/* Is this task inside of the driver's report()? */
+static bool page_reporting_in_report(void)
+{
+	return READ_ONCE(page_reporting_reporter) == current;
+}
+
+static int page_reporting_call(struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
 	int err;
 
-	if (!pass->nents)
-		return 0;
+	might_sleep();
+	lockdep_assert_not_held(&pass->zone->lock);
+	page_reporting_assert(pass->order >= READ_ONCE(page_reporting_order));
 
-	sg_mark_end(&prdev->sgl[pass->nents - 1]);
+	WRITE_ONCE(page_reporting_reporter, current);
 	err = prdev->report(prdev, prdev->sgl, pass->nents);
-	page_reporting_drain(pass, !err);
-	page_reporting_reset_batch(pass);
-	cond_resched();
-
-	/* Whoever unregisters the device waits for this pass. */
-	if (rcu_access_pointer(page_reporting_dev) != prdev)
-		return -ESHUTDOWN;
+	WRITE_ONCE(page_reporting_reporter, NULL);
 	return err;
 }
 
-/* Blocks to report from each list of @order, from what is there right now. */
-static unsigned long __page_reporting_budget(struct page_reporting_pass *pass,
-					     unsigned int order)
+/* One message for a series of errors, and one look at it to end it. */
+static void page_reporting_note(struct page_reporting_pass *pass, int err)
+{
+	struct page_reporting_dev_info *prdev = pass->prdev;
+
+	pass->err = err;
+	if (!err)
+		prdev->errors = 0;
+	else if (!prdev->errors++)
+		pr_warn_ratelimited("the device did not take %u blocks (error %d), trying again\n",
+				    pass->nents, err);
+}
+
+/* Somebody waits for this pass to end, and does not need the rest of it. */
+static bool page_reporting_must_stop(struct page_reporting_dev_info *prdev)
+{
+	return rcu_access_pointer(page_reporting_dev) != prdev ||
+	       READ_ONCE(page_reporting_asleep);
+}
+
+/* Hands over the batch, if there is anything in it. False ends the pass. */
+static bool page_reporting_send(struct page_reporting_pass *pass)
+{
+	int err;
+
+	if (!pass->nents)
+		return true;
+
+	sg_mark_end(&pass->prdev->sgl[pass->nents - 1]);
+	err = page_reporting_call(pass);
+	page_reporting_drain(pass, !err);
+	page_reporting_note(pass, err);
+	page_reporting_reset_batch(pass);
+	cond_resched();
+	return !err && !page_reporting_must_stop(pass->prdev);
+}
+
+/* What to do with each list of @order and @mt, from what is there right now. */
+static struct page_reporting_plan
+__page_reporting_plan(struct page_reporting_pass *pass, unsigned int order,
+		      unsigned int mt)
 {
 	struct zone *zone = pass->zone;
 	struct page_reporting_snapshot snap = {
 		/* What is in the batch will be back. */
 		.free_pages = zone_page_state(zone, NR_FREE_PAGES) +
 			      pass->nr_pages,
+		.managed_pages = zone_managed_pages(zone),
 		.low_wmark = low_wmark_pages(zone),
 		.nr_free = zone->free_area[order].nr_free,
 		.order = pass->order,
@@ -403,7 +651,11 @@ static unsigned long __page_reporting_budget(struct page_reporting_pass *pass,
 		.delay_ms = READ_ONCE(page_reporting_delay_ms),
 	};
 
-	return page_reporting_decide(&snap).budget;
+	/* Somebody is about to take these away, or to let them go silently. */
+	if (is_migrate_isolate(mt))
+		return (struct page_reporting_plan) { .put_off = true };
+
+	return page_reporting_decide(&snap);
 }
 
 /* One hold of zone->lock: at most a batch, from one list. */
@@ -412,84 +664,136 @@ page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
 		    unsigned int mt, unsigned long *taken)
 {
 	struct list_head *list = &pass->zone->free_area[order].free_list[mt];
-	enum page_reporting_stop stop = PAGE_REPORTING_ZONE_LOW;
+	struct page_reporting_plan plan;
+	enum page_reporting_stop stop;
 	unsigned long budget, left;
 
 	spin_lock_irq(&pass->zone->lock);
-	budget = __page_reporting_budget(pass, order);
-	if (budget) {
-		left = budget - min(budget, *taken);
-		budget = left;
-		stop = __page_reporting_fill(pass, list, order, &left);
-		*taken += budget - left;
-	}
+	plan = __page_reporting_plan(pass, order, mt);
+	budget = plan.budget - min(plan.budget, *taken);
+	left = budget;
+	stop = __page_reporting_fill(pass, list, order, &left);
+	*taken += budget - left;
 	spin_unlock_irq(&pass->zone->lock);
+
+	/* There was something, and not even the first block could be had. */
+	if (stop == PAGE_REPORTING_BUDGET_SPENT && !plan.budget)
+		stop = plan.put_off ? PAGE_REPORTING_NOT_NOW :
+				      PAGE_REPORTING_GO_ON;
 	return stop;
 }
 
-static int page_reporting_walk_list(struct page_reporting_pass *pass,
-				    unsigned int order, unsigned int mt)
+static bool page_reporting_walk_list(struct page_reporting_pass *pass,
+				     unsigned int order, unsigned int mt)
 {
 	enum page_reporting_stop stop;
 	unsigned long taken = 0;
-	int err = 0;
+	bool go_on = true;
 
 	do {
 		stop = page_reporting_fill(pass, order, mt, &taken);
 		if (stop == PAGE_REPORTING_BATCH_FULL)
-			err = page_reporting_send(pass);
-	} while (stop == PAGE_REPORTING_BATCH_FULL && !err);
+			go_on = page_reporting_send(pass);
+	} while (stop == PAGE_REPORTING_BATCH_FULL && go_on);
 
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
-	return err;
+	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;
+	return go_on;
 }
 
 /*
  * From high to low: what is left when the budget ends is the smallest blocks,
  * which are the ones that allocations look at first.
  */
-static int page_reporting_walk_zone(struct page_reporting_pass *pass,
-				    struct zone *zone)
+static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
+				     struct zone *zone)
 {
-	int order, mt, err;
+	int order, mt;
 
 	pass->zone = zone;
-	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--) {
-		for (mt = 0; mt < MIGRATE_TYPES; mt++) {
-			/* Somebody else is about to take these away. */
-			if (is_migrate_isolate(mt))
-				continue;
-
-			err = page_reporting_walk_list(pass, order, mt);
-			if (err)
-				return err;
-		}
-	}
+	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
+		for (mt = 0; mt < MIGRATE_TYPES; mt++)
+			if (!page_reporting_walk_list(pass, order, mt))
+				return false;
 	return page_reporting_send(pass);
+}
+
+/* While a pass runs, page_reporting_order stays: drivers compare with it. */
+static unsigned int page_reporting_hold_order(void)
+{
+	guard(spinlock)(&page_reporting_order_lock);
+
+	page_reporting_order_held = true;
+	return page_reporting_order;
+}
+
+static void page_reporting_release_order(void)
+{
+	guard(spinlock)(&page_reporting_order_lock);
+
+	page_reporting_order_held = false;
+	if (page_reporting_order_next == PAGE_REPORTING_ORDER_UNSPECIFIED)
+		return;
+	WRITE_ONCE(page_reporting_order, page_reporting_order_next);
+	page_reporting_order_next = PAGE_REPORTING_ORDER_UNSPECIFIED;
+}
+
+/* The wait after a pass that is to be followed by another one. */
+static unsigned int
+page_reporting_delay_after(const struct page_reporting_pass *pass)
+{
+	unsigned int delay_ms = page_reporting_next_delay();
+
+	if (!pass->err)
+		return delay_ms;
+	return page_reporting_backoff(delay_ms, pass->prdev->errors - 1);
+}
+
+/* Frees are waited for, but not for ever. */
+static void page_reporting_arm_retry(const struct page_reporting_pass *pass)
+{
+	struct page_reporting_dev_info *prdev = pass->prdev;
+	unsigned int wait_ms;
+
+	if (!pass->put_off) {
+		prdev->retries = 0;
+		timer_delete(&prdev->retry);
+	} else if (!timer_pending(&prdev->retry)) {
+		wait_ms = page_reporting_backoff(page_reporting_next_delay(),
+						 prdev->retries++);
+		mod_timer(&prdev->retry, jiffies + msecs_to_jiffies(wait_ms));
+	}
 }
 
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
 
-	if (!pass->more && atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
-					  PAGE_REPORTING_IDLE) ==
-			   PAGE_REPORTING_ACTIVE)
+	page_reporting_debug_end_pass();
+	page_reporting_release_order();
+	/* After an error the work itself comes back, and sees all zones. */
+	if (!pass->err)
+		page_reporting_arm_retry(pass);
+
+	if (!pass->more && !pass->err &&
+	    atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
+			   PAGE_REPORTING_IDLE) == PAGE_REPORTING_ACTIVE)
 		return;
 
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
-	page_reporting_queue(prdev, page_reporting_next_delay());
+	page_reporting_queue(prdev, page_reporting_delay_after(pass));
 }
 
 static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 {
 	/*
-	 * A full barrier, before the first zone->lock and before the order is
-	 * read. Pairs with the zone->lock that a free holds and with smp_mb()
-	 * in page_reporting_set_order(): see "states" above.
+	 * A full barrier, before the first zone->lock and before the order and
+	 * page_reporting_asleep are read. Pairs with the zone->lock that a free
+	 * holds, with smp_mb() in page_reporting_set_order() and smp_store_mb()
+	 * in page_reporting_wake(): see "states" above.
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
-	pass->order = READ_ONCE(page_reporting_order);
+	pass->order = page_reporting_hold_order();
 	page_reporting_reset_batch(pass);
 }
 
@@ -503,15 +807,16 @@ static void page_reporting_work(struct work_struct *work)
 
 	page_reporting_begin_pass(&pass);
 	for_each_populated_zone(zone)
-		if (page_reporting_walk_zone(&pass, zone))
+		if (page_reporting_must_stop(pass.prdev) ||
+		    !page_reporting_walk_zone(&pass, zone))
 			break;
 
 	page_reporting_end_pass(&pass);
 }
 
 /*
- * Clears PG_reported in a part of a zone, and returns where to go on. Nothing
- * sets the mark any more, so that one look at each block is enough.
+ * Clears PG_reported in a part of a zone, and returns where to go on. Nobody
+ * sets a mark that is to go, so that one look at each block is enough.
  */
 static unsigned long page_reporting_sweep_some(struct zone *zone,
 					       unsigned long pfn,
@@ -530,7 +835,7 @@ static unsigned long page_reporting_sweep_some(struct zone *zone,
 		} else {
 			/* No write to the flags of a page that needs none. */
 			if (PageReported(page))
-				__ClearPageReported(page);
+				__page_reporting_unmark(page);
 			pfn += 1UL << buddy_order(page);
 		}
 	}
@@ -538,7 +843,7 @@ static unsigned long page_reporting_sweep_some(struct zone *zone,
 	return pfn;
 }
 
-/* What the last device was told means nothing to the next one. */
+/* What the host was told means nothing to another device, or another host. */
 static void page_reporting_sweep(void)
 {
 	struct zone *zone;
@@ -556,21 +861,39 @@ static void page_reporting_sweep(void)
 	put_online_mems();
 }
 
+static void __page_reporting_change_order(unsigned int order)
+{
+	if (page_reporting_order_held)
+		page_reporting_order_next = order;
+	else
+		WRITE_ONCE(page_reporting_order, order);
+}
+
 /* What the user has set stays. */
 static void page_reporting_default_order(unsigned int order)
 {
-	spin_lock(&page_reporting_order_lock);
+	guard(spinlock)(&page_reporting_order_lock);
+
 	if (!page_reporting_order_from_user)
-		WRITE_ONCE(page_reporting_order, order);
-	spin_unlock(&page_reporting_order_lock);
+		__page_reporting_change_order(order);
 }
 
 static void page_reporting_user_order(unsigned int order)
 {
-	spin_lock(&page_reporting_order_lock);
+	guard(spinlock)(&page_reporting_order_lock);
+
 	page_reporting_order_from_user = true;
-	WRITE_ONCE(page_reporting_order, order);
-	spin_unlock(&page_reporting_order_lock);
+	__page_reporting_change_order(order);
+}
+
+/* What was set last, in effect or not yet. */
+static unsigned int page_reporting_wanted_order(void)
+{
+	guard(spinlock)(&page_reporting_order_lock);
+
+	if (page_reporting_order_next != PAGE_REPORTING_ORDER_UNSPECIFIED)
+		return page_reporting_order_next;
+	return page_reporting_order;
 }
 
 /* The order that a device is served with unless the user has set one. */
@@ -611,6 +934,14 @@ static void page_reporting_put_sgl(struct page_reporting_dev_info *prdev)
 	prdev->sgl = NULL;
 }
 
+static void page_reporting_init_dev(struct page_reporting_dev_info *prdev)
+{
+	prdev->errors = 0;
+	prdev->retries = 0;
+	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
+	timer_setup(&prdev->retry, page_reporting_retry, 0);
+}
+
 static struct page_reporting_dev_info *page_reporting_registered(void)
 {
 	return rcu_dereference_protected(page_reporting_dev,
@@ -626,10 +957,14 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
  * PAGE_REPORTING_DELAY_MS from now.
  *
  * Context: Process context. May sleep.
- * Return: 0, or -EBUSY while another device is registered.
+ * Return: 0, or -EBUSY while a device is registered, be it this one.
  */
 int page_reporting_register(struct page_reporting_dev_info *prdev)
 {
+	/* Who unregisters the device holds the mutex, and waits for us. */
+	if (page_reporting_in_report())
+		return -EBUSY;
+
 	guard(mutex)(&page_reporting_mutex);
 
 	if (page_reporting_registered())
@@ -637,7 +972,7 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 
 	page_reporting_get_sgl(prdev);
 	page_reporting_default_order(page_reporting_device_order(prdev));
-	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
+	page_reporting_init_dev(prdev);
 
 	/* The key is first: with it off, no mark would be cleared. */
 	static_branch_enable(&page_reporting_enabled);
@@ -663,18 +998,33 @@ EXPORT_SYMBOL_GPL(page_reporting_register);
  * Waits for a report that is under way, and so for the hypervisor; the pass ends
  * with it.
  *
- * Context: Process context. May sleep. Deadlocks if called by @prdev->report.
+ * A driver cannot unregister from inside of its @prdev->report: that would wait
+ * for itself. Such a call is refused: it logs an error that names the caller,
+ * and changes nothing; the device stays registered. Return an error instead,
+ * and unregister from a work item.
+ *
+ * Context: Process context, but not @prdev->report. May sleep.
  */
 void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 {
+	if (page_reporting_in_report()) {
+		pr_err("%pS unregisters a device from inside of its report(): refused\n",
+		       __builtin_return_address(0));
+		return;
+	}
+
 	guard(mutex)(&page_reporting_mutex);
 
 	if (page_reporting_registered() != prdev)
 		return;
 
-	/* From here on, no new request; __page_reporting_notify() pairs. */
+	/*
+	 * From here on, no new request: __page_reporting_notify() pairs, and the
+	 * pass that still runs can no longer arm the timer, which queues the work.
+	 */
 	RCU_INIT_POINTER(page_reporting_dev, NULL);
 	synchronize_rcu();
+	timer_shutdown_sync(&prdev->retry);
 	cancel_delayed_work_sync(&prdev->work);
 
 	/* The key is last: with it off, no mark would be cleared any more. */
@@ -683,8 +1033,49 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 
 	page_reporting_default_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
 	page_reporting_put_sgl(prdev);
+	page_reporting_assert(!delayed_work_pending(&prdev->work) &&
+			      !timer_pending(&prdev->retry));
 }
 EXPORT_SYMBOL_GPL(page_reporting_unregister);
+
+static void page_reporting_wake(void)
+{
+	/* Pairs with page_reporting_begin_pass(): it or we see the other. */
+	smp_store_mb(page_reporting_asleep, false);
+	/* For what was freed, and for the pass that was cut short. */
+	__page_reporting_notify();
+}
+
+static int page_reporting_pm_notify(struct notifier_block *nb,
+				    unsigned long event, void *unused)
+{
+	/*
+	 * Not under page_reporting_mutex, which waits for the host when a device
+	 * goes. A sweep beside that is one too many, and does no harm.
+	 */
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		WRITE_ONCE(page_reporting_asleep, true);
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		page_reporting_sweep();
+		fallthrough;
+	case PM_POST_SUSPEND:
+		page_reporting_wake();
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static int __init page_reporting_init(void)
+{
+	pm_notifier(page_reporting_pm_notify, 0);
+	return 0;
+}
+subsys_initcall(page_reporting_init);
 
 /* One error for everything that is not a number from 0 to @max. */
 static int page_reporting_parse(const char *val, unsigned int max,
@@ -703,6 +1094,7 @@ static int page_reporting_set_order(const char *val,
 	if (page_reporting_parse(val, MAX_PAGE_ORDER, &order))
 		return -EINVAL;
 
+	/* In effect now, or after the pass that runs. */
 	page_reporting_user_order(order);
 	/* Pairs with page_reporting_begin_pass(): it or we see the other. */
 	smp_mb();
@@ -711,13 +1103,18 @@ static int page_reporting_set_order(const char *val,
 	return 0;
 }
 
+/* Signed, so that "undecided" reads -1. */
+static int page_reporting_get_order(char *buf, const struct kernel_param *kp)
+{
+	return scnprintf(buf, PAGE_SIZE, "%d\n",
+			 (int)page_reporting_wanted_order());
+}
+
 static const struct kernel_param_ops page_reporting_order_ops = {
 	.set = page_reporting_set_order,
-	/* Signed, so that "undecided" reads -1. */
-	.get = param_get_int,
+	.get = page_reporting_get_order,
 };
-module_param_cb(page_reporting_order, &page_reporting_order_ops,
-		&page_reporting_order, 0644);
+module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_order,
 		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER");
 
@@ -742,6 +1139,15 @@ module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops,
 		&page_reporting_delay_ms, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
 		 "Wait before a pass over free memory, in ms, 0 to 3600000");
+
+#ifdef CONFIG_PAGE_REPORTING_DEBUG
+bool page_reporting_is_running(void)
+{
+	guard(spinlock)(&page_reporting_order_lock);
+
+	return page_reporting_order_held;
+}
+#endif
 
 #ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
 #include "tests/page_reporting_kunit.c"

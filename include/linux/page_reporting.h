@@ -8,6 +8,7 @@
 
 #include <linux/atomic.h>
 #include <linux/scatterlist.h>
+#include <linux/timer.h>
 #include <linux/workqueue.h>
 
 /*
@@ -26,9 +27,11 @@
  *	sg->length bytes, a power of two times PAGE_SIZE and aligned to its
  *	size; the last entry is marked as the end of the list. The blocks
  *	belong to the driver until it returns, and not longer. Called from
- *	process context with no lock held; may sleep. Returns 0 when the
- *	hypervisor has all of them, or a negative errno, after which none of
- *	them counts as reported.
+ *	process context with no lock held; may sleep. No entry is smaller than
+ *	page_reporting_order, which does not change meanwhile. Returns 0 when
+ *	the hypervisor has all of them, or a negative errno, after which none
+ *	of them counts as reported and the engine tries again later, less and
+ *	less often, at least once a minute. Must not unregister the device.
  * @order: Smallest block that the device wants to see, as a page order. 0 and
  *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
  *	user set for page_reporting_order wins over this one.
@@ -52,6 +55,10 @@ struct page_reporting_dev_info {
 	/* private: the list that is handed to @report */
 	struct scatterlist *sgl;
 	unsigned int sgl_nents;
+	/* private: failures in a row, and the pass for what was put off */
+	unsigned int errors;
+	unsigned int retries;
+	struct timer_list retry;
 };
 
 int page_reporting_register(struct page_reporting_dev_info *prdev);

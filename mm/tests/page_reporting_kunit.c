@@ -11,7 +11,9 @@
 #include <kunit/test.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kthread.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
@@ -25,6 +27,10 @@
 #define FAKE_FILL		64
 /* One of each type that can be allocated. */
 #define FAKE_PAIRS		3
+/* A delay that grows to a minute, and is long enough for a test. */
+#define FAKE_DELAY_MS		20000U
+/* For what has to happen soon, on a machine that is busy. */
+#define FAKE_DEADLINE		(30 * HZ)
 /* Passes after which all that can be reported has been. */
 #define FAKE_MAX_PASSES		200
 
@@ -46,6 +52,8 @@ enum fake_where {
 
 /* Two buddies, allocated, and what else it took to find them. */
 struct fake_pair {
+	/* 0 means FAKE_ORDER */
+	unsigned int order;
 	struct page *lo, *hi;
 	struct page *fill[FAKE_FILL];
 };
@@ -59,8 +67,11 @@ struct fake_device {
 	void (*hook)(struct fake_device *fake, struct scatterlist *sg,
 		     unsigned int nents);
 	struct fake_pair pairs[FAKE_PAIRS];
-	/* what hook_free_neighbour() waits for */
+	/* what a hook waits for */
 	struct page *watch;
+	/* a device that returns when told */
+	struct completion entered, told, gone;
+	unsigned int returned;
 	bool active;
 	unsigned int passes;
 	unsigned int calls;
@@ -102,12 +113,14 @@ static int fake_report(struct page_reporting_dev_info *prdev,
 
 	if (fake->hook)
 		fake->hook(fake, sgl, nents);
+	fake->returned++;
 	return fake->err;
 }
 
 static void fake_forget(struct fake_device *fake)
 {
 	fake->calls = 0;
+	fake->returned = 0;
 	fake->nr_blocks = 0;
 }
 
@@ -127,6 +140,41 @@ static void fake_calm(struct fake_device *fake)
 		cancel_delayed_work_sync(&fake->prdev.work);
 		atomic_set(&fake->prdev.state, PAGE_REPORTING_IDLE);
 	} while (delayed_work_pending(&fake->prdev.work));
+}
+
+static void fake_set_delay(struct fake_device *fake, unsigned int delay_ms)
+{
+	char val[16];
+
+	snprintf(val, sizeof(val), "%u\n", delay_ms);
+	KUNIT_ASSERT_EQ(fake->test, 0, page_reporting_set_delay(val, NULL));
+}
+
+/* In ms, from now on. */
+static unsigned int fake_wait_of(const struct timer_list *timer)
+{
+	if (!timer_pending(timer))
+		return 0;
+	return jiffies_to_msecs(timer->expires - jiffies);
+}
+
+/* Up to @wait_ms, and not shorter by more than what a test takes. */
+static void fake_expect_wait(struct kunit *test, const struct timer_list *timer,
+			     unsigned int wait_ms)
+{
+	unsigned int left_ms = fake_wait_of(timer);
+
+	KUNIT_EXPECT_LE(test, left_ms, wait_ms);
+	KUNIT_EXPECT_GT(test, left_ms, wait_ms / 4 * 3);
+}
+
+/* The free lists agree with the counters, and with the engine. */
+static void fake_expect_sound(struct kunit *test)
+{
+	struct page_reporting_verdict verdict;
+	const char *wrong = page_reporting_verify(&verdict);
+
+	KUNIT_EXPECT_NULL_MSG(test, wrong, "%s", wrong);
 }
 
 static void fake_register(struct fake_device *fake, unsigned int capacity)
@@ -254,6 +302,32 @@ static unsigned long fake_marked(void)
 	return nr;
 }
 
+static unsigned long __fake_unreported_in(struct zone *zone, unsigned int order)
+{
+	unsigned long nr = 0;
+	struct page *page;
+	unsigned int mt;
+
+	for (; order < NR_PAGE_ORDERS; order++)
+		for (mt = 0; mt < MIGRATE_TYPES; mt++)
+			list_for_each_entry(page,
+					    &zone->free_area[order].free_list[mt],
+					    buddy_list)
+				nr += !PageReported(page);
+	return nr;
+}
+
+/* Blocks that a zone could report. */
+static unsigned long fake_unreported(struct zone *zone, unsigned int order)
+{
+	unsigned long nr;
+
+	spin_lock_irq(&zone->lock);
+	nr = __fake_unreported_in(zone, order);
+	spin_unlock_irq(&zone->lock);
+	return nr;
+}
+
 static struct zone *fake_largest_zone(void)
 {
 	struct zone *zone, *largest = NULL;
@@ -265,10 +339,15 @@ static struct zone *fake_largest_zone(void)
 	return largest;
 }
 
-static void fake_put(struct page **page)
+static unsigned int fake_pair_order(const struct fake_pair *pair)
+{
+	return pair->order ?: FAKE_ORDER;
+}
+
+static void fake_put(struct fake_pair *pair, struct page **page)
 {
 	if (*page)
-		__free_pages(*page, FAKE_ORDER);
+		__free_pages(*page, fake_pair_order(pair));
 	*page = NULL;
 }
 
@@ -276,16 +355,17 @@ static void fake_put_pair(struct fake_pair *pair)
 {
 	int i;
 
-	fake_put(&pair->lo);
-	fake_put(&pair->hi);
+	fake_put(pair, &pair->lo);
+	fake_put(pair, &pair->hi);
 	for (i = 0; i < FAKE_FILL; i++)
-		fake_put(&pair->fill[i]);
+		fake_put(pair, &pair->fill[i]);
 }
 
 /* Takes the buddy of the last block out of the others, if it is there. */
 static struct page *fake_take_buddy(struct fake_pair *pair, int last)
 {
-	unsigned long pfn = page_to_pfn(pair->fill[last]) ^ (1UL << FAKE_ORDER);
+	unsigned long pfn = page_to_pfn(pair->fill[last]) ^
+			    (1UL << fake_pair_order(pair));
 	struct page *buddy = NULL;
 	int i;
 
@@ -298,9 +378,8 @@ static struct page *fake_take_buddy(struct fake_pair *pair, int last)
 /*
  * Allocates two blocks that would merge if both were free. The allocator
  * halves larger blocks when it has none of that order, so that they turn up
- * soon. The rest of what it took to find them stays allocated with them: free
- * halves of their pageblock would be isolated too, and that turns the whole
- * pageblock movable.
+ * soon. The rest of what it took to find them stays allocated with them, so that
+ * the allocator has no reason to give their pageblock another type.
  */
 static void fake_get_pair(struct fake_device *fake, struct fake_pair *pair,
 			  gfp_t gfp)
@@ -310,7 +389,7 @@ static void fake_get_pair(struct fake_device *fake, struct fake_pair *pair,
 
 	fake_put_pair(pair);
 	for (i = 0; i < FAKE_FILL; i++) {
-		pair->fill[i] = alloc_pages(gfp, FAKE_ORDER);
+		pair->fill[i] = alloc_pages(gfp, fake_pair_order(pair));
 		KUNIT_ASSERT_NOT_NULL(fake->test, pair->fill[i]);
 		if (pair->lo)
 			continue;
@@ -721,8 +800,7 @@ static unsigned int fake_expect_walk_order(struct fake_device *fake)
 		if (a->zone != b->zone)
 			continue;
 		KUNIT_EXPECT_GE(test, a->order, b->order);
-		/* Isolation makes larger blocks movable. */
-		if (a->order != b->order || a->order >= pageblock_order - 1)
+		if (a->order != b->order)
 			continue;
 		KUNIT_EXPECT_LE(test, a->mt, b->mt);
 		types += a->mt < b->mt;
@@ -758,7 +836,7 @@ static unsigned int fake_report_types(struct fake_device *fake)
 	/* The half that stays keeps the other one from merging. */
 	for (i = 0; i < FAKE_PAIRS; i++) {
 		fake_get_pair(fake, &fake->pairs[i], gfps[i]);
-		fake_put(&fake->pairs[i].lo);
+		fake_put(&fake->pairs[i], &fake->pairs[i].lo);
 	}
 	fake_forget(fake);
 	fake_pass(fake);
@@ -782,32 +860,44 @@ static void s07_walk_takes_the_types_in_turn(struct kunit *test)
 }
 
 #ifdef CONFIG_MEMORY_ISOLATION
-static void s07_isolated_type_is_skipped(struct kunit *test)
+/* Isolates a free pageblock that was not reported, and returns its head. */
+static struct page *fake_isolate_pageblock(struct kunit *test)
 {
-	struct fake_device *fake = test->priv;
-	unsigned int order = pageblock_order;
-	unsigned long pfn;
+	unsigned long nr = pageblock_nr_pages;
+	int err = -EBUSY, tries;
 	struct page *page;
-	int err, tries;
 
-	fake_register(fake, 256);
-	for (tries = 0; tries < 10; tries++) {
-		page = alloc_pages(GFP_HIGHUSER_MOVABLE, order);
+	for (tries = 0; err && tries < 10; tries++) {
+		page = alloc_pages(GFP_HIGHUSER_MOVABLE, pageblock_order);
 		KUNIT_ASSERT_NOT_NULL(test, page);
-		pfn = page_to_pfn(page);
-		__free_pages(page, order);
-		err = start_isolate_page_range(pfn, pfn + (1UL << order),
+		__free_pages(page, pageblock_order);
+		err = start_isolate_page_range(page_to_pfn(page),
+					       page_to_pfn(page) + nr,
 					       MIGRATE_MOVABLE, 0, GFP_KERNEL);
-		if (!err)
-			break;
 	}
 	KUNIT_ASSERT_EQ(test, 0, err);
 	drain_all_pages(page_zone(page));
+	return page;
+}
 
+static void fake_unisolate_pageblock(struct page *page)
+{
+	undo_isolate_page_range(page_to_pfn(page),
+				page_to_pfn(page) + pageblock_nr_pages,
+				MIGRATE_MOVABLE);
+}
+
+static void s07_isolated_type_is_skipped(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_register(fake, 256);
+	page = fake_isolate_pageblock(test);
 	fake_report_all(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 	KUNIT_EXPECT_NULL(test, fake_find(fake, page));
-	undo_isolate_page_range(pfn, pfn + (1UL << order), MIGRATE_MOVABLE);
+	fake_unisolate_pageblock(page);
 
 	/* Part of a free block again, of whatever order. */
 	fake_forget(fake);
@@ -956,7 +1046,7 @@ static void s09_rest_is_reported_at_the_zones_end(struct kunit *test)
 
 	/* One block is no full batch. */
 	fake_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
-	fake_put(&fake->pairs[0].lo);
+	fake_put(&fake->pairs[0], &fake->pairs[0].lo);
 	fake_forget(fake);
 	fake_pass(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->calls);
@@ -1074,7 +1164,7 @@ static enum fake_where fake_report_reclaimable(struct fake_device *fake)
 	block.page = pair->lo;
 	block.zone = page_zone(pair->lo);
 	block.mt = get_pageblock_migratetype(pair->lo);
-	fake_put(&pair->lo);
+	fake_put(pair, &pair->lo);
 
 	fake_forget(fake);
 	fake_report_all(fake);
@@ -1136,7 +1226,7 @@ static void hook_free_neighbour(struct fake_device *fake,
 
 	for_each_sg(sgl, sg, nents, i)
 		if (sg_page(sg) == fake->watch)
-			fake_put(&fake->pairs[0].hi);
+			fake_put(&fake->pairs[0], &fake->pairs[0].hi);
 }
 
 static void s12_no_mark_on_a_merged_block(struct kunit *test)
@@ -1151,7 +1241,7 @@ static void s12_no_mark_on_a_merged_block(struct kunit *test)
 
 	fake_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
 	lo = fake->pairs[0].lo;
-	fake_put(&fake->pairs[0].lo);
+	fake_put(&fake->pairs[0], &fake->pairs[0].lo);
 	fake->watch = lo;
 	fake->hook = hook_free_neighbour;
 	fake_forget(fake);
@@ -1385,6 +1475,1101 @@ static void s15_unregister_leaves_no_mark(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fake_marked());
 }
 
+/*
+ * B1: nothing is lost
+ */
+
+static void b01_wait_grows_to_a_minute(struct kunit *test)
+{
+	static const struct {
+		unsigned int delay_ms;
+		unsigned int before;
+		unsigned int wait_ms;
+	} table[] = {
+		{ 2000, 0, 2000 },
+		{ 2000, 1, 4000 },
+		{ 2000, 4, 32000 },
+		{ 2000, 5, 60000 },
+		{ 2000, UINT_MAX, 60000 },
+		{ 0, 0, 100 },
+		{ 0, 1, 200 },
+		{ 0, 9, 51200 },
+		{ 0, 10, 60000 },
+		{ 60000, 0, 60000 },
+		{ 60000, 3, 60000 },
+		{ 3600000, 0, 3600000 },
+		{ 3600000, UINT_MAX, 3600000 },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		KUNIT_EXPECT_EQ_MSG(test, table[i].wait_ms,
+				    page_reporting_backoff(table[i].delay_ms,
+							   table[i].before),
+				    "row %d", i);
+}
+
+/* A pass that fails, and what it leaves behind. */
+static void fake_expect_failure(struct fake_device *fake, unsigned int wait_ms)
+{
+	struct timer_list *timer = &fake->prdev.work.timer;
+	struct kunit *test = fake->test;
+	unsigned long expires;
+
+	fake->err = -EIO;
+	fake_forget(fake);
+	fake_pass(fake);
+	/* The next batch would fare no better. */
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	fake_expect_wait(test, timer, wait_ms);
+
+	/* No flood of frees hastens it. */
+	expires = timer->expires;
+	page_reporting_notify_free(MAX_PAGE_ORDER);
+	KUNIT_EXPECT_EQ(test, expires, timer->expires);
+	fake->err = 0;
+}
+
+static void b01_error_is_retried_less_and_less_often(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake_expect_failure(fake, 20000);
+	fake_expect_failure(fake, 40000);
+	fake_expect_failure(fake, 60000);
+	fake_expect_failure(fake, 60000);
+
+	/* Back to normal after the first success. */
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->calls);
+	KUNIT_EXPECT_LE(test, fake_wait_of(&fake->prdev.work.timer), 20000);
+	fake_expect_failure(fake, 20000);
+	KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
+}
+
+#ifdef CONFIG_PRINTK
+static unsigned int fake_messages(void)
+{
+	struct kmsg_dump_iter iter;
+	unsigned int nr = 0;
+	char line[160];
+	size_t len;
+
+	kmsg_dump_rewind(&iter);
+	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
+		line[len] = '\0';
+		nr += !!strstr(line, "the device did not take");
+	}
+	return nr;
+}
+
+static void b01_error_is_named_once(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i, before = fake_messages();
+
+	fake_register(fake, 1);
+	fake->err = -EIO;
+	for (i = 0; i < 5; i++)
+		fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, before + 1, fake_messages());
+
+	/* A new series is news. */
+	fake->err = 0;
+	fake_pass(fake);
+	fake->err = -EIO;
+	fake_pass(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, before + 2, fake_messages());
+}
+#else
+static void b01_error_is_named_once(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_PRINTK");
+}
+#endif
+
+static void hook_fail_five_times(struct fake_device *fake,
+				 struct scatterlist *sg, unsigned int nents)
+{
+	fake->err = fake->calls <= 5 ? -EIO : 0;
+}
+
+/* No pass by hand, and no free: the engine has to come back by itself. */
+static void b01_all_is_reported_after_the_last_error(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	unsigned long deadline = jiffies + FAKE_DEADLINE;
+
+	fake_set_delay(fake, 0);
+	fake_register(fake, 0);
+	fake->hook = hook_fail_five_times;
+	page_reporting_request(&fake->prdev);
+	while (fake_unreported(zone, pageblock_order) &&
+	       time_before(jiffies, deadline))
+		msleep(20);
+	fake->hook = NULL;
+	KUNIT_EXPECT_GT(test, fake->calls, 5);
+	KUNIT_EXPECT_EQ(test, 0, fake_unreported(zone, pageblock_order));
+}
+
+/* A pass over a zone that is short of memory, and the wait for the next. */
+static void fake_expect_put_off(struct fake_device *fake, unsigned int wait_ms)
+{
+	timer_delete_sync(&fake->prdev.retry);
+	fake_forget(fake);
+	fake_pass(fake);
+	fake_expect_wait(fake->test, &fake->prdev.retry, wait_ms);
+}
+
+static void b01_short_zone_is_tried_again(struct kunit *test)
+{
+	struct page_reporting_dev_info *prdev;
+	struct fake_device *fake = test->priv;
+	struct zone *zone = fake_largest_zone();
+	unsigned long low = zone->_watermark[WMARK_LOW];
+
+	prdev = &fake->prdev;
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	fake_register(fake, 1);
+	/* Short, but not for ever: all of it might become free one day. */
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+				      (2UL << pageblock_order);
+	fake_expect_put_off(fake, 20000);
+	fake_expect_put_off(fake, 40000);
+	fake_expect_put_off(fake, 60000);
+	fake_expect_put_off(fake, 60000);
+
+	/* Frees are served as ever, and change nothing about the timer. */
+	fake_calm(fake);
+	page_reporting_request(prdev);
+	KUNIT_EXPECT_LE(test, fake_wait_of(&prdev->work.timer), 20000);
+	fake_calm(fake);
+	page_reporting_retry(&prdev->retry);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&prdev->state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&prdev->work));
+
+	zone->_watermark[WMARK_LOW] = low;
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_FALSE(test, timer_pending(&prdev->retry));
+	KUNIT_EXPECT_EQ(test, 0, prdev->retries);
+}
+
+static void b01_hopeless_zone_is_not_waited_for(struct kunit *test)
+{
+	struct page_reporting_snapshot snap = {
+		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
+		.managed_pages = 1000 + (32 << 9),
+	};
+
+	KUNIT_EXPECT_TRUE(test, page_reporting_decide(&snap).put_off);
+	snap.managed_pages--;
+	KUNIT_EXPECT_FALSE(test, page_reporting_decide(&snap).put_off);
+
+	/* Nothing is put off where something is taken. */
+	snap.free_pages = 1000 + (32 << 9);
+	KUNIT_EXPECT_NE(test, 0, page_reporting_decide(&snap).budget);
+	KUNIT_EXPECT_FALSE(test, page_reporting_decide(&snap).put_off);
+}
+
+static bool fake_is_quiet(struct fake_device *fake)
+{
+	return atomic_read(&fake->prdev.state) == PAGE_REPORTING_IDLE &&
+	       !delayed_work_pending(&fake->prdev.work) &&
+	       !timer_pending(&fake->prdev.retry);
+}
+
+static void b01_guest_with_all_reported_is_quiet(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int tries = 10;
+
+	fake_register(fake, 1);
+	do {
+		fake_report_all(fake);
+	} while (!fake_is_quiet(fake) && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+}
+
+static void hook_free_neighbour_silently(struct fake_device *fake,
+					 struct scatterlist *sgl,
+					 unsigned int nents)
+{
+	hook_free_neighbour(fake, sgl, nents);
+	/* As when compaction puts it back, which tells nobody. */
+	atomic_set(&fake->prdev.state, PAGE_REPORTING_ACTIVE);
+}
+
+static void b01_merge_asks_for_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	fake_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
+	fake->watch = fake->pairs[0].lo;
+	fake_put(&fake->pairs[0], &fake->pairs[0].lo);
+	fake->hook = hook_free_neighbour_silently;
+	fake_forget(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_NULL(test, fake->pairs[0].hi);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+#ifdef CONFIG_MEMORY_ISOLATION
+/* No free tells when such a block is an ordinary one again. */
+static void b01_isolated_block_is_tried_again(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+	bool pending;
+
+	fake_register(fake, 1);
+	page = fake_isolate_pageblock(test);
+	fake_report_all(fake);
+	pending = timer_pending(&fake->prdev.retry);
+	fake_unisolate_pageblock(page);
+	KUNIT_EXPECT_TRUE(test, pending);
+
+	fake_forget(fake);
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_FALSE(test, timer_pending(&fake->prdev.retry));
+}
+#else
+static void b01_isolated_block_is_tried_again(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
+}
+#endif
+
+/*
+ * B2: what newer drivers ask for
+ */
+
+static void b02_capacity_is_any_number(struct kunit *test)
+{
+	static const unsigned int capacities[] = { 0, 1, 3, 31, 33, 256 };
+	struct fake_device *fake = test->priv;
+	unsigned int i, capacity;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake->hook = hook_expect_list;
+	for (i = 0; i < ARRAY_SIZE(capacities); i++) {
+		capacity = capacities[i] ?: PAGE_REPORTING_CAPACITY;
+		fake_register(fake, capacities[i]);
+		fake_pass(fake);
+		KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+		KUNIT_EXPECT_GE(test, fake->calls * capacity, fake->nr_blocks);
+		fake_expect_full_batches(fake, capacity);
+		KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
+		fake_expect_sound(test);
+		page_reporting_unregister(&fake->prdev);
+	}
+}
+
+static void b02_order_may_be_unspecified(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i;
+
+	fake->prdev.order = PAGE_REPORTING_ORDER_UNSPECIFIED;
+	fake_register(fake, 0);
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_GE(test, fake->blocks[i].order, pageblock_order);
+}
+
+/*
+ * B9: clean ends
+ */
+
+static void b09_second_device_is_told_everything(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int first;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	first = fake->nr_blocks;
+	page_reporting_unregister(&fake->prdev);
+
+	memset(&fake->prdev, 0, sizeof(fake->prdev));
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	/* The rest of the machine takes and splits some. */
+	KUNIT_EXPECT_GT(test, fake->nr_blocks, first / 2);
+}
+
+static int fake_pm(unsigned long event)
+{
+	return page_reporting_pm_notify(NULL, event, NULL);
+}
+
+static void hook_go_to_sleep(struct fake_device *fake, struct scatterlist *sg,
+			     unsigned int nents)
+{
+	fake_pm(PM_SUSPEND_PREPARE);
+}
+
+static void b09_sleep_ends_the_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned long marked;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake->hook = hook_go_to_sleep;
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+
+	/* Nothing is reported before the system is awake. */
+	page_reporting_request(&fake->prdev);
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	fake->hook = NULL;
+	fake_calm(fake);
+	marked = fake_marked();
+
+	fake_pm(PM_POST_SUSPEND);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	/* The host has kept what it was given. Others take some of it. */
+	KUNIT_EXPECT_GT(test, fake_marked(), marked / 2);
+	fake_pass(fake);
+	KUNIT_EXPECT_GT(test, fake->calls, 1);
+}
+
+static void b09_hibernation_clears_all_marks(struct kunit *test)
+{
+	static const unsigned long ends[] = {
+		PM_POST_HIBERNATION, PM_POST_RESTORE
+	};
+	struct fake_device *fake = test->priv;
+	int i;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		fake_forget(fake);
+		fake_report_all(fake);
+		KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+		KUNIT_EXPECT_NE(test, 0, fake_marked());
+		fake_calm(fake);
+
+		fake_pm(PM_HIBERNATION_PREPARE);
+		fake_pm(ends[i]);
+		KUNIT_EXPECT_EQ(test, 0, fake_marked());
+		KUNIT_EXPECT_TRUE(test,
+				  delayed_work_pending(&fake->prdev.work));
+	}
+}
+
+static void hook_sleep(struct fake_device *fake, struct scatterlist *sg,
+		       unsigned int nents)
+{
+	complete(&fake->entered);
+	msleep(300);
+}
+
+/* A pass in the worker, as in real life. */
+static void fake_start_worker(struct fake_device *fake)
+{
+	init_completion(&fake->entered);
+	init_completion(&fake->told);
+	init_completion(&fake->gone);
+	mod_delayed_work(system_freezable_wq, &fake->prdev.work, 0);
+	KUNIT_ASSERT_NE(fake->test, 0,
+			wait_for_completion_timeout(&fake->entered,
+						    FAKE_DEADLINE));
+}
+
+static void b09_unregister_waits_for_a_slow_host(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_sleep;
+	fake_start_worker(fake);
+	page_reporting_unregister(&fake->prdev);
+
+	/* It came to its end, was the last one, and left nothing. */
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_EQ(test, 1, fake->returned);
+	KUNIT_EXPECT_EQ(test, 0, fake_marked());
+	msleep(50);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	fake_expect_sound(test);
+}
+
+/* The timer for what was put off must not bring the work back. */
+static void b09_unregister_ends_the_retries(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	unsigned long low = zone->_watermark[WMARK_LOW];
+	bool pending;
+
+	fake_register(fake, 1);
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+				      (2UL << pageblock_order);
+	fake_pass(fake);
+	zone->_watermark[WMARK_LOW] = low;
+	pending = timer_pending(&fake->prdev.retry);
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_TRUE(test, pending);
+	KUNIT_EXPECT_FALSE(test, timer_pending(&fake->prdev.retry));
+
+	/* As does a pass that has not ended yet. */
+	mod_timer(&fake->prdev.retry, jiffies + HZ);
+	KUNIT_EXPECT_FALSE(test, timer_pending(&fake->prdev.retry));
+	timer_delete_sync(&fake->prdev.retry);
+}
+
+/*
+ * B11: types
+ */
+
+#define FAKE_NR_TYPES	2
+static const struct {
+	gfp_t gfp;
+	int mt;
+} fake_types[FAKE_NR_TYPES] = {
+	{ GFP_KERNEL, MIGRATE_UNMOVABLE },
+	{ GFP_KERNEL | __GFP_RECLAIMABLE, MIGRATE_RECLAIMABLE },
+};
+
+/* Was a block reported that this page is part of? */
+static bool fake_covers(struct fake_device *fake, struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+	unsigned int order;
+
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		if (fake_find(fake, pfn_to_page(ALIGN_DOWN(pfn, 1UL << order))))
+			return true;
+	return false;
+}
+
+/* Reports a free pageblock of a type; false if it was none by then. */
+static bool fake_type_stays(struct fake_device *fake, gfp_t gfp, int mt)
+{
+	struct page *page = alloc_pages(gfp, pageblock_order);
+	bool shown;
+
+	KUNIT_ASSERT_NOT_NULL(fake->test, page);
+	__free_pages(page, pageblock_order);
+	drain_all_pages(page_zone(page));
+	fake_forget(fake);
+
+	shown = get_pageblock_migratetype(page) == mt;
+	fake_report_all(fake);
+	shown &= fake_covers(fake, page);
+	if (shown)
+		KUNIT_EXPECT_EQ(fake->test, mt, get_pageblock_migratetype(page));
+	fake_expect_sound(fake->test);
+	return shown;
+}
+
+static void b11_pageblock_keeps_its_type(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int i, tries;
+
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	for (i = 0; i < FAKE_NR_TYPES; i++) {
+		tries = 10;
+		while (!fake_type_stays(fake, fake_types[i].gfp,
+					fake_types[i].mt) && --tries)
+			;
+		KUNIT_EXPECT_NE_MSG(test, 0, tries, "type %d",
+				    fake_types[i].mt);
+	}
+}
+
+/* Frees the upper half of a block, and leaves the lower one. */
+static void fake_free_upper_half(struct page *page, unsigned int order)
+{
+	struct page *upper = page + (1UL << (order - 1));
+
+	/* What split_page() does, into two instead of into single pages. */
+	set_page_refcounted(upper);
+	__free_pages(upper, order - 1);
+}
+
+/*
+ * One half of a pageblock is reported, and of the other one a part is free: the
+ * type is that of both.
+ */
+static bool fake_half_stays(struct fake_device *fake, gfp_t gfp, int mt)
+{
+	unsigned int order = pageblock_order - 1;
+	struct fake_pair *pair = &fake->pairs[0];
+	struct page *lo, *hi;
+	bool shown;
+
+	pair->order = order;
+	fake_get_pair(fake, pair, gfp);
+	lo = pair->lo;
+	hi = pair->hi;
+	pair->hi = NULL;
+	fake_free_upper_half(hi, order);
+	fake_put(pair, &pair->lo);
+	fake_forget(fake);
+
+	shown = get_pageblock_migratetype(lo) == mt;
+	fake_report_all(fake);
+	shown &= fake_covers(fake, lo);
+	if (shown)
+		KUNIT_EXPECT_EQ(fake->test, mt, get_pageblock_migratetype(lo));
+	fake_expect_sound(fake->test);
+
+	__free_pages(hi, order - 1);
+	fake_put_pair(pair);
+	pair->order = 0;
+	return shown;
+}
+
+static void b11_half_a_pageblock_keeps_its_type(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int i, tries;
+
+	fake_set_order(fake, pageblock_order - 1);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	for (i = 0; i < FAKE_NR_TYPES; i++) {
+		tries = 5;
+		while (!fake_half_stays(fake, fake_types[i].gfp,
+					fake_types[i].mt) && --tries)
+			;
+		KUNIT_EXPECT_NE_MSG(test, 0, tries, "type %d",
+				    fake_types[i].mt);
+	}
+}
+
+#if defined(CONFIG_MEMORY_ISOLATION) && defined(CONFIG_CMA)
+/* Gives a free pageblock one of the types that are counted apart. */
+static void fake_set_type(struct page *page, int mt)
+{
+	struct zone *zone = page_zone(page);
+
+	spin_lock_irq(&zone->lock);
+	move_freepages_block_isolate(zone, page, mt);
+	spin_unlock_irq(&zone->lock);
+}
+
+static void fake_expect_accounted(struct fake_device *fake, int mt)
+{
+	struct page *page = alloc_pages(GFP_HIGHUSER_MOVABLE, pageblock_order);
+	struct kunit *test = fake->test;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	fake_set_type(page, mt);
+	__free_pages(page, pageblock_order);
+	drain_all_pages(page_zone(page));
+	fake_forget(fake);
+	fake_report_all(fake);
+	KUNIT_EXPECT_TRUE(test, fake_covers(fake, page));
+	KUNIT_EXPECT_EQ(test, mt, get_pageblock_migratetype(page));
+	fake_expect_sound(test);
+	fake_set_type(page, MIGRATE_MOVABLE);
+}
+
+static void b11_reserves_stay_accounted(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	fake_expect_accounted(fake, MIGRATE_CMA);
+	fake_expect_accounted(fake, MIGRATE_HIGHATOMIC);
+	fake_expect_sound(test);
+}
+#else
+static void b11_reserves_stay_accounted(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION and CONFIG_CMA");
+}
+#endif
+
+/*
+ * H1: freezing
+ */
+
+static void h01_work_freezes_with_the_system(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	page_reporting_request(&fake->prdev);
+	KUNIT_EXPECT_PTR_EQ(test, system_freezable_wq, fake->prdev.work.wq);
+}
+
+/*
+ * H2: memory
+ */
+
+/* Lockdep complains about an allocation that could wait for memory. */
+static void h02_pass_takes_no_memory(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	if (!IS_ENABLED(CONFIG_PROVE_LOCKING))
+		kunit_skip(test, "needs CONFIG_PROVE_LOCKING");
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 256);
+#ifdef CONFIG_PROVE_LOCKING
+	KUNIT_ASSERT_TRUE(test, debug_locks);
+	fs_reclaim_acquire(GFP_KERNEL);
+	page_reporting_work(&fake->prdev.work.work);
+	fs_reclaim_release(GFP_KERNEL);
+	KUNIT_EXPECT_TRUE(test, debug_locks);
+#endif
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+
+/*
+ * H4: no delay
+ */
+
+static void h04_no_delay_is_no_busy_loop(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	unsigned long low = zone->_watermark[WMARK_LOW];
+
+	fake_set_delay(fake, 0);
+	fake_register(fake, 1);
+	fake->err = -EIO;
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_EQ(test, 1, fake->prdev.errors);
+	KUNIT_EXPECT_GT(test, fake_wait_of(&fake->prdev.work.timer), 50);
+
+	fake_calm(fake);
+	fake->err = 0;
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+				      (2UL << pageblock_order);
+	fake_pass(fake);
+	zone->_watermark[WMARK_LOW] = low;
+	KUNIT_EXPECT_GT(test, fake_wait_of(&fake->prdev.retry), 50);
+	fake_calm(fake);
+}
+
+/*
+ * H7: the order
+ */
+
+static void fake_expect_order(struct fake_device *fake, unsigned int live,
+			      unsigned int wanted)
+{
+	char val[16], buf[16];
+
+	snprintf(val, sizeof(val), "%u\n", wanted);
+	page_reporting_order_ops.get(buf, NULL);
+	KUNIT_EXPECT_STREQ(fake->test, val, buf);
+	KUNIT_EXPECT_EQ(fake->test, live, page_reporting_order);
+}
+
+/* What hv_balloon warns about. */
+static void hook_raise_order(struct fake_device *fake, struct scatterlist *sgl,
+			     unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	fake_set_order(fake, 7);
+	fake_expect_order(fake, FAKE_ORDER, 7);
+	for_each_sg(sgl, sg, nents, i)
+		KUNIT_EXPECT_GE(fake->test, sg->length,
+				PAGE_SIZE << page_reporting_order);
+}
+
+static void h07_order_is_held_during_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i, small = 0;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_raise_order;
+	fake_pass(fake);
+	fake_expect_order(fake, 7, 7);
+	for (i = 0; i < fake->nr_blocks; i++)
+		small += fake->blocks[i].order < 7;
+	KUNIT_EXPECT_NE_MSG(test, 0, small, "no block shows the difference");
+
+	fake->hook = NULL;
+	fake_forget(fake);
+	fake_report_all(fake);
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_GE(test, fake->blocks[i].order, 7);
+}
+
+static void hook_lower_order(struct fake_device *fake, struct scatterlist *sg,
+			     unsigned int nents)
+{
+	fake_set_order(fake, FAKE_ORDER);
+	fake_expect_order(fake, 9, FAKE_ORDER);
+}
+
+static void h07_lower_order_starts_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i, small = 0;
+	struct page *page;
+
+	fake_set_order(fake, 9);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+
+	/* Little enough for one pass, which has no other reason to go on. */
+	page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	__free_pages(page, MAX_PAGE_ORDER);
+	fake_calm(fake);
+	fake_forget(fake);
+	fake->hook = hook_lower_order;
+	fake_pass(fake);
+	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_GE(test, fake->blocks[i].order, 9);
+	fake_expect_order(fake, FAKE_ORDER, FAKE_ORDER);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+
+	fake->hook = NULL;
+	fake_report_all(fake);
+	for (i = 0; i < fake->nr_blocks; i++)
+		small += fake->blocks[i].order < 9;
+	KUNIT_EXPECT_NE(test, 0, small);
+}
+
+static void h07_higher_order_drops_nothing(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	unsigned long marked;
+	int tries = 5;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake_unreported(zone, 9));
+	marked = fake_marked();
+
+	/* The request stands, and so do the marks. */
+	fake_set_order(fake, 9);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_GT(test, fake_marked(), marked / 2);
+	do {
+		fake_report_all(fake);
+	} while (fake_unreported(zone, 9) && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+}
+
+/* As hv_balloon does when its host refuses small blocks. */
+static void hook_set_live_order(struct fake_device *fake,
+				struct scatterlist *sg, unsigned int nents)
+{
+	page_reporting_order = 9;
+	fake->err = -EINVAL;
+}
+
+static void h07_driver_may_set_the_order(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int i;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_set_live_order;
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	fake_expect_order(fake, 9, 9);
+
+	fake->hook = NULL;
+	fake->err = 0;
+	fake_forget(fake);
+	fake_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_GE(test, fake->blocks[i].order, 9);
+}
+
+/*
+ * H9: a part of a block becomes MIGRATE_ISOLATE while it is away
+ */
+
+#ifdef CONFIG_MEMORY_ISOLATION
+static void hook_isolate_second_half(struct fake_device *fake,
+				     struct scatterlist *sgl,
+				     unsigned int nents)
+{
+	struct page *half = sg_page(sgl) + pageblock_nr_pages;
+
+	if (fake->watch || get_order(sgl->length) <= pageblock_order)
+		return;
+	if (!start_isolate_page_range(page_to_pfn(half),
+				      page_to_pfn(half) + pageblock_nr_pages,
+				      MIGRATE_MOVABLE, 0, GFP_KERNEL))
+		fake->watch = half;
+}
+
+static void h09_halves_go_back_to_their_lists(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_block half = { .order = pageblock_order };
+	enum fake_where where;
+
+	if (pageblock_order == MAX_PAGE_ORDER)
+		kunit_skip(test, "no block is larger than a pageblock");
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_isolate_second_half;
+	fake_pass(fake);
+	fake->hook = NULL;
+	KUNIT_ASSERT_NOT_NULL(test, fake->watch);
+
+	half.page = fake->watch;
+	half.zone = page_zone(half.page);
+	where = fake_find_block(&half);
+	fake_expect_sound(test);
+	KUNIT_EXPECT_EQ(test, FAKE_LISTED, where);
+	KUNIT_EXPECT_TRUE(test, is_migrate_isolate_page(half.page));
+	fake_unisolate_pageblock(half.page);
+}
+#else
+static void h09_halves_go_back_to_their_lists(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
+}
+#endif
+
+/*
+ * H10: flags that others set
+ */
+
+/* Stands for memory_failure(), with a flag that every kernel has. */
+static int fake_flip(void *data)
+{
+	unsigned long *flags = &((struct page *)data)->flags;
+	long lost = 0;
+	int i;
+
+	while (!kthread_should_stop()) {
+		for (i = 0; i < 1000; i++) {
+			set_bit(PG_locked, flags);
+			lost += !test_and_clear_bit(PG_locked, flags);
+			lost += test_bit(PG_locked, flags);
+		}
+		cond_resched();
+	}
+	return min(lost, 1000L);
+}
+
+static void h10_mark_leaves_other_flags_alone(struct kunit *test)
+{
+	struct task_struct *flip;
+	struct page *page;
+	int i;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+
+	/* No real page: nobody else looks at its flags. */
+	page = kunit_kzalloc(test, sizeof(*page), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	flip = kthread_run(fake_flip, page, "page_reporting_flip");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, flip);
+	for (i = 0; i < 3000000; i++) {
+		__page_reporting_mark(page);
+		__page_reporting_unmark(page);
+		if (i % 1000 == 0)
+			cond_resched();
+	}
+	KUNIT_EXPECT_EQ(test, 0, kthread_stop(flip));
+	KUNIT_EXPECT_EQ(test, 0, page->flags);
+}
+
+/*
+ * H12: a host that is slow or dead
+ */
+
+static void hook_wait(struct fake_device *fake, struct scatterlist *sg,
+		      unsigned int nents)
+{
+	complete(&fake->entered);
+	wait_for_completion(&fake->told);
+}
+
+static int fake_unregister(void *data)
+{
+	struct fake_device *fake = data;
+
+	page_reporting_unregister(&fake->prdev);
+	complete(&fake->gone);
+	return 0;
+}
+
+/* Whoever wants memory, or a pass, or to look, need not wait for the host. */
+static void fake_expect_life_goes_on(struct fake_device *fake)
+{
+	struct page_reporting_dev_info second = { .report = fake_report };
+	struct kunit *test = fake->test;
+	struct page *page;
+	int order;
+
+	for (order = 0; order <= pageblock_order; order++) {
+		page = alloc_pages(GFP_KERNEL, order);
+		KUNIT_EXPECT_NOT_NULL(test, page);
+		if (page)
+			__free_pages(page, order);
+	}
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(&second));
+	fake_set_order(fake, 7);
+	fake_expect_order(fake, FAKE_ORDER, 7);
+	fake_pm(PM_HIBERNATION_PREPARE);
+	fake_pm(PM_POST_HIBERNATION);
+	fake_expect_sound(test);
+}
+
+static void h12_host_that_does_not_answer(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct task_struct *task;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 3);
+	fake->hook = hook_wait;
+	fake_start_worker(fake);
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 3);
+	fake_expect_life_goes_on(fake);
+
+	task = kthread_run(fake_unregister, fake, "page_reporting_unregister");
+	KUNIT_EXPECT_FALSE(test, IS_ERR(task));
+	if (!IS_ERR(task))
+		KUNIT_EXPECT_EQ(test, 0, wait_for_completion_timeout(&fake->gone,
+								     HZ / 5));
+	/* It returns after unregistration began, and is not called again. */
+	complete_all(&fake->told);
+	if (!IS_ERR(task))
+		KUNIT_EXPECT_NE(test, 0,
+				wait_for_completion_timeout(&fake->gone,
+							    FAKE_DEADLINE));
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_EQ(test, 1, fake->returned);
+	KUNIT_EXPECT_EQ(test, 0, fake_marked());
+	KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
+}
+
+static void hook_fail_every_third(struct fake_device *fake,
+				  struct scatterlist *sg, unsigned int nents)
+{
+	fake->err = fake->calls % 3 ? 0 : -EIO;
+}
+
+static void h12_every_third_call_fails(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	struct fake_device *fake = test->priv;
+	int passes = FAKE_MAX_PASSES;
+
+	fake_register(fake, 8);
+	fake->hook = hook_fail_every_third;
+	while (fake_unreported(zone, pageblock_order) && --passes) {
+		fake_pass(fake);
+		/* Whatever is left, somebody will come back for it. */
+		if (fake_unreported(zone, pageblock_order))
+			KUNIT_EXPECT_TRUE(test,
+					  delayed_work_pending(&fake->prdev.work));
+		KUNIT_EXPECT_LE(test, fake->prdev.errors, 1);
+	}
+	KUNIT_EXPECT_NE(test, 0, passes);
+	KUNIT_EXPECT_GT(test, fake->calls, 3);
+	KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
+}
+
+/*
+ * H13: unregistration by the callback
+ */
+
+static void hook_unregister(struct fake_device *fake, struct scatterlist *sg,
+			    unsigned int nents)
+{
+	struct page_reporting_dev_info second = { .report = fake_report };
+
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_PTR_EQ(fake->test, &fake->prdev,
+			    rcu_access_pointer(page_reporting_dev));
+	KUNIT_EXPECT_EQ(fake->test, -EBUSY, page_reporting_register(&second));
+	fake->hook = NULL;
+}
+
+static void h13_callback_cannot_unregister(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_unregister;
+	fake_pass(fake);
+	/* Nothing has changed, the pass went on. */
+	KUNIT_EXPECT_GT(test, fake->calls, 1);
+	KUNIT_EXPECT_NE(test, 0, fake_marked());
+
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_NULL(test, rcu_access_pointer(page_reporting_dev));
+}
+
+/*
+ * H16: lengths
+ */
+
+static void hook_expect_lengths(struct fake_device *fake,
+				struct scatterlist *sgl, unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		KUNIT_EXPECT_EQ(fake->test, (u64)sg->length,
+				(u64)PAGE_SIZE << MAX_PAGE_ORDER);
+}
+
+static void h16_longest_block_fits_its_length(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 0);
+	fake->hook = hook_expect_lengths;
+	fake_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+
 /* One for all cases: freeing 2 MiB between two of them disturbs the second. */
 static struct fake_block *fake_blocks;
 
@@ -1421,9 +2606,11 @@ static void fake_exit(struct kunit *test)
 	for (i = 0; i < FAKE_PAIRS; i++)
 		fake_put_pair(&fake->pairs[i]);
 	page_reporting_unregister(&fake->prdev);
+	page_reporting_asleep = false;
 	page_reporting_order_from_user = fake->from_user;
 	page_reporting_order = fake->user_order;
 	page_reporting_delay_ms = fake->delay_ms;
+	fake_expect_sound(test);
 }
 
 static int fake_suite_init(struct kunit_suite *suite)
@@ -1479,6 +2666,38 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(s15_unregister_ends_the_pass),
 	KUNIT_CASE_SLOW(s15_register_and_unregister_under_load),
 	KUNIT_CASE(s15_unregister_leaves_no_mark),
+	KUNIT_CASE(b01_wait_grows_to_a_minute),
+	KUNIT_CASE(b01_error_is_retried_less_and_less_often),
+	KUNIT_CASE(b01_error_is_named_once),
+	KUNIT_CASE(b01_all_is_reported_after_the_last_error),
+	KUNIT_CASE(b01_short_zone_is_tried_again),
+	KUNIT_CASE(b01_hopeless_zone_is_not_waited_for),
+	KUNIT_CASE(b01_guest_with_all_reported_is_quiet),
+	KUNIT_CASE(b01_merge_asks_for_a_pass),
+	KUNIT_CASE(b01_isolated_block_is_tried_again),
+	KUNIT_CASE(b02_capacity_is_any_number),
+	KUNIT_CASE(b02_order_may_be_unspecified),
+	KUNIT_CASE(b09_second_device_is_told_everything),
+	KUNIT_CASE(b09_sleep_ends_the_pass),
+	KUNIT_CASE(b09_hibernation_clears_all_marks),
+	KUNIT_CASE(b09_unregister_waits_for_a_slow_host),
+	KUNIT_CASE(b09_unregister_ends_the_retries),
+	KUNIT_CASE(b11_pageblock_keeps_its_type),
+	KUNIT_CASE(b11_half_a_pageblock_keeps_its_type),
+	KUNIT_CASE(b11_reserves_stay_accounted),
+	KUNIT_CASE(h01_work_freezes_with_the_system),
+	KUNIT_CASE(h02_pass_takes_no_memory),
+	KUNIT_CASE(h04_no_delay_is_no_busy_loop),
+	KUNIT_CASE(h07_order_is_held_during_a_pass),
+	KUNIT_CASE(h07_lower_order_starts_a_pass),
+	KUNIT_CASE(h07_higher_order_drops_nothing),
+	KUNIT_CASE(h07_driver_may_set_the_order),
+	KUNIT_CASE(h09_halves_go_back_to_their_lists),
+	KUNIT_CASE(h10_mark_leaves_other_flags_alone),
+	KUNIT_CASE(h12_host_that_does_not_answer),
+	KUNIT_CASE(h12_every_third_call_fails),
+	KUNIT_CASE(h13_callback_cannot_unregister),
+	KUNIT_CASE(h16_longest_block_fits_its_length),
 	{}
 };
 
