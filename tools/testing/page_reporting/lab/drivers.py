@@ -29,7 +29,7 @@ def initramfs(kernel, out):
     sample = build / "samples" / "page_reporting" / f"{SAMPLE}.ko"
     if not sample.is_file():
         raise BadInput(f"start a guest: {paths.shown(sample)} does not exist: `make test` builds it")
-    orders = modules.build(build, "orders", paths.BUILD / "tree")
+    orders = modules.build(build, "orders")
     return modules.pack(programs.initramfs(), [sample, orders], build, Path(out) / "drivers.cpio.gz")
 
 
