@@ -3,11 +3,13 @@
 
 import re
 
+A_RACE = "KCSAN found a data race"
+
 # (pattern, reason); the first that matches a line names what happened.
 DIRTY = [(re.compile(pattern), reason) for pattern, reason in (
     (r"Kernel panic - not syncing", "the kernel panicked"),
     (r"\bKASAN:", "KASAN found a bad access"),
-    (r"\bKCSAN:", "KCSAN found a data race"),
+    (r"\bKCSAN:", A_RACE),
     (r"\bUBSAN:", "UBSAN found undefined behaviour"),
     (r"\bkmemleak: \d+ new suspected memory leaks", "kmemleak found a leak"),
     (r"\bpagealloc: (memory corruption|single bit error)", "a free page was written to"),
@@ -30,6 +32,11 @@ DIRTY = [(re.compile(pattern), reason) for pattern, reason in (
     (r"\bCall Trace:", "a stack dump"),
 )]
 
+KCSAN = re.compile(r"\bBUG: KCSAN:")
+REPORT_END = re.compile(r"={30}")
+REPORT_MAX = 200        # lines, of which one that is cut off must not hide what follows
+STACK_DUMP = re.compile(r"\bCall Trace:")
+
 # Lines that quote somebody else's words, or are only worded like a complaint.
 HARMLESS = re.compile(r"[Cc]ommand line|Spectre V2 : WARNING: ")
 
@@ -42,6 +49,54 @@ def complaint(line):
         if pattern.search(line):
             return reason
     return None
+
+
+class Judge:
+    """Which lines of one guest's console make its run a failure.
+
+    allow: patterns; each lets one complaint pass, together with its stack dump. `allowed` has the
+        lines that passed
+    races: a pattern. What KCSAN reports is a complaint only if a line of the report matches it;
+        `foreign` counts the others. None: every report is one
+    """
+
+    def __init__(self, allow=(), races=None):
+        self._allow = [re.compile(pattern) for pattern in allow]
+        self._races = re.compile(races) if races else None
+        self._dump_follows = False
+        self._report = []           # the lines of the report of KCSAN that is being read
+        self.allowed, self.foreign = [], 0
+
+    def complaint(self, line):
+        """As complaint(), with what was allowed."""
+        if self._races and (self._report or KCSAN.search(line)):
+            return self._race(line)
+        reason = complaint(line)
+        if not reason or self._pass(line):
+            return None
+        return reason
+
+    def _pass(self, line):
+        if self._dump_follows and STACK_DUMP.search(line):
+            self._dump_follows = False
+            return True
+        for pattern in self._allow:
+            if pattern.search(line):
+                self._allow.remove(pattern)
+                self.allowed.append(line)
+                self._dump_follows = True
+                return True
+        return False
+
+    def _race(self, line):
+        self._report.append(line)
+        if not REPORT_END.search(line):
+            return A_RACE if len(self._report) > REPORT_MAX else None
+        report, self._report = self._report, []
+        if any(self._races.search(said) for said in report):
+            return A_RACE
+        self.foreign += 1
+        return None
 
 
 def tail(lines, count=30):

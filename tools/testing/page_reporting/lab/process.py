@@ -80,11 +80,11 @@ class Qemu:
     """A running QEMU, its guest's events, console and resident memory.
 
     `build(channel_fd, console_fd)` gives the command line; `console_log` is a file that gets a
-    copy of the console. Start it from a thread that lives as long as the guest may: setpriv has
+    copy of the console, `judge` says which of its lines are complaints. Start it from a thread that lives as long as the guest may: setpriv has
     the kernel kill QEMU when the thread that started it dies, even by SIGKILL.
     """
 
-    def __init__(self, build, console_log=None):
+    def __init__(self, build, console_log=None, judge=None):
         self.progress, self.events, self.tap = [], [], []
         self.samples, self.console, self.stderr = [], [], []
         self.step = "boot"          # what the guest is at, for messages
@@ -94,6 +94,7 @@ class Qemu:
         self._failure = None        # (class, cause), once certain
         self._suspicion = None      # (class, cause, time), until GRACE_S is over
         self._stopping = False
+        self.judge = judge or console.Judge()
         self._log = open(console_log, "w", encoding="utf-8") if console_log else None
         self._channel, guest_channel = socket.socketpair()
         self._console, guest_console = socket.socketpair()
@@ -165,7 +166,7 @@ class Qemu:
         self.console.append(line)
         if self._log:
             print(line, file=self._log, flush=True)
-        reason = console.complaint(line)
+        reason = self.judge.complaint(line)
         if reason:
             self._suspect(DirtyConsole, f"{reason}: {line}")
 

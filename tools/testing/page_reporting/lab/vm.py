@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import qemu
+from . import console, qemu
 from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
 from .process import Qemu
 
@@ -51,6 +51,8 @@ class Result:
     samples: list
     console: list
     tap: list
+    allowed: list               # complaints of the kernel that `allow` let pass
+    foreign_races: int          # reports of KCSAN that `races` has nothing to do with
 
 
 class VM:
@@ -69,11 +71,14 @@ class VM:
     boot_deadline_s: for the guest's first event
     run_deadline_s: from then on, for everything
     console_log: a file that gets a copy of the console
+    allow: patterns for the console; each lets one complaint of the kernel pass, which then has to
+        come
+    races: a pattern; reports of KCSAN count only if a line of theirs matches
     """
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
                  extra_args=(), parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
-                 console_log=None):
+                 console_log=None, allow=(), races=None):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
         for path in filter(None, (kernel, initrd)):
@@ -87,6 +92,7 @@ class VM:
         self.boot_deadline_s, self.run_deadline_s = boot_deadline_s, run_deadline_s
         self.accel = None
         self._choice, self._console_log = accel, console_log
+        self._allow, self._races = allow, races
         self._qemu = None
         self._returned = {}         # per event name, how many wait_event() has returned
 
@@ -116,7 +122,7 @@ class VM:
         deadline_s = self.boot_deadline_s if last else min(self.boot_deadline_s, KVM_BOOT_DEADLINE_S)
         self.accel = accel
         self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
-                          self._console_log)
+                          self._console_log, console.Judge(self._allow, self._races))
         self._run_end = float("inf")
         try:
             boot = self._wait("boot", time.monotonic() + deadline_s, BootTimeout)
@@ -224,6 +230,9 @@ class VM:
         if run.process.returncode or not any("reboot: Power down" in line for line in run.console):
             raise run.error(GuestDied, f"{run.step}: the guest did not power off by itself; QEMU "
                                        f"ended with status {run.process.returncode}")
+        if len(run.judge.allowed) != len(self._allow):
+            raise run.error(GuestError, f"{run.step}: of the complaints {self._allow} the kernel "
+                                        f"made only {run.judge.allowed}")
         return self._result(time.monotonic() - run.started)
 
     def _result(self, wall_s):
@@ -231,7 +240,8 @@ class VM:
         boot, last = run.events[0], run.samples[-1]
         return Result(accel=self.accel, release=boot.fields["release"], boot_s=boot.t - run.started,
                       wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
-                      samples=run.samples, console=run.console, tap=run.tap)
+                      samples=run.samples, console=run.console, tap=run.tap,
+                      allowed=run.judge.allowed, foreign_races=run.judge.foreign)
 
     def stop(self):
         """End QEMU, whatever its state."""

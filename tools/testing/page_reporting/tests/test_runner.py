@@ -254,6 +254,35 @@ def test_each_pattern_has_an_example_of_its_own(pattern, reason):
             and console.complaint(line) == reason], pattern.pattern
 
 
+OOM = ["[  5.1] hog invoked oom-killer: gfp_mask=0x140dca, order=0", "[  5.1] CPU: 0", "[  5.1] Call Trace:"]
+RACE = ["=" * 66, "BUG: KCSAN: data-race in a / b", "read to 0x1 by task 7:", " page_reporting_work+0x1/0x2", "=" * 66]
+
+
+def complaints(judge, lines):
+    return [reason for reason in map(judge.complaint, lines) if reason]
+
+
+def test_allowed_complaint_passes_once():
+    """Its stack dump passes with it; a second one does not, and neither does a dump of its own."""
+    judge = console.Judge(allow=["oom-killer"])
+    assert complaints(judge, OOM) == [] and judge.allowed == OOM[:1]
+    assert len(complaints(judge, OOM)) == 2
+    assert complaints(console.Judge(allow=["oom-killer"]), OOM[1:]) == ["a stack dump"]
+
+
+def test_races_of_others_are_counted():
+    ours, theirs = console.Judge(races="page_reporting"), console.Judge(races="no_such_function")
+    assert complaints(ours, RACE) == ["KCSAN found a data race"] and ours.foreign == 0
+    assert complaints(theirs, RACE + OOM[:1]) == ["the guest ran out of memory"] and theirs.foreign == 1
+    assert complaints(console.Judge(), RACE)
+
+
+def test_allowed_complaint_has_to_come(boot):
+    with pytest.raises(GuestError, match="made only"):
+        with boot(steps=[["hog", "mem=32M", "limit=1"]], allow=["oom-killer"]) as vm:
+            vm.finish()
+
+
 def with_path(tmp_path, script=None):
     """The environment with a PATH of tmp_path alone, in which QEMU is `script` or missing."""
     if script:
