@@ -18,6 +18,11 @@ def debug_kernel():
     return Path(os.environ.get("PR_DEBUG_KERNEL") or BUILD / "debug" / "vmlinux")
 
 
+def sanitizer_kernel(name):
+    """One of the kernels of `make test-sanitize`, "kasan" or "kcsan"."""
+    return BUILD / name / "vmlinux"
+
+
 def bench_kernel(name):
     """One of the bench's two kernels, "stock" or "ours"."""
     return BUILD / name / "vmlinux"
