@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What happens around a hypervisor that does not answer. The sample driver has to be loaded, with
+ * a delay that does not end.
+ *
+ *   deadhost oom	a process takes memory until the kernel kills it
+ *   deadhost unload	unload the driver, and have the host answer while that waits
+ *
+ * Events: killed; waiting, unloaded.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "report.h"
+
+#define SAMPLE	"page_reporting_sample"
+#define DELAY	"/sys/module/" SAMPLE "/parameters/delay_ms"
+#define WAIT_MS	2000
+
+static noreturn void take_all(void)
+{
+	for (;;) {
+		char *mem = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (mem == MAP_FAILED)
+			_exit(1);
+		memset(mem, 1, MIB);
+	}
+}
+
+static int run_out_of_memory(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		take_all();
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		fail("deadhost:", "fork", errno);
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		fail("deadhost:", "the process was not killed", status);
+	report("event=killed t_ms=%lld", now_ms());
+	return 0;
+}
+
+static void answer(void)
+{
+	int fd = open(DELAY, O_WRONLY);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		fail("write", DELAY, errno);
+	close(fd);
+}
+
+static int unload(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child)
+		_exit(syscall(SYS_delete_module, SAMPLE, 0) ? errno : 0);
+	usleep(WAIT_MS * 1000);
+	if (child < 0 || waitpid(child, &status, WNOHANG))
+		fail("deadhost:", "unloading did not wait for the report", EBUSY);
+	report("event=waiting t_ms=%lld", now_ms());
+	answer();
+	if (waitpid(child, &status, 0) < 0 || status)
+		fail("unload", SAMPLE, WEXITSTATUS(status));
+	report("event=unloaded t_ms=%lld", now_ms());
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], "oom"))
+		return run_out_of_memory();
+	if (argc == 2 && !strcmp(argv[1], "unload"))
+		return unload();
+	usage(argc > 1 ? argv[1] : "deadhost", "give oom or unload");
+}

@@ -1,0 +1,762 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Use and free memory in every way at once, beside page reporting.
+ *
+ *   for=S		how long
+ *   device=HOW		sample: load and unload the sample driver all the time; none: the
+ *			device that is there, if any
+ *   fail=PERCENT	reports that the sample fails (30)
+ *   failslab=PERCENT	slab allocations that fail meanwhile, here and in kernel workers (0)
+ *   seed=N		another sequence of random choices (1)
+ *   only=NAME,...	not all workers but these: see the table of them below
+ *
+ * The modules page_reporting_sample and orders have to be in /modules. Events: progress, every few
+ * seconds; verified and account, before and after: where the guest's memory is; sums; stressed,
+ * where missing is by how much the memory that nobody accounts for has grown, in KiB.
+ */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <linux/kernel-page-flags.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "failing.h"
+#include "sample.h"
+
+#define PARAMETERS	"/sys/module/page_reporting/parameters/"
+#define BLOCKS		"/sys/devices/system/memory"
+#define FAILSLAB	"/sys/kernel/debug/failslab/"
+#define CMA		"/sys/kernel/debug/cma/reserved/"
+#define PROGRESS_S	5
+
+static struct {
+	long for_s;
+	bool sample;
+	long fail;
+	long failslab;
+	long seed;
+	const char *only;	/* names of workers; all of them without it, but for poison */
+} options = { .fail = 30, .seed = 1 };
+
+/* What the workers share with the parent, which alone talks to the host. */
+static struct shared {
+	atomic_bool stop;
+	atomic_ulong rounds[10];	/* by worker */
+	atomic_ulong blocks, reports, errors, loads, offlined, contiguous, poisoned;
+	char error[256];		/* of the first that met one */
+	atomic_flag failed;
+} *shared;
+
+/* This process is a worker whose allocations fail; the parent's never do. */
+static bool may_fail;
+
+static unsigned int pick(unsigned int n)
+{
+	return random() % n;
+}
+
+static void nap(unsigned int ms)
+{
+	usleep(ms * 1000);
+}
+
+/* What must not happen, whatever fails on purpose. */
+static noreturn void give_up(const char *format, ...)
+{
+	va_list args;
+
+	if (!atomic_flag_test_and_set(&shared->failed)) {
+		va_start(args, format);
+		vsnprintf(shared->error, sizeof(shared->error), format, args);
+		va_end(args);
+	}
+	_exit(1);
+}
+
+/* Write to a file of the kernel: 0 or -errno. */
+static int put(const char *path, const char *format, ...)
+{
+	char text[128];
+	int fd, len, err;
+	va_list args;
+
+	va_start(args, format);
+	len = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write(fd, text, len) == len ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+/* Set up something that has to work. */
+static void must_put(const char *path, const char *text)
+{
+	int err = put(path, "%s", text);
+
+	if (err)
+		fail("write", path, -err);
+}
+
+/* Under failslab unmapping can fail too; then once more. */
+static void unmap(char *mem, size_t size)
+{
+	while (munmap(mem, size)) {
+		if (errno != ENOMEM)
+			give_up("munmap: %s", strerror(errno));
+	}
+}
+
+/* What stands in the page at @page of a mapping filled with @tag. */
+static unsigned long mark(const char *page, unsigned long tag)
+{
+	return (unsigned long)page ^ tag;
+}
+
+static void fill(char *mem, size_t size, unsigned long tag)
+{
+	size_t off;
+
+	for (off = 0; off < size; off += 4096)
+		*(unsigned long *)(mem + off) = mark(mem + off, tag);
+}
+
+static void check(const char *mem, size_t size, unsigned long tag)
+{
+	size_t off;
+
+	for (off = 0; off < size; off += 4096) {
+		unsigned long found = *(const unsigned long *)(mem + off);
+
+		if (found != mark(mem + off, tag))
+			give_up("a page in use reads %#lx, not %#lx", found, mark(mem + off, tag));
+	}
+}
+
+/* Memory of a process, without huge pages if @advice says so; NULL if there is none right now. */
+static char *map(size_t size, int advice)
+{
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		return NULL;
+	madvise(mem, size, advice);
+	return mem;
+}
+
+/* Take memory of a process, with or without huge pages, look whether it keeps, free it. */
+static void use_anonymous(int advice)
+{
+	size_t size = (1 + pick(96)) * MIB, part = (1 + pick(size / 4096)) * 4096;
+	unsigned long tag = random();
+	char *mem = map(size, advice);
+
+	if (!mem)
+		return;
+	fill(mem, size, tag);
+	/* Freeing in two steps leaves free blocks of all sizes in between. */
+	madvise(mem, part, MADV_DONTNEED);
+	nap(pick(100));
+	check(mem + part, size - part, tag);
+	unmap(mem, size);
+}
+
+static void use_huge_pages(void)
+{
+	use_anonymous(MADV_HUGEPAGE);
+}
+
+static void use_small_pages(void)
+{
+	use_anonymous(MADV_NOHUGEPAGE);
+}
+
+/* Free every other page, which leaves as many blocks of a page as there can be. */
+static void use_scattered_pages(void)
+{
+	size_t size = 32 * MIB, off;
+	unsigned long tag = random();
+	char *mem = map(size, MADV_NOHUGEPAGE);
+
+	if (!mem)
+		return;
+	fill(mem, size, tag);
+	for (off = 0; off < size; off += 2 * 4096)
+		madvise(mem + off, 4096, MADV_DONTNEED);
+	nap(200 + pick(300));
+	for (off = 4096; off < size; off += 2 * 4096)
+		check(mem + off, 4096, tag);
+	unmap(mem, size);
+}
+
+/* The page cache; the file is gone when it is closed. */
+static void use_page_cache(void)
+{
+	static char data[65536];
+	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	unsigned int i, n = 1 + pick(512);
+
+	if (fd < 0)
+		return;
+	for (i = 0; i < n && write(fd, data, sizeof(data)) > 0; i++)
+		;
+	nap(pick(50));
+	close(fd);
+}
+
+/* Kernel memory of all orders; that there is none of an order is no error. */
+static void use_kernel_memory(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < 32; i++)
+		put("/sys/module/orders/parameters/take", "%u", pick(11));
+	nap(pick(20));
+}
+
+static void use_contiguous_memory(void)
+{
+	unsigned int n = 1 + pick(2048);
+
+	put("/proc/sys/vm/compact_memory", "1");
+	put("/proc/sys/vm/nr_hugepages", "%u", pick(32));
+	if (!put(CMA "alloc", "%u", n)) {
+		shared->contiguous++;
+		while (put(CMA "free", "%u", n) == -ENOMEM)
+			;
+	}
+	nap(pick(500));
+}
+
+/* Mostly low, for many blocks; the highest are reported, too. */
+static void flip_order(void)
+{
+	static const unsigned char orders[] = { 0, 0, 0, 1, 1, 2, 3, 5, 9, 10 };
+
+	put(PARAMETERS "page_reporting_order", "%u", orders[pick(ARRAY_SIZE(orders))]);
+	nap(200 + pick(1000));
+}
+
+/* Add what the sample counted; only before it is unloaded. */
+static void collect(void)
+{
+	char text[256];
+
+	/* Under failslab even that can fail. */
+	while (read_text(SAMPLE_STATS, text, sizeof(text)))
+		nap(1);
+	shared->reports += number_after(text, "reports=");
+	shared->errors += number_after(text, "errors=");
+	shared->blocks += number_after(text, "blocks=");
+}
+
+static void unload(const char *name)
+{
+	while (syscall(SYS_delete_module, name, 0)) {
+		if (errno != ENOMEM && errno != EINTR && errno != EAGAIN)
+			give_up("module %s stays: %s", name, strerror(errno));
+	}
+}
+
+/* A device comes, is told of memory, and goes, perhaps while it is being told. */
+static void plug_device(void)
+{
+	static const unsigned short capacities[] = { 0, 1, 3, 31, 32, 33, 256 };
+	char params[128];
+	int err;
+
+	snprintf(params, sizeof(params), "capacity=%u fail_percent=%ld delay_ms=%u",
+		 capacities[pick(ARRAY_SIZE(capacities))], options.fail, pick(4) ? 0 : 20);
+	/* Of a module that there is no memory for, the kernel complains at length. */
+	if (may_fail)
+		mark_failing("self", false);
+	err = load_module(SAMPLE, params);
+	if (may_fail)
+		mark_failing("self", true);
+	/* It still depends on threads of the kernel, which have none either. */
+	if (err == -ENOMEM)
+		return;
+	if (err)
+		give_up("load " SAMPLE ": %s", strerror(-err));
+	shared->loads++;
+	nap(4000 + pick(12000));
+	collect();
+	unload(SAMPLE);
+}
+
+static void interrupted(int number)
+{
+	(void)number;
+}
+
+/* The text of a block's attribute; empty if it cannot be read right now. */
+static void read_block(const char *name, const char *attribute, char *text, size_t size)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), BLOCKS "/%s/%s", name, attribute);
+	if (read_text(path, text, size))
+		text[0] = '\0';
+}
+
+static int set_block(const char *name, const char *state)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), BLOCKS "/%s/state", name);
+	return put(path, "%s", state);
+}
+
+static void bring_back_block(const char *name)
+{
+	char state[32];
+
+	read_block(name, "state", state, sizeof(state));
+	if (!strcmp(state, "offline"))
+		set_block(name, "online_movable");
+}
+
+/* Take one block of movable memory offline and bring it back. */
+static void replug_block(const char *name)
+{
+	char zones[64];
+
+	bring_back_block(name);
+	read_block(name, "valid_zones", zones, sizeof(zones));
+	if (strcmp(zones, "Movable"))
+		return;
+	/* The kernel tries for as long as it takes, or until a signal. */
+	alarm(5);
+	if (!set_block(name, "offline"))
+		shared->offlined++;
+	alarm(0);
+	nap(pick(500));
+	bring_back_block(name);
+}
+
+static void visit_blocks(void (*act)(const char *name))
+{
+	DIR *dir = opendir(BLOCKS);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!strncmp(entry->d_name, "memory", strlen("memory")))
+			act(entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void replug_memory(void)
+{
+	visit_blocks(replug_block);
+	nap(500);
+}
+
+/* Whether a page is free and in the hands of the buddy allocator, as far as can be seen. */
+static bool is_free(int kpageflags, unsigned long pfn)
+{
+	unsigned long flags;
+
+	return pread(kpageflags, &flags, sizeof(flags), pfn * sizeof(flags)) == sizeof(flags) &&
+	       flags & 1UL << KPF_BUDDY;
+}
+
+/* A free page that went bad: it may be one that is being reported. */
+static void poison_free_page(void)
+{
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC), tries;
+
+	for (tries = 0; fd >= 0 && tries < 1000; tries++) {
+		unsigned long pfn = pick(1 << 18);
+
+		if (!is_free(fd, pfn))
+			continue;
+		put("/sys/kernel/debug/hwpoison/corrupt-pfn", "%#lx", pfn);
+		break;
+	}
+	close(fd);
+}
+
+/* A page of a process that went bad, and is then given back with its good neighbours. */
+static void poison_own_page(void)
+{
+	size_t size = 4 * MIB;
+	pid_t child = fork();
+	char *mem;
+
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	if (child)
+		return;
+	mem = map(size, MADV_NOHUGEPAGE);
+	if (mem) {
+		fill(mem, size, 0);
+		/* The kernel kills whoever has such a page. */
+		madvise(mem + pick(size / 4096) * 4096, 4096, MADV_HWPOISON);
+	}
+	_exit(0);
+}
+
+static void poison_memory(void)
+{
+	poison_free_page();
+	poison_own_page();
+	shared->poisoned++;
+	nap(200);
+}
+
+struct worker {
+	const char *name;
+	void (*round)(void);
+};
+
+static const struct worker workers[] = {
+	{ "huge", use_huge_pages },
+	{ "small", use_small_pages },
+	{ "scatter", use_scattered_pages },
+	{ "cache", use_page_cache },
+	{ "kernel", use_kernel_memory },
+	{ "contiguous", use_contiguous_memory },
+	{ "order", flip_order },
+	{ "replug", replug_memory },
+	{ "device", plug_device },
+	{ "poison", poison_memory },
+};
+
+#define NR_WORKERS ARRAY_SIZE(workers)
+
+static_assert(ARRAY_SIZE(shared->rounds) >= NR_WORKERS, "one counter each");
+
+/* Whether @name is one of the names in @list, which commas separate. */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; list; list = strchr(list, ',')) {
+		list += *list == ',';
+		if (!strncmp(list, name, len) && (!list[len] || list[len] == ','))
+			return true;
+	}
+	return false;
+}
+
+static bool is_wanted(const struct worker *worker)
+{
+	if (worker->round == plug_device && !options.sample)
+		return false;
+	if (options.only)
+		return is_listed(options.only, worker->name);
+	return worker->round != poison_memory;
+}
+
+static noreturn void work(size_t i)
+{
+	struct sigaction action = { .sa_handler = interrupted };
+
+	sigaction(SIGALRM, &action, NULL);
+	srandom(options.seed * NR_WORKERS + i);
+	may_fail = options.failslab;
+	if (may_fail)
+		mark_failing("self", true);
+	while (!shared->stop) {
+		workers[i].round();
+		shared->rounds[i]++;
+	}
+	_exit(0);
+}
+
+/* Whatever fails on purpose does not while the host is told something. */
+static void fail_allocations(bool on)
+{
+	if (options.failslab)
+		put(FAILSLAB "probability", "%ld", on ? options.failslab : 0);
+}
+
+static void prepare_failures(void)
+{
+	if (!options.failslab)
+		return;
+	must_put(FAILSLAB "verbose", "0");
+	must_put(FAILSLAB "interval", "1");
+	must_put(FAILSLAB "times", "-1");
+	must_put(FAILSLAB "ignore-gfp-wait", "N");
+	must_put(FAILSLAB "task-filter", "Y");
+	mark_workers();
+}
+
+static void start(pid_t *pids)
+{
+	size_t i;
+
+	for (i = 0; i < NR_WORKERS; i++) {
+		pids[i] = is_wanted(&workers[i]) ? fork() : 0;
+		if (pids[i] < 0)
+			fail("stress:", "fork", errno);
+		if (!pids[i] && is_wanted(&workers[i]))
+			work(i);
+	}
+}
+
+static void report_progress(long long began_ms)
+{
+	char text[256] = "";
+	size_t i, len = 0;
+
+	for (i = 0; i < NR_WORKERS; i++)
+		len += snprintf(text + len, sizeof(text) - len, " %s=%lu", workers[i].name,
+				atomic_load(&shared->rounds[i]));
+	report("event=progress s=%lld blocks=%lu reports=%lu errors=%lu offlined=%lu%s",
+	       (now_ms() - began_ms) / 1000, atomic_load(&shared->blocks),
+	       atomic_load(&shared->reports), atomic_load(&shared->errors),
+	       atomic_load(&shared->offlined), text);
+}
+
+/* A worker that ended by itself has met something that must not happen. */
+static void expect_alive(const pid_t *pids)
+{
+	size_t i;
+
+	for (i = 0; i < NR_WORKERS; i++) {
+		int status;
+
+		if (!pids[i] || !waitpid(pids[i], &status, WNOHANG))
+			continue;
+		report("event=error text=\"worker %s ended with status %#x: %s\"",
+		       workers[i].name, status, shared->error);
+		exit(1);
+	}
+}
+
+static void watch(const pid_t *pids)
+{
+	long long began_ms = now_ms(), end_ms = began_ms + options.for_s * 1000;
+
+	while (now_ms() < end_ms) {
+		fail_allocations(true);
+		nap(PROGRESS_S * 1000);
+		fail_allocations(false);
+		expect_alive(pids);
+		report_progress(began_ms);
+	}
+}
+
+static void join(const pid_t *pids)
+{
+	size_t i;
+
+	shared->stop = true;
+	for (i = 0; i < NR_WORKERS; i++) {
+		int status;
+
+		if (!pids[i])
+			continue;
+		if (waitpid(pids[i], &status, 0) < 0 || status) {
+			report("event=error text=\"worker %s ended with status %#x: %s\"",
+			       workers[i].name, status, shared->error);
+			exit(1);
+		}
+	}
+}
+
+/* The sum of all numbers behind lines of a file that start with one of the keys. */
+static long sum_of(const char *path, const char *const *keys, size_t nr)
+{
+	FILE *file = fopen(path, "r");
+	char line[256], key[64];
+	long value, sum = 0;
+	size_t i;
+
+	if (!file)
+		fail("open", path, errno);
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %63[^: ]: %ld", key, &value) != 2)
+			continue;
+		for (i = 0; i < nr; i++)
+			sum += strcmp(key, keys[i]) ? 0 : value;
+	}
+	fclose(file);
+	return sum;
+}
+
+/* Memory in use that the kernel counts by its use, in KiB; none of it counts twice. */
+static long used_kib(void)
+{
+	static const char * const keys[] = {
+		"Buffers", "Cached", "SwapCached", "AnonPages", "Slab", "KernelStack",
+		"PageTables", "SecPageTables", "VmallocUsed", "Percpu", "Hugetlb",
+		"HardwareCorrupted",
+	};
+
+	return sum_of("/proc/meminfo", keys, ARRAY_SIZE(keys));
+}
+
+/* Free pages on the CPUs' own lists, which MemFree leaves out, in KiB. */
+static long percpu_kib(void)
+{
+	static const char * const keys[] = { "count" };
+
+	return 4 * sum_of("/proc/zoneinfo", keys, ARRAY_SIZE(keys));
+}
+
+static long meminfo_kib(const char *key)
+{
+	return sum_of("/proc/meminfo", &key, 1);
+}
+
+/* The stacks that page_owner and KASAN keep stay for ever, in pools of four pages. */
+static long stacks_kib(void)
+{
+	static const char * const keys[] = { "pools" };
+	const char *path = "/sys/kernel/debug/stackdepot/stats";
+
+	return access(path, R_OK) ? 0 : 16 * sum_of(path, keys, ARRAY_SIZE(keys));
+}
+
+/* Give back what caches hold, and let what is freed later arrive. */
+static void settle(void)
+{
+	int i;
+
+	put("/proc/sys/vm/nr_hugepages", "0");
+	visit_blocks(bring_back_block);
+	for (i = 0; i < 3; i++) {
+		must_put("/proc/sys/vm/drop_caches", "3");
+		/* Counters are kept for each CPU, and added up when this is written. */
+		must_put("/proc/sys/vm/stat_refresh", "1");
+		nap(1000);
+	}
+}
+
+/* Kernels that check themselves can compare all free lists with what the engine believes. */
+static void check_lists(void)
+{
+	char text[256];
+
+	if (read_text("/sys/kernel/debug/page_reporting/verify", text, sizeof(text)))
+		return;
+	report("event=verified result=%s", text);
+	if (strncmp(text, "ok", strlen("ok"))) {
+		report("event=error text=\"the free lists are not as they should be: %s\"", text);
+		exit(1);
+	}
+}
+
+/* Memory that is neither free nor in any known use, in KiB. */
+static long take_stock(const char *when)
+{
+	long total, nr_free, percpu, used, stacks, other;
+
+	settle();
+	check_lists();
+	total = meminfo_kib("MemTotal");
+	nr_free = meminfo_kib("MemFree");
+	percpu = percpu_kib();
+	used = used_kib();
+	stacks = stacks_kib();
+	other = total - nr_free - percpu - used - stacks;
+	report("event=account when=%s total=%ld free=%ld percpu=%ld used=%ld stacks=%ld other=%ld",
+	       when, total, nr_free, percpu, used, stacks, other);
+	return other;
+}
+
+static void parse_option(const char *arg)
+{
+	const char *equals = strchr(arg, '=');
+	const char *value = equals ? equals + 1 : "";
+
+	if (is_option(arg, "for"))
+		options.for_s = number(arg, value, INT_MAX / 1000);
+	else if (is_option(arg, "fail"))
+		options.fail = number(arg, value, 100);
+	else if (is_option(arg, "failslab"))
+		options.failslab = number(arg, value, 100);
+	else if (is_option(arg, "seed"))
+		options.seed = number(arg, value, INT_MAX);
+	else if (is_option(arg, "only"))
+		options.only = value;
+	else if (!strcmp(arg, "device=sample"))
+		options.sample = true;
+	else if (strcmp(arg, "device=none"))
+		usage(arg, "options are for, device=sample or none, fail, failslab, seed, only");
+}
+
+static void parse(int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		parse_option(argv[i]);
+	if (!options.for_s)
+		usage("for", "for=S is needed");
+}
+
+static void share(void)
+{
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		fail("stress:", "mmap", errno);
+}
+
+static void load_orders(void)
+{
+	int err = load_module("orders", "");
+
+	if (err)
+		fail("load", "orders", -err);
+}
+
+/* What a first use leaves behind, such as tables that only grow, is there before the start. */
+static void warm_up(void)
+{
+	size_t i;
+	int n;
+
+	for (i = 0; i < NR_WORKERS; i++) {
+		for (n = 0; is_wanted(&workers[i]) && n < 3; n++)
+			workers[i].round();
+	}
+}
+
+static void report_sums(long missing_kib)
+{
+	report("event=sums loads=%lu offlined=%lu contiguous=%lu poisoned=%lu",
+	       atomic_load(&shared->loads), atomic_load(&shared->offlined),
+	       atomic_load(&shared->contiguous), atomic_load(&shared->poisoned));
+	report("event=stressed blocks=%lu reports=%lu errors=%lu missing=%ld",
+	       atomic_load(&shared->blocks), atomic_load(&shared->reports),
+	       atomic_load(&shared->errors), missing_kib);
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = interrupted };
+	pid_t pids[NR_WORKERS] = { };
+	long before, after;
+
+	parse(argc, argv);
+	share();
+	sigaction(SIGALRM, &action, NULL);
+	load_orders();
+	prepare_failures();
+	must_put(PARAMETERS "page_reporting_delay_ms", "50");
+	warm_up();
+	unload("orders");
+	before = take_stock("before");
+	load_orders();
+	start(pids);
+	watch(pids);
+	join(pids);
+	unload("orders");
+	after = take_stock("after");
+	report_sums(after - before);
+	return 0;
+}

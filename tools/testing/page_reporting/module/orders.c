@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel memory of any order, for the stress test: each write of an order to
+ * /sys/module/orders/parameters/take allocates a block of it, in place of one that
+ * was allocated before. Removing the module frees all. With count=N on loading, N blocks
+ * of the highest order are there from the start: pageblocks that become the kernel's own.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+
+/* With one block in eleven of order 10, about 25 MiB at a time. */
+#define ORDERS_SLOTS	48
+
+static struct {
+	struct page *page;
+	unsigned int order;
+} slots[ORDERS_SLOTS];
+
+static DEFINE_MUTEX(slots_lock);
+static unsigned int turn;
+
+static void slot_free(unsigned int i)
+{
+	if (slots[i].page)
+		__free_pages(slots[i].page, slots[i].order);
+	slots[i].page = NULL;
+}
+
+/* Blocks of two types, as the free lists are by type. */
+static int take_block(unsigned int order)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
+
+	guard(mutex)(&slots_lock);
+	turn = (turn + 1) % ORDERS_SLOTS;
+	slot_free(turn);
+	slots[turn].order = order;
+	slots[turn].page = alloc_pages(gfp | (turn % 3 ? 0 : __GFP_RECLAIMABLE), order);
+	return slots[turn].page ? 0 : -ENOMEM;
+}
+
+static int take(const char *val, const struct kernel_param *kp)
+{
+	unsigned int order;
+
+	if (kstrtouint(val, 0, &order) || order > MAX_PAGE_ORDER)
+		return -EINVAL;
+	return take_block(order);
+}
+
+static const struct kernel_param_ops take_ops = {
+	.set = take,
+};
+module_param_cb(take, &take_ops, NULL, 0200);
+MODULE_PARM_DESC(take, "Allocate a block of this order");
+
+static uint count;
+module_param(count, uint, 0444);
+MODULE_PARM_DESC(count, "Blocks of the highest order to allocate at once");
+
+static int __init orders_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		take_block(MAX_PAGE_ORDER);
+	return 0;
+}
+
+static void __exit orders_exit(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ORDERS_SLOTS; i++)
+		slot_free(i);
+}
+
+module_init(orders_init);
+module_exit(orders_exit);
+MODULE_DESCRIPTION("Allocates and frees blocks of any order");
+MODULE_LICENSE("GPL");

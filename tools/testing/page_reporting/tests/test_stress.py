@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Memory used in every way at once, beside a device that comes, fails and goes."""
+
+import os
+
+import pytest
+
+from lab import drivers, kunit, paths, programs
+from lab.fall import measure
+from lab.kunit import cases_of
+from lab.vm import VM
+
+SHORT_S = 60
+# The length of the long one, and how many blocks are reported in it at least.
+LONG_S = int(os.environ.get("STRESS_S") or 600)
+LONG_BLOCKS_PER_S = 100000 / 600
+SHORT_BLOCKS_PER_S = 20
+# What KCSAN says of races with code of ours: functions' names, or the sample's as their module.
+RACES = "page_reporting"
+SUITES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
+
+
+def stress(kernel, folder, seconds, *options, **arguments):
+    """Run the stress: (Result, the events sums and stressed)."""
+    steps = [["stress", f"for={seconds}", *options]]
+    with VM(kernel, drivers.initramfs(kernel, folder), steps=steps, balloon=None, parallel=True,
+            **{"mem_mib": 3072, "smp": 4, "cmdline": drivers.STRESS_CMDLINE, "boot_deadline_s": 300,
+               "run_deadline_s": 3 * seconds + 900, "console_log": folder / "console.log",
+               **arguments}) as vm:
+        result = vm.finish()
+    return result, drivers.last(result, "sums"), drivers.last(result, "stressed")
+
+
+def check_sums(sums, stressed, seconds, blocks_per_s):
+    """Everything took place, and no memory is missing."""
+    assert stressed.number("blocks") >= blocks_per_s * seconds
+    assert stressed.number("errors") >= 0.2 * stressed.number("reports")
+    assert stressed.number("missing") < drivers.MISSING_KIB
+    assert sums.number("loads") >= seconds / 30
+    assert sums.number("offlined") >= seconds / 30
+    assert sums.number("contiguous") >= seconds / 30
+
+
+def test_stress(tmp_path):
+    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, SHORT_S, "device=sample", "failslab=10")
+    check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
+
+
+def sanitizer(name):
+    kernel = paths.sanitizer_kernel(name)
+    if not kernel.is_file():
+        pytest.fail(f"{paths.shown(kernel)} is missing: `make test-sanitize` builds it")
+    return kernel
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("name", ["kasan", "kcsan"])
+def test_sanitizer_kunit(name):
+    with VM(sanitizer(name), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True, races=RACES,
+            cmdline=[*drivers.PATIENCE, "kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+            boot_deadline_s=1800, run_deadline_s=300) as vm:
+        result = vm.finish()
+    cases = [case for suite in SUITES for case in cases_of(suite)]
+    assert kunit.not_passed(result.console, cases) == []
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("name", ["kasan", "kcsan"])
+def test_sanitizer_stress(tmp_path, name):
+    _, sums, stressed = stress(sanitizer(name), tmp_path, LONG_S, "device=sample", "failslab=10", races=RACES)
+    check_sums(sums, stressed, LONG_S, LONG_BLOCKS_PER_S)
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize("name", ["kasan", "kcsan"])
+def test_sanitizer_demo(name):
+    """The demo's workload: memory comes back from a guest with a balloon."""
+    free_mib = 3072
+    with VM(sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
+            cmdline=drivers.PATIENCE, steps=[["hog", f"mem={free_mib}M", "thp=always"]], boot_deadline_s=300,
+            run_deadline_s=900) as vm:
+        freeing = vm.wait_event("freeing")
+        wait_for_fall(vm, freeing.sample.rss_mib - 0.96 * free_mib, 300)
+        vm.send("quit")
+        result = vm.finish()
+    points = [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t >= freeing.t]
+    assert measure(points, free_mib).returned_pct >= 95
+
+
+def wait_for_fall(vm, rss_mib, seconds):
+    """Let the guest run until its resident memory is this small, or the time is over."""
+    end = vm.samples[-1].t + seconds
+    while vm.samples[-1].t < end and vm.samples[-1].rss_mib > rss_mib:
+        vm.sleep(0.2)
+    vm.sleep(2)         # the fall's end is what its last second shows
