@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What breaks systems of this kind, each by name, on the debug kernel with the sample driver."""
+
+import re
+
+import pytest
+
+from lab import drivers, kunit, paths, programs
+from lab.drivers import READ_STATS, UNLOAD, await_stat, load, stats_of
+from lab.vm import VM
+from test_boot import free_memory
+from test_stress import SUITES, stress
+
+DELAY = "page_reporting.page_reporting_delay_ms"
+FREE_MIB = 256
+PAGES = FREE_MIB * 256
+
+
+@pytest.fixture(scope="module")
+def initrd(tmp_path_factory):
+    return drivers.initramfs(paths.debug_kernel(), tmp_path_factory.mktemp("hazards"))
+
+
+def guest(initrd, steps, cmdline=(), **arguments):
+    """Run `steps` in a guest without a balloon: a Result."""
+    with VM(paths.debug_kernel(), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
+            **{"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
+               "run_deadline_s": 300, **arguments}) as vm:
+        return vm.finish()
+
+
+def hog(mib=FREE_MIB, limit=0):
+    """The step that takes and frees memory."""
+    return ["hog", f"mem={mib}M", f"limit={limit}"]
+
+
+# Hazard 1
+
+@pytest.mark.parametrize("state", ["freeze", "mem"])
+def test_h01_suspend_while_in_flight(initrd, state):
+    """Reports stop while the system is frozen, however many are wanted, and go on afterwards."""
+    result = guest(initrd, [load(order=3, capacity=1, delay_ms=100), await_stat("reports", 5),
+                            ["sample", "suspend", state], ["sample", "set", "delay_ms=0"],
+                            await_stat("pages", PAGES), UNLOAD], [f"{DELAY}=100"])
+    assert any("suspend debug: Waiting for" in line for line in result.console)
+    suspended = drivers.last(result, "suspended")
+    # Of the time that it took, five seconds went by with everything frozen.
+    awake_s = suspended.number("ms") / 1000 - 5
+    assert awake_s >= 0
+    assert suspended.number("after") - suspended.number("before") <= awake_s / 0.1 + 5
+
+
+# Hazard 2
+
+def test_h02_no_allocation_succeeds(initrd):
+    """Passes do not need memory; and nothing is silent afterwards."""
+    # Of 1024 MiB; half of them are freed twice.
+    result = guest(initrd, [load(order=3), await_stat("pages", 700 * 256), ["faults", "on"], hog(512),
+                            await_stat("pages", 1100 * 256), ["faults", "off"], hog(512),
+                            await_stat("pages", 1500 * 256), READ_STATS, UNLOAD], [f"{DELAY}=100"])
+    assert drivers.last(result, "failing").number("workers") > 2
+    assert stats_of(result)[0]["errors"] == 0
+
+
+# Hazard 3
+
+@pytest.mark.parametrize("capacity", [1, 3, 31, 33, 256])
+def test_h03_capacity(initrd, capacity):
+    result = guest(initrd, [load(order=3, capacity=capacity), hog(), await_stat("pages", PAGES), READ_STATS,
+                            UNLOAD], [f"{DELAY}=100"])
+    stats = stats_of(result)[0]
+    assert stats["longest"] == capacity
+    assert stats["errors"] == 0
+
+
+# Hazard 4
+
+@pytest.mark.parametrize("fail_percent", [0, 100])
+def test_h04_delay_0_is_no_busy_loop(initrd, fail_percent):
+    """An idle guest stays idle, also when the host refuses everything."""
+    idle_s = 10
+    with VM(paths.debug_kernel(), initrd, balloon=None, mem_mib=1024, boot_deadline_s=180, run_deadline_s=300,
+            cmdline=[*drivers.PATIENCE, f"{DELAY}=0"], parallel=True,
+            steps=[load(fail_percent=fail_percent), READ_STATS, await_stat("reports", 1), hog(limit=600),
+                   READ_STATS, UNLOAD]) as vm:
+        vm.wait_event("memfree")
+        vm.sleep(15)        # for all there is to report
+        start = vm.samples[-1]
+        vm.sleep(idle_s)
+        end = vm.samples[-1]
+        vm.send("quit")
+        result = vm.finish()
+    first, last = stats_of(result)
+    if first["t_ms"] - result.events[1].number("t_ms") < 2000:
+        assert first["reports"] == 0, "reported before the device could be ready"
+    assert end.cpu_s - start.cpu_s < 0.5 * idle_s
+    assert last["reports"] < 500
+
+
+# Hazard 8
+
+def block_types(result):
+    """Each table of /proc/pagetypeinfo that was read: pageblocks by type, all zones together."""
+    tables = []
+    for event in result.events:
+        if event.name == "value" and event.fields["path"] == "/proc/pagetypeinfo":
+            names, rows = event.fields["text"].split("Number of blocks type")[1].split("Node", 1)
+            counts = [list(map(int, row.split()))
+                      for row in re.findall(r"zone +\w+ ((?: *\d+)+)", "Node" + rows)]
+            tables.append(dict(zip(names.split(), map(sum, zip(*counts)))))
+    return tables
+
+
+@pytest.mark.xfail(strict=True, reason="isolating a free pageblock makes it movable: to be undone")
+def test_h08_types_stay(initrd):
+    """Free pageblocks of the kernel's own types keep them while they are reported."""
+    read = ["file", "read", "/proc/pagetypeinfo"]
+    result = guest(initrd, [["module", "load", "orders", "count=24"], ["module", "unload", "orders"],
+                            read, load(order=9), await_stat("pages", PAGES), read, UNLOAD], [f"{DELAY}=100"])
+    before, after = block_types(result)
+    assert before["Unmovable"] >= 16 and before["Reclaimable"] >= 8, before
+    assert after == before
+
+
+# Hazards 9 and 10
+
+def test_h09_offline_and_contiguous_allocations(tmp_path):
+    """Memory goes offline and CMA allocates while blocks are away, and nothing is lost."""
+    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, 30, "device=sample", "fail=0",
+                               "only=device,replug,contiguous,huge")
+    assert sums.number("offlined") >= 3
+    assert sums.number("contiguous") >= 5
+    assert stressed.number("blocks") > 0
+    assert stressed.number("missing") < drivers.MISSING_KIB
+
+
+def test_h10_hwpoison(tmp_path):
+    """Free pages and used ones go bad beside reporting: they are lost, and no others."""
+    result, sums, stressed = stress(paths.debug_kernel(), tmp_path, 30, "device=sample", "fail=0",
+                                    "only=device,poison,huge,order")
+    assert sums.number("poisoned") >= 5
+    assert any("recovery action for free buddy page: Recovered" in line for line in result.console)
+    assert stressed.number("missing") < drivers.MISSING_KIB
+
+
+# Hazard 12
+
+def test_h12_dead_host_out_of_memory(initrd):
+    """With memory in the hands of a host that does not answer, one process is killed, and no other."""
+    result = guest(initrd, [load(order=9, capacity=64, delay_ms=4000000), await_stat("reports", 1),
+                            ["deadhost", "oom"], ["deadhost", "unload"], hog(640)],
+                   [f"{DELAY}=100"], allow=["invoked oom-killer"])
+    assert len(result.allowed) == 1
+    killed = [line for line in result.console if "Out of memory: Killed process" in line]
+    assert len(killed) == 1 and "(deadhost)" in killed[0]
+
+
+def test_h12_dead_host_unregister(initrd):
+    """Unregistering waits for the answer, and ends when it comes."""
+    result = guest(initrd, [load(order=9, delay_ms=4000000), await_stat("reports", 1), ["deadhost", "unload"],
+                            load(), await_stat("reports", 1), UNLOAD], [f"{DELAY}=100"])
+    waiting, unloaded = drivers.last(result, "waiting"), drivers.last(result, "unloaded")
+    assert unloaded.number("t_ms") - waiting.number("t_ms") < 10000
+
+
+# Hazard 14
+
+# QEMU keeps memory of a guest that wants to find its own pattern in free pages.
+CONTENTS = [("page_poison=1", False), ("init_on_free=1", True), ("debug_pagealloc=on", True),
+            ("page_alloc.shuffle=1", True)]
+
+
+@pytest.mark.parametrize("parameter, comes_back", CONTENTS)
+def test_h14_demo(parameter, comes_back):
+    def boot(**arguments):
+        return VM(paths.debug_kernel(), programs.initramfs(), mem_mib=1024, parallel=True,
+                  boot_deadline_s=180, run_deadline_s=300, **arguments)
+
+    _, fall = free_memory(boot, [*drivers.PATIENCE, parameter], seconds=60 if comes_back else 10)
+    assert fall.returned_pct >= 95 if comes_back else fall.returned_pct < 5
+
+
+@pytest.mark.parametrize("parameter", [parameter for parameter, _ in CONTENTS])
+def test_h14_kunit(parameter):
+    result = guest(programs.initramfs(), [], [parameter, "kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+                   mem_mib=2048, boot_deadline_s=900)
+    cases = [case for suite in SUITES for case in kunit.cases_of(suite)]
+    assert kunit.not_passed(result.console, cases) == []
