@@ -34,6 +34,7 @@ DIRTY = [(re.compile(pattern), reason) for pattern, reason in (
 
 KCSAN = re.compile(r"\bBUG: KCSAN:")
 REPORT_END = re.compile(r"={30}")
+REPORT_MAX = 200        # lines, of which one that is cut off must not hide what follows
 STACK_DUMP = re.compile(r"\bCall Trace:")
 
 # Lines that quote somebody else's words, or are only worded like a complaint.
@@ -90,7 +91,7 @@ class Judge:
     def _race(self, line):
         self._report.append(line)
         if not REPORT_END.search(line):
-            return None
+            return A_RACE if len(self._report) > REPORT_MAX else None
         report, self._report = self._report, []
         if any(self._races.search(said) for said in report):
             return A_RACE
