@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Break the policy on purpose, in a copy, and see whether the test that has to notice does."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+from lab import paths
+from lab.errors import LabError
+
+HERE = Path(__file__).resolve().parent
+TABLE = HERE / "mutations.toml"
+SOURCE = paths.REPO / "mm" / "page_reporting_pacing.c"
+
+
+def mutations():
+    return tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutation"]
+
+
+def make(build, *arguments):
+    """Runs our Makefile; LabError with what it printed when it fails."""
+    done = subprocess.run(["make", "-s", "-C", str(HERE), f"O={build}", *arguments], text=True, check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        raise LabError(f"make {' '.join(arguments)}: {done.stdout}")
+    return done.stdout
+
+
+def broken_source(mutation, folder):
+    """The copy with one mutation; LabError if it fits not one place."""
+    text = SOURCE.read_text(encoding="utf-8")
+    if (count := text.count(mutation["old"])) != 1:
+        raise LabError(f"{TABLE.name}: \"{mutation['about']}\" fits {count} places, not one")
+    path = folder / SOURCE.name
+    path.write_text(text.replace(mutation["old"], mutation["new"]), encoding="utf-8")
+    return path
+
+
+def failing(program, *cases):
+    """The names of the cases that fail."""
+    done = subprocess.run([str(program), *cases], text=True, check=False, capture_output=True)
+    lines = done.stdout.splitlines()
+    if done.returncode and not any(line.startswith("not ok") for line in lines):
+        raise LabError(f"pacing-test {' '.join(cases)}: {done.stdout}{done.stderr}")
+    return [line.split()[3] for line in lines if line.startswith("not ok")]
+
+
+def try_one(build, mutation):
+    """Builds one mutant; the cases that fail because of it."""
+    folder = Path(build) / "mutant"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = broken_source(mutation, folder)
+    # What is left over may be unused.
+    make(folder, f"SOURCE={source}", "WARN=-std=gnu11", str(folder / "pacing-test"))
+    return failing(folder / "pacing-test", mutation["caught_by"])

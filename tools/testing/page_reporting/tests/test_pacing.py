@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The policy of mm/page_reporting_pacing.c, in user space: cases, properties, mutations, traces, fuzzing."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lab import paths
+
+PACING = paths.REPO / "tools" / "testing" / "page_reporting" / "pacing"
+BUILD = paths.BUILD / "pacing"
+RESULTS = PACING / "results"
+FUZZ_S = 60
+OURS, FIXED = "pacing", ("fixed 2 s", "fixed 250 ms", "fixed 100 ms")
+
+sys.path.insert(0, str(PACING))
+
+import breakage     # noqa: E402  (after the way to it)
+import traces       # noqa: E402
+
+
+def cases():
+    """The names of all cases, as their sources have them."""
+    text = "".join((PACING / name).read_text(encoding="utf-8") for name in ("table.c", "property.c"))
+    return re.findall(r"^CASE\((\w+)\)", text, re.M)
+
+
+def tool(*arguments):
+    """Runs the command line tool."""
+    return subprocess.run([str(PACING / "pacing"), "--build", str(BUILD), *map(str, arguments)], text=True,
+                          check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def fuzzer():
+    """libFuzzer at work while the other tests run; None with the reason if it cannot be built."""
+    if missing := fuzzer_missing():
+        yield None, missing
+        return
+    breakage.make(BUILD, str(BUILD / "fuzz"))
+    (BUILD / "corpus").mkdir(exist_ok=True)
+    with open(BUILD / "fuzz.log", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(["make", "-s", "-C", str(PACING), f"O={BUILD}", f"SECONDS={FUZZ_S}", "fuzz"],
+                                   stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    yield process, BUILD / "fuzz.log"
+    process.kill()
+    process.wait()
+
+
+def fuzzer_missing():
+    """Why there is no libFuzzer here, or "". "make setup" installs it."""
+    if not shutil.which("clang"):
+        return "clang is not installed"
+    source = "int LLVMFuzzerTestOneInput(const char *data, long size) { return 0; }"
+    done = subprocess.run(["clang", "-fsanitize=fuzzer,address,undefined", "-x", "c", "-", "-o", "/dev/null"],
+                          input=source, text=True, check=False, capture_output=True)
+    return f"clang has no libFuzzer: {done.stderr}" if done.returncode else ""
+
+
+@pytest.fixture(scope="module")
+def program():
+    """The cases, built."""
+    breakage.make(BUILD, "all")
+    return BUILD / "pacing-test"
+
+
+@pytest.fixture(scope="module")
+def outcomes(fuzzer, program):
+    """All cases in one run: (their output, the names of those that passed)."""
+    output = subprocess.run([str(program)], text=True, check=False, capture_output=True).stdout
+    return output, re.findall(r"^ok \d+ (\w+)$", output, re.M)
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory):
+    """The folder with the results of a fresh replay of all traces."""
+    out = tmp_path_factory.mktemp("replay")
+    done = tool("replay", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(replayed):
+    """What each policy came to on each trace."""
+    results = json.loads((replayed / "results.json").read_text(encoding="utf-8"))
+    return {name: result["policies"] for name, result in results.items()}
+
+
+@pytest.mark.parametrize("case", cases())
+def test_case(outcomes, case):
+    output, passed = outcomes
+    assert case in passed, output
+
+
+@pytest.mark.parametrize("mutation", breakage.mutations(), ids=lambda m: m["about"].replace(" ", "-"))
+def test_mutation_is_noticed(outcomes, mutation):
+    assert mutation["caught_by"] in outcomes[1], "fails without a mutation"
+    assert breakage.try_one(BUILD, mutation) == [mutation["caught_by"]]
+
+
+def test_nothing_but_its_arguments(tmp_path):
+    """No global, no clock, no lock: nothing is called but memmove, and there is no data."""
+    policy = tmp_path / "pacing.o"
+    subprocess.run(["gcc", "-O2", f"-I{PACING}", "-c", str(breakage.SOURCE), "-o", str(policy)], check=True)
+    symbols = subprocess.run(["nm", str(policy)], text=True, check=True, capture_output=True).stdout
+    kinds = [line.split()[-2:] for line in symbols.splitlines()]
+    assert [name for kind, name in kinds if kind == "U"] == ["memmove"]
+    assert {kind for kind, _ in kinds} <= {"T", "t", "r", "U"}
+
+
+def test_results_are_those_of_this_policy(replayed):
+    """The figures that are kept are what comes out, to the letter."""
+    assert (replayed / "results.json").read_bytes() == (RESULTS / "results.json").read_bytes(), \
+        f"{paths.shown(RESULTS)} is of another policy: make -C {paths.shown(PACING)} replay"
+    assert (replayed / "tradeoff.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_many_traces(rows):
+    assert len(rows) >= 6 and len([name for name in rows if name.startswith("churn")]) == 4
+    assert {path.stem for path in traces.RECORDED.glob("*.csv")} <= set(rows)
+
+
+def test_churn_that_comes_back_soon(rows):
+    """In five minutes, with the five seconds in which it is learned."""
+    for name, churned_gib in (("churn-512m-0.9s", 125), ("churn-128m-0.5s", 68)):
+        assert rows[name][OURS]["refaulted_gib"] <= churned_gib / 100
+
+
+def test_churn_with_long_pauses(rows):
+    for name in ("churn-512m-10s", "churn-512m-30s"):
+        ours, fixed = rows[name][OURS], rows[name]["fixed 2 s"]
+        assert ours["refaulted_gib"] <= fixed["refaulted_gib"]
+        assert ours["held_gib_s"] < fixed["held_gib_s"] / 4
+
+
+def test_cpu_time(rows):
+    assert all(row[OURS]["report_cpu_pct"] <= 1 for row in rows.values())
+
+
+def test_known_future_is_the_best(rows):
+    """If not, it was computed wrongly, or a policy had its refaults for nothing."""
+    for name, row in rows.items():
+        ratios = [figures["cost_to_known_future"] for figures in row.values()]
+        assert all(ratio is None or ratio >= 1 for ratio in ratios), name
+
+
+def test_never_far_from_a_known_future(rows):
+    """Twice the cost at most on each trace, and no fixed delay can say that."""
+    def worst(policy):
+        return max(row[policy]["cost_to_known_future"] or 0 for row in rows.values())
+
+    assert worst(OURS) <= 2
+    assert all(worst(policy) > 2.5 for policy in FIXED)
+
+
+def test_traces_survive_a_file(tmp_path):
+    for name, trace in traces.everything().items():
+        traces.store(tmp_path / "trace.csv", trace, ["a comment"])
+        assert traces.load(tmp_path / "trace.csv") == trace, name
+
+
+def test_a_trace_from_the_bench(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"points": [[-1, 10], [0, 11.5], [1, 300], [2.5, 12]]}),
+                                       encoding="utf-8")
+    assert tool("import", tmp_path / "run.json", tmp_path / "run.csv").returncode == 0
+    assert traces.load(tmp_path / "run.csv") == [(0, 2560), (2000, 76800), (3500, 3072)]
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("replay", "no-such-trace"), "no such file and no such trace"),
+    (("replay", str(PACING / "Makefile")), "not lines of ms,pages"),
+    (("import", "/dev/null", "/dev/null"), "not a run of the bench"),
+])
+def test_bad_input(arguments, message):
+    done = tool(*arguments)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+
+
+def test_help_says_what_there_is():
+    done = tool("--help")
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("replay", "mutants", "import", "traces"))
+
+
+def test_fuzz(fuzzer):
+    """A minute of libFuzzer, most of it while the other tests ran."""
+    process, log = fuzzer
+    if process is None:
+        pytest.skip(log)
+    deadline = time.monotonic() + 2 * FUZZ_S
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.5)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    assert process.returncode == 0, text[-3000:]
+    runs, seconds = map(int, re.search(r"Done (\d+) runs in (\d+) second", text).groups())
+    assert seconds >= FUZZ_S and runs > 1000
