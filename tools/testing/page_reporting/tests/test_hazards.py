@@ -66,8 +66,9 @@ def test_h02_no_allocation_succeeds(initrd):
 
 @pytest.mark.parametrize("capacity", [1, 3, 31, 33, 256])
 def test_h03_capacity(initrd, capacity):
+    """Batches get as long as that; of 256 blocks of 4 MiB, only where there is more than 1 GiB."""
     result = guest(initrd, [load(order=3, capacity=capacity), hog(), await_stat("pages", PAGES), READ_STATS,
-                            UNLOAD], [f"{DELAY}=100"])
+                            UNLOAD], [f"{DELAY}=100"], mem_mib=2048)
     stats = stats_of(result)[0]
     assert stats["longest"] == capacity
     assert stats["errors"] == 0
