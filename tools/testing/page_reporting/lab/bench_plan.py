@@ -177,13 +177,19 @@ def schedule(variants, repeat):
 
 
 def batches(jobs):
-    """The runs that go on at the same time: neighbours of one scenario, as many as it takes."""
-    made = []
+    """The runs that go on at the same time: neighbours of one scenario, as many as it takes.
+
+    All columns of a variant's run are in one batch: they are to have the same company.
+    """
+    groups = {}
     for job in jobs:
-        last = made[-1] if made else []
-        if last and len(last) < job.variant.together == last[0].variant.together \
-                and last[0].variant.scenario == job.variant.scenario:
-            last.append(job)
+        groups.setdefault((job.variant.title, job.repeat), []).append(job)
+    made = []
+    for group in groups.values():
+        last, together = made[-1] if made else [], group[0].variant.together
+        if last and len(last) + len(group) <= together == last[0].variant.together \
+                and last[0].variant.scenario == group[0].variant.scenario:
+            last += group
         else:
-            made.append([job])
+            made += [group[i:i + together] for i in range(0, len(group), together)]
     return made

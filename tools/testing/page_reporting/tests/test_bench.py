@@ -193,6 +193,13 @@ def test_variants_that_run_together_alternate():
         assert [job.column for job in batch] == ["stock", "ours"] * 2
 
 
+def test_columns_share_their_company():
+    """Three may run together, but a pair is not torn apart for that."""
+    for batch in bench_plan.batches(bench_plan.schedule(bench_plan.chosen("churn", selfcheck=True), 2)):
+        assert [job.column for job in batch] == ["stock", "ours"]
+        assert len({(job.variant.title, job.repeat) for job in batch}) == 1
+
+
 def test_what_is_counted_runs_twice():
     jobs = bench_plan.schedule(bench_plan.chosen("scale/4g"), 5)
     assert [(job.column, job.repeat) for job in jobs] == [("stock", 1), ("ours", 1), ("stock", 2),
