@@ -1019,8 +1019,9 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 		return;
 
 	/*
-	 * From here on, no new request: __page_reporting_notify() pairs, and the
-	 * pass that still runs can no longer arm the timer, which queues the work.
+	 * No new request by a free: __page_reporting_notify() pairs. The pass that
+	 * still runs can arm the timer, and the timer queue the work: so the timer
+	 * is shut down first, and can no longer be armed.
 	 */
 	RCU_INIT_POINTER(page_reporting_dev, NULL);
 	synchronize_rcu();
@@ -1061,7 +1062,9 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
-		page_reporting_sweep();
+		/* Without a device there are no marks, but a lot of memory. */
+		if (static_key_enabled(&page_reporting_enabled))
+			page_reporting_sweep();
 		fallthrough;
 	case PM_POST_SUSPEND:
 		page_reporting_wake();
