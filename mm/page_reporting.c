@@ -721,21 +721,23 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 /* While a pass runs, page_reporting_order stays: drivers compare with it. */
 static unsigned int page_reporting_hold_order(void)
 {
-	guard(spinlock)(&page_reporting_order_lock);
+	unsigned int order;
 
+	spin_lock(&page_reporting_order_lock);
 	page_reporting_order_held = true;
-	return page_reporting_order;
+	order = page_reporting_order;
+	spin_unlock(&page_reporting_order_lock);
+	return order;
 }
 
 static void page_reporting_release_order(void)
 {
-	guard(spinlock)(&page_reporting_order_lock);
-
+	spin_lock(&page_reporting_order_lock);
 	page_reporting_order_held = false;
-	if (page_reporting_order_next == PAGE_REPORTING_ORDER_UNSPECIFIED)
-		return;
-	WRITE_ONCE(page_reporting_order, page_reporting_order_next);
+	if (page_reporting_order_next != PAGE_REPORTING_ORDER_UNSPECIFIED)
+		WRITE_ONCE(page_reporting_order, page_reporting_order_next);
 	page_reporting_order_next = PAGE_REPORTING_ORDER_UNSPECIFIED;
+	spin_unlock(&page_reporting_order_lock);
 }
 
 /* The wait after a pass that is to be followed by another one. */
@@ -872,28 +874,31 @@ static void __page_reporting_change_order(unsigned int order)
 /* What the user has set stays. */
 static void page_reporting_default_order(unsigned int order)
 {
-	guard(spinlock)(&page_reporting_order_lock);
-
+	spin_lock(&page_reporting_order_lock);
 	if (!page_reporting_order_from_user)
 		__page_reporting_change_order(order);
+	spin_unlock(&page_reporting_order_lock);
 }
 
 static void page_reporting_user_order(unsigned int order)
 {
-	guard(spinlock)(&page_reporting_order_lock);
-
+	spin_lock(&page_reporting_order_lock);
 	page_reporting_order_from_user = true;
 	__page_reporting_change_order(order);
+	spin_unlock(&page_reporting_order_lock);
 }
 
 /* What was set last, in effect or not yet. */
 static unsigned int page_reporting_wanted_order(void)
 {
-	guard(spinlock)(&page_reporting_order_lock);
+	unsigned int order;
 
-	if (page_reporting_order_next != PAGE_REPORTING_ORDER_UNSPECIFIED)
-		return page_reporting_order_next;
-	return page_reporting_order;
+	spin_lock(&page_reporting_order_lock);
+	order = page_reporting_order_next;
+	if (order == PAGE_REPORTING_ORDER_UNSPECIFIED)
+		order = page_reporting_order;
+	spin_unlock(&page_reporting_order_lock);
+	return order;
 }
 
 /* The order that a device is served with unless the user has set one. */
@@ -1146,9 +1151,12 @@ MODULE_PARM_DESC(page_reporting_delay_ms,
 #ifdef CONFIG_PAGE_REPORTING_DEBUG
 bool page_reporting_is_running(void)
 {
-	guard(spinlock)(&page_reporting_order_lock);
+	bool held;
 
-	return page_reporting_order_held;
+	spin_lock(&page_reporting_order_lock);
+	held = page_reporting_order_held;
+	spin_unlock(&page_reporting_order_lock);
+	return held;
 }
 #endif
 

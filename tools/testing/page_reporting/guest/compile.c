@@ -81,7 +81,7 @@ static int read_list(char **lines)
 }
 
 /* Become the compiler, for one line of the list. */
-static noreturn void compile(char *line, int n)
+static noreturn void become_compiler(char *line, int n)
 {
 	char *argv[MAX_ARGS + 4] = { COMPILER }, output[32], *word, *rest = line;
 	int argc = 1;
@@ -125,7 +125,7 @@ static void compile_all(char **lines, int count)
 		if (child < 0)
 			fail("start", COMPILER, errno);
 		if (!child)
-			compile(lines[i], i);
+			become_compiler(lines[i], i);
 		running++;
 	}
 	while (running--)
