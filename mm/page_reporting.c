@@ -216,6 +216,7 @@ enum page_reporting_state {
 /**
  * struct page_reporting_snapshot - what the decision is made from
  * @free_pages: free pages of the zone
+ * @unaccepted_pages: those of them that the host has not given to the guest yet
  * @managed_pages: all pages of the zone that the allocator manages
  * @low_wmark: the zone's low watermark, in pages
  * @nr_free: blocks on the free lists of one order of the zone, of any type
@@ -225,6 +226,7 @@ enum page_reporting_state {
  */
 struct page_reporting_snapshot {
 	unsigned long free_pages;
+	unsigned long unaccepted_pages;
 	unsigned long managed_pages;
 	unsigned long low_wmark;
 	unsigned long nr_free;
@@ -237,10 +239,12 @@ struct page_reporting_snapshot {
  * struct page_reporting_plan - what was decided
  * @budget: blocks to report from each free list of that order in this pass
  * @delay_ms: wait before the next pass, if there is a reason for one, in ms
+ * @room: pages that may be away at a time
  * @put_off: not now, but try again later
  */
 struct page_reporting_plan {
 	unsigned long budget;
+	unsigned long room;
 	unsigned int delay_ms;
 	bool put_off;
 };
@@ -252,6 +256,7 @@ struct page_reporting_plan {
  * @order: the reporting order, the same throughout
  * @nents: blocks in the batch, at the front of @prdev->sgl
  * @nr_pages: pages in the batch
+ * @room: pages that the batch may have
  * @err: what the driver's last call returned
  * @more: there is more to report right away: a budget ended before its list
  *	did, or a block merged while it was put back
@@ -263,6 +268,7 @@ struct page_reporting_pass {
 	unsigned int order;
 	unsigned int nents;
 	unsigned long nr_pages;
+	unsigned long room;
 	int err;
 	bool more;
 	bool put_off;
@@ -272,6 +278,7 @@ struct page_reporting_pass {
 enum page_reporting_stop {
 	PAGE_REPORTING_GO_ON,
 	PAGE_REPORTING_BATCH_FULL,
+	PAGE_REPORTING_NO_ROOM,
 	PAGE_REPORTING_BUDGET_SPENT,
 	PAGE_REPORTING_NOT_NOW,
 };
@@ -304,24 +311,28 @@ static unsigned int page_reporting_delay_ms = PAGE_REPORTING_DELAY_MS;
 /*
  * The policy, and all of it: a share of each list a pass, in whole batches so
  * that few calls to the driver are small ones; nothing where a batch of the
- * smallest blocks could push the zone below its low watermark. Larger blocks
- * can, for as long as they are away: never below the min watermark, which
- * __isolate_free_page() sees to.
+ * smallest blocks could push the zone below its low watermark, and of larger
+ * blocks only as many at a time as cannot.
  */
 static struct page_reporting_plan
 page_reporting_decide(const struct page_reporting_snapshot *snap)
 {
 	unsigned long in_flight = (unsigned long)snap->capacity << snap->order;
 	unsigned long needed = snap->low_wmark + in_flight;
+	unsigned long usable = snap->free_pages - min(snap->free_pages,
+						      snap->unaccepted_pages);
 	struct page_reporting_plan plan = { .delay_ms = snap->delay_ms };
 
 	/* A zone that can never have that much is not waited for. */
-	if (snap->free_pages < needed)
+	if (usable < needed) {
 		plan.put_off = snap->managed_pages >= needed;
-	else
-		plan.budget = roundup(DIV_ROUND_UP(snap->nr_free,
-						   PAGE_REPORTING_PASSES),
-				      snap->capacity);
+		return plan;
+	}
+
+	plan.room = usable - snap->low_wmark;
+	plan.budget = roundup(DIV_ROUND_UP(snap->nr_free,
+					   PAGE_REPORTING_PASSES),
+			      snap->capacity);
 	return plan;
 }
 
@@ -459,6 +470,10 @@ __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 
 	if (!*budget)
 		return PAGE_REPORTING_BUDGET_SPENT;
+	/* One that does not even fit alone is for a better time. */
+	if (pass->nr_pages + (1UL << order) > pass->room)
+		return pass->nents ? PAGE_REPORTING_NO_ROOM :
+				     PAGE_REPORTING_NOT_NOW;
 	if (!__page_reporting_isolate(pass->zone, page, order))
 		return PAGE_REPORTING_NOT_NOW;
 
@@ -633,6 +648,15 @@ static bool page_reporting_send(struct page_reporting_pass *pass)
 	return !err && !page_reporting_must_stop(pass->prdev);
 }
 
+static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
+{
+#ifdef CONFIG_UNACCEPTED_MEMORY
+	return zone_page_state(zone, NR_UNACCEPTED);
+#else
+	return 0;
+#endif
+}
+
 /* What to do with each list of @order and @mt, from what is there right now. */
 static struct page_reporting_plan
 __page_reporting_plan(struct page_reporting_pass *pass, unsigned int order,
@@ -643,6 +667,7 @@ __page_reporting_plan(struct page_reporting_pass *pass, unsigned int order,
 		/* What is in the batch will be back. */
 		.free_pages = zone_page_state(zone, NR_FREE_PAGES) +
 			      pass->nr_pages,
+		.unaccepted_pages = page_reporting_unaccepted_pages(zone),
 		.managed_pages = zone_managed_pages(zone),
 		.low_wmark = low_wmark_pages(zone),
 		.nr_free = zone->free_area[order].nr_free,
@@ -672,6 +697,7 @@ page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
 	plan = __page_reporting_plan(pass, order, mt);
 	budget = plan.budget - min(plan.budget, *taken);
 	left = budget;
+	pass->room = plan.room;
 	stop = __page_reporting_fill(pass, list, order, &left);
 	*taken += budget - left;
 	spin_unlock_irq(&pass->zone->lock);
@@ -688,13 +714,15 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 {
 	enum page_reporting_stop stop;
 	unsigned long taken = 0;
-	bool go_on = true;
+	bool more, go_on = true;
 
 	do {
 		stop = page_reporting_fill(pass, order, mt, &taken);
-		if (stop == PAGE_REPORTING_BATCH_FULL)
+		more = stop == PAGE_REPORTING_BATCH_FULL ||
+		       stop == PAGE_REPORTING_NO_ROOM;
+		if (more)
 			go_on = page_reporting_send(pass);
-	} while (stop == PAGE_REPORTING_BATCH_FULL && go_on);
+	} while (more && go_on);
 
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;

@@ -18,7 +18,8 @@
  * list-type        a pageblock of a block has another type than the list
  * stale-mark       a block is marked as reported, and no device is there
  * nr-free          an order's count differs from its lists
- * free-pages       NR_FREE_PAGES differs from the lists
+ * free-pages       NR_FREE_PAGES differs from the lists, and from what is not
+ *                  accepted yet
  * free-cma         NR_FREE_CMA_PAGES does
  * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages does
  * in-flight        pages are isolated although no pass runs
@@ -189,6 +190,16 @@ page_reporting_tally_free(const struct page_reporting_tally *tally)
 	return pages;
 }
 
+/* Pages that count as free, but are on a list of their own. */
+static unsigned long page_reporting_unaccepted(struct zone *zone)
+{
+#ifdef CONFIG_UNACCEPTED_MEMORY
+	return zone_page_state_snapshot(zone, NR_UNACCEPTED);
+#else
+	return 0;
+#endif
+}
+
 /* The counters change under zone->lock only, but are folded without it. */
 static void __page_reporting_tally_counters(struct page_reporting_tally *tally,
 					    struct zone *zone)
@@ -196,7 +207,8 @@ static void __page_reporting_tally_counters(struct page_reporting_tally *tally,
 	unsigned long *violations = tally->violations;
 
 	violations[PAGE_REPORTING_CHECK_FREE] +=
-		page_reporting_tally_free(tally) !=
+		page_reporting_tally_free(tally) +
+		page_reporting_unaccepted(zone) !=
 		zone_page_state_snapshot(zone, NR_FREE_PAGES);
 	violations[PAGE_REPORTING_CHECK_HIGHATOMIC] +=
 		tally->pages[MIGRATE_HIGHATOMIC] != zone->nr_free_highatomic;
