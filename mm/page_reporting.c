@@ -58,15 +58,21 @@
  * - The driver had an error. The pass ends, as the next batch would fare no
  *   better, and the work is queued again: after the normal delay first, then
  *   after twice as long each time, up to a minute. Requests change nothing
- *   about that. The first report that succeeds ends it. A message names the
- *   first error of such a series.
+ *   about that. A pass that is served without an error ends it, one that is
+ *   served in part goes back by one step. A message names the first error of
+ *   such a series.
+ *   The host may refuse some blocks for ever, and must not miss others for
+ *   them. So the blocks of the batch go to the tails of their lists, the next
+ *   pass begins after the list that the error came from, and its batches are
+ *   smaller with each step, down to one block; each success doubles them.
  * - A zone was short of memory, or a block stood on a list of MIGRATE_ISOLATE,
  *   from where it returns without a word. Only that is put off, and a free
  *   still gets its pass after the normal delay; a timer asks for one when no
  *   free does. Its time grows in the same way, until a pass leaves nothing
  *   behind, which also stops the timer: a guest that has reported all is quiet.
  *   A zone with fewer pages than the watermark and a batch together will never
- *   be served, and nobody waits for it.
+ *   be served, and nobody waits for it. The timer is not deferrable: that would
+ *   save a wakeup a minute, but an idle CPU could keep it for ever.
  * - A block merged while it was put back, or a budget was spent: the next pass
  *   follows after the normal delay. Each has something to do, or is the last.
  * - The system goes to sleep: the pass ends, and waking up asks for one.
@@ -99,9 +105,9 @@
  * page_reporting_order_   page_reporting_order, who chose it, and what it will
  * lock                    be after the pass that runs
  * zone->lock              free lists, and PG_reported of the blocks on them
- * none                    the batch, and the counts of errors and retries:
- *                         they belong to the work item, which never runs twice
- *                         at a time
+ * none                    the batch, the counts of errors and retries, and
+ *                         where the next pass begins: they belong to the work
+ *                         item, which never runs twice at a time
  * ======================  ====================================================
  *
  * Order: page_reporting_mutex, then the memory hotplug lock or zone->lock.
@@ -254,10 +260,14 @@ struct page_reporting_plan {
  * @prdev: the device
  * @zone: the zone that is walked; the batch never spans two
  * @order: the reporting order, the same throughout
+ * @place: the list that is walked, by its place in the walk
+ * @second: the lists before @prdev->start are walked, after the others
  * @nents: blocks in the batch, at the front of @prdev->sgl
+ * @limit: blocks that the batch may have
  * @nr_pages: pages in the batch
  * @room: pages that the batch may have
  * @err: what the driver's last call returned
+ * @served: one of its calls succeeded
  * @more: there is more to report right away: a budget ended before its list
  *	did, or a block merged while it was put back
  * @put_off: something was left alone that can be reported later
@@ -266,10 +276,14 @@ struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
 	struct zone *zone;
 	unsigned int order;
+	unsigned long place;
+	bool second;
 	unsigned int nents;
+	unsigned int limit;
 	unsigned long nr_pages;
 	unsigned long room;
 	int err;
+	bool served;
 	bool more;
 	bool put_off;
 };
@@ -481,7 +495,7 @@ __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 		    PAGE_SIZE << order, 0);
 	pass->nr_pages += 1UL << order;
 	--*budget;
-	return pass->nents == pass->prdev->sgl_nents ?
+	return pass->nents == pass->limit ?
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_GO_ON;
 }
 
@@ -611,17 +625,19 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
-/* One message for a series of errors, and one look at it to end it. */
+/* One message for a series of errors. */
 static void page_reporting_note(struct page_reporting_pass *pass, int err)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
 
 	pass->err = err;
-	if (!err)
-		prdev->errors = 0;
-	else if (!prdev->errors++)
+	if (!err) {
+		pass->served = true;
+		pass->limit = min(2 * pass->limit, prdev->sgl_nents);
+	} else if (!prdev->errors) {
 		pr_warn_ratelimited("the device did not take %u blocks (error %d), trying again\n",
 				    pass->nents, err);
+	}
 }
 
 /* Somebody waits for this pass to end, and does not need the rest of it. */
@@ -729,6 +745,22 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 	return go_on;
 }
 
+/* Of a list in the walk over all of them. */
+static unsigned long page_reporting_place(struct zone *zone, unsigned int order,
+					  unsigned int mt)
+{
+	unsigned long rank = zone_to_nid(zone) * MAX_NR_ZONES + zone_idx(zone);
+
+	return (rank * NR_PAGE_ORDERS + MAX_PAGE_ORDER - order) *
+	       MIGRATE_TYPES + mt;
+}
+
+/* Each list has its turn once, in one of two rounds. */
+static bool page_reporting_has_turn(const struct page_reporting_pass *pass)
+{
+	return (pass->place < pass->prdev->start) == pass->second;
+}
+
 /*
  * From high to low: what is left when the budget ends is the smallest blocks,
  * which are the ones that allocations look at first.
@@ -740,10 +772,24 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 
 	pass->zone = zone;
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
-		for (mt = 0; mt < MIGRATE_TYPES; mt++)
-			if (!page_reporting_walk_list(pass, order, mt))
+		for (mt = 0; mt < MIGRATE_TYPES; mt++) {
+			pass->place = page_reporting_place(zone, order, mt);
+			if (page_reporting_has_turn(pass) &&
+			    !page_reporting_walk_list(pass, order, mt))
 				return false;
+		}
 	return page_reporting_send(pass);
+}
+
+static bool page_reporting_walk(struct page_reporting_pass *pass)
+{
+	struct zone *zone;
+
+	for_each_populated_zone(zone)
+		if (page_reporting_must_stop(pass->prdev) ||
+		    !page_reporting_walk_zone(pass, zone))
+			return false;
+	return true;
 }
 
 /* While a pass runs, page_reporting_order stays: drivers compare with it. */
@@ -795,12 +841,27 @@ static void page_reporting_arm_retry(const struct page_reporting_pass *pass)
 	}
 }
 
+/* What the next pass has to know of the errors of this one. */
+static void page_reporting_note_errors(const struct page_reporting_pass *pass)
+{
+	struct page_reporting_dev_info *prdev = pass->prdev;
+
+	prdev->start = pass->err ? pass->place + 1 : 0;
+	if (pass->err && pass->served)
+		prdev->errors = max(prdev->errors, 2U) - 1;
+	else if (pass->err)
+		prdev->errors++;
+	else if (pass->served)
+		prdev->errors = 0;
+}
+
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
 
 	page_reporting_debug_end_pass();
 	page_reporting_release_order();
+	page_reporting_note_errors(pass);
 	/* After an error the work itself comes back, and sees all zones. */
 	if (!pass->err)
 		page_reporting_arm_retry(pass);
@@ -824,6 +885,8 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
 	pass->order = page_reporting_hold_order();
+	pass->limit = max(pass->prdev->sgl_nents >>
+			  min(pass->prdev->errors, 31U), 1U);
 	page_reporting_reset_batch(pass);
 }
 
@@ -833,14 +896,12 @@ static void page_reporting_work(struct work_struct *work)
 		.prdev = container_of(work, struct page_reporting_dev_info,
 				      work.work),
 	};
-	struct zone *zone;
 
 	page_reporting_begin_pass(&pass);
-	for_each_populated_zone(zone)
-		if (page_reporting_must_stop(pass.prdev) ||
-		    !page_reporting_walk_zone(&pass, zone))
-			break;
-
+	if (page_reporting_walk(&pass) && pass.prdev->start) {
+		pass.second = true;
+		page_reporting_walk(&pass);
+	}
 	page_reporting_end_pass(&pass);
 }
 
@@ -970,6 +1031,7 @@ static void page_reporting_put_sgl(struct page_reporting_dev_info *prdev)
 static void page_reporting_init_dev(struct page_reporting_dev_info *prdev)
 {
 	prdev->errors = 0;
+	prdev->start = 0;
 	prdev->retries = 0;
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 	timer_setup(&prdev->retry, page_reporting_retry, 0);

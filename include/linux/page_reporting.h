@@ -55,8 +55,10 @@ struct page_reporting_dev_info {
 	/* private: the list that is handed to @report */
 	struct scatterlist *sgl;
 	unsigned int sgl_nents;
-	/* private: failures in a row, and the pass for what was put off */
+	/* private: failures in a row, and which list comes first after one */
 	unsigned int errors;
+	unsigned long start;
+	/* private: the pass for what was put off, and how often there was one */
 	unsigned int retries;
 	struct timer_list retry;
 };

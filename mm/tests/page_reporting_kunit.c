@@ -71,6 +71,8 @@ struct fake_device {
 	struct fake_pair pairs[FAKE_PAIRS];
 	/* what a hook waits for */
 	struct page *watch;
+	/* what was refused: a call of the engine, or a report by a hook */
+	unsigned int refusals;
 	/* a device that returns when told */
 	struct completion entered, told, gone;
 	unsigned int returned;
@@ -1646,6 +1648,83 @@ static void b01_error_is_retried_less_and_less_often(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
 }
 
+static void hook_serve_one(struct fake_device *fake, struct scatterlist *sg,
+			   unsigned int nents)
+{
+	fake->err = fake->calls > 1 ? -EIO : 0;
+}
+
+/* A pass of which the first report is taken, and the second one is not. */
+static void fake_expect_half_served(struct fake_device *fake,
+				    unsigned int wait_ms)
+{
+	fake->hook = hook_serve_one;
+	fake_forget(fake);
+	fake_pass(fake);
+	fake->hook = NULL;
+	KUNIT_EXPECT_EQ(fake->test, 2, fake->calls);
+	fake_expect_wait(fake->test, &fake->prdev.work.timer, wait_ms);
+}
+
+static void b01_partial_success_is_one_step_back(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake_expect_failure(fake, 20000);
+	fake_expect_failure(fake, 40000);
+	fake_expect_failure(fake, 60000);
+	fake_expect_half_served(fake, 40000);
+	fake_expect_half_served(fake, 20000);
+	fake_expect_half_served(fake, 20000);
+	fake_expect_failure(fake, 40000);
+}
+
+static unsigned long fake_unreported_in_all(unsigned int order)
+{
+	unsigned long nr = 0;
+	struct zone *zone;
+
+	for_each_populated_zone(zone)
+		nr += fake_unreported(zone, order);
+	return nr;
+}
+
+static void hook_refuse_one(struct fake_device *fake, struct scatterlist *sgl,
+			    unsigned int nents)
+{
+	struct scatterlist *sg;
+	unsigned int i;
+
+	fake->err = 0;
+	/* The first of all: whatever there is comes after it. */
+	if (!fake->watch)
+		fake->watch = sg_page(sgl);
+	for_each_sg(sgl, sg, nents, i)
+		if (sg_page(sg) == fake->watch)
+			fake->err = -EIO;
+	fake->refusals += !!fake->err;
+}
+
+static void b01_refused_block_holds_up_no_other(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	int passes = FAKE_MAX_PASSES;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake->hook = hook_refuse_one;
+	while (fake_unreported_in_all(FAKE_ORDER) > 1 && --passes)
+		fake_pass(fake);
+	KUNIT_EXPECT_NE_MSG(test, 0, passes, "%lu blocks not reported",
+			    fake_unreported_in_all(FAKE_ORDER));
+	KUNIT_EXPECT_GT(test, fake->refusals, 1);
+	KUNIT_EXPECT_EQ(test, 0, fake_count(fake, FAKE_ASTRAY));
+	fake_expect_sound(test);
+}
+
 #ifdef CONFIG_PRINTK
 static unsigned int fake_messages(void)
 {
@@ -2765,6 +2844,8 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(s15_unregister_leaves_no_mark),
 	KUNIT_CASE(b01_wait_grows_to_a_minute),
 	KUNIT_CASE(b01_error_is_retried_less_and_less_often),
+	KUNIT_CASE(b01_partial_success_is_one_step_back),
+	KUNIT_CASE(b01_refused_block_holds_up_no_other),
 	KUNIT_CASE(b01_error_is_named_once),
 	KUNIT_CASE(b01_all_is_reported_after_the_last_error),
 	KUNIT_CASE(b01_short_zone_is_tried_again),
