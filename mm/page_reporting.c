@@ -159,6 +159,7 @@
 
 #define pr_fmt(fmt) "page_reporting: " fmt
 
+#include <kunit/static_stub.h>
 #include <linux/bitops.h>
 #include <linux/cleanup.h>
 #include <linux/init.h>
@@ -1084,6 +1085,15 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
 
+/* A mistake in a driver, which would wait for itself. */
+static void page_reporting_refuse(void *caller)
+{
+	/* KUnit makes the mistake on purpose, and counts. */
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_refuse, caller);
+	WARN_ONCE(1, "page_reporting: %pS unregisters a device from inside of its report(): refused\n",
+		  caller);
+}
+
 /**
  * page_reporting_unregister - stop to report free memory to a device
  * @prdev: the device; nothing happens unless it is the registered one
@@ -1094,7 +1104,7 @@ EXPORT_SYMBOL_GPL(page_reporting_register);
  * with it.
  *
  * A driver cannot unregister from inside of its @prdev->report: that would wait
- * for itself. Such a call is refused: it logs an error that names the caller,
+ * for itself. Such a call is refused: it warns, once, with the caller's name,
  * and changes nothing; the device stays registered. Return an error instead,
  * and unregister from a work item.
  *
@@ -1103,8 +1113,7 @@ EXPORT_SYMBOL_GPL(page_reporting_register);
 void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 {
 	if (page_reporting_in_report()) {
-		pr_err("%pS unregisters a device from inside of its report(): refused\n",
-		       __builtin_return_address(0));
+		page_reporting_refuse(__builtin_return_address(0));
 		return;
 	}
 

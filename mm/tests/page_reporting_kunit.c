@@ -9,6 +9,7 @@
  */
 
 #include <kunit/test.h>
+#include <kunit/test-bug.h>
 #include <linux/completion.h>
 #include <linux/delay.h>
 #include <linux/kmsg_dump.h>
@@ -2689,6 +2690,14 @@ static void h12_every_third_call_fails(struct kunit *test)
  * H13: unregistration by the callback
  */
 
+/* In place of a warning, which would end the run. */
+static void fake_refuse(void *caller)
+{
+	struct fake_device *fake = kunit_get_current_test()->priv;
+
+	fake->refusals++;
+}
+
 static void hook_unregister(struct fake_device *fake, struct scatterlist *sg,
 			    unsigned int nents)
 {
@@ -2708,7 +2717,10 @@ static void h13_callback_cannot_unregister(struct kunit *test)
 	fake_set_order(fake, FAKE_ORDER);
 	fake_register(fake, 1);
 	fake->hook = hook_unregister;
+	kunit_activate_static_stub(test, page_reporting_refuse, fake_refuse);
 	fake_pass(fake);
+	kunit_deactivate_static_stub(test, page_reporting_refuse);
+	KUNIT_EXPECT_EQ(test, 1, fake->refusals);
 	/* Nothing has changed, the pass went on. */
 	KUNIT_EXPECT_GT(test, fake->calls, 1);
 	KUNIT_EXPECT_NE(test, 0, fake_marked());
