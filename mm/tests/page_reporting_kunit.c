@@ -1903,6 +1903,27 @@ static void b01_merge_asks_for_a_pass(struct kunit *test)
 }
 
 #ifdef CONFIG_MEMORY_ISOLATION
+/*
+ * Half of a block of the highest order is isolated, and comes back to the other
+ * half: a block that can be reported, where there was none before.
+ */
+static void b01_end_of_isolation_asks_for_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 1);
+	page = fake_isolate_pageblock(test);
+	fake_report_all(fake);
+	timer_delete_sync(&fake->prdev.retry);
+	fake_calm(fake);
+	fake_unisolate_pageblock(page);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
+			atomic_read(&fake->prdev.state));
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+}
+
 /* No free tells when such a block is an ordinary one again. */
 static void b01_isolated_block_is_tried_again(struct kunit *test)
 {
@@ -1923,6 +1944,11 @@ static void b01_isolated_block_is_tried_again(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, timer_pending(&fake->prdev.retry));
 }
 #else
+static void b01_end_of_isolation_asks_for_a_pass(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
+}
+
 static void b01_isolated_block_is_tried_again(struct kunit *test)
 {
 	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
@@ -2864,6 +2890,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b01_hopeless_zone_is_not_waited_for),
 	KUNIT_CASE(b01_guest_with_all_reported_is_quiet),
 	KUNIT_CASE(b01_merge_asks_for_a_pass),
+	KUNIT_CASE(b01_end_of_isolation_asks_for_a_pass),
 	KUNIT_CASE(b01_isolated_block_is_tried_again),
 	KUNIT_CASE(b02_capacity_is_any_number),
 	KUNIT_CASE(b02_order_may_be_unspecified),
