@@ -2572,46 +2572,103 @@ static void h09_halves_go_back_to_their_lists(struct kunit *test)
  * H10: flags that others set
  */
 
+/* One word is marked by the engine, the other one non-atomically on purpose. */
+enum fake_word {
+	FAKE_OURS,
+	FAKE_CONTROL,
+	FAKE_WORDS,
+};
+
+struct fake_race {
+	/* No real pages: nobody else looks at their flags. */
+	struct page pages[FAKE_WORDS];
+	/* updates that were lost */
+	unsigned long lost[FAKE_WORDS];
+};
+
+/* Enough that chance cannot explain none at all in the other word. */
+#define FAKE_LOST	50UL
+
 /* Stands for memory_failure(), with a flag that every kernel has. */
 static int fake_flip(void *data)
 {
-	unsigned long *flags = &((struct page *)data)->flags;
-	long lost = 0;
-	int i;
+	struct fake_race *race = data;
+	unsigned long *flags;
+	int i, word;
 
 	while (!kthread_should_stop()) {
 		for (i = 0; i < 1000; i++) {
+			word = i % FAKE_WORDS;
+			flags = &race->pages[word].flags;
 			set_bit(PG_locked, flags);
-			lost += !test_and_clear_bit(PG_locked, flags);
-			lost += test_bit(PG_locked, flags);
+			race->lost[word] += !test_and_clear_bit(PG_locked, flags);
+			race->lost[word] += test_bit(PG_locked, flags);
 		}
 		cond_resched();
 	}
-	return min(lost, 1000L);
+	return 0;
+}
+
+/* The same again and again, as the race is between a load and its store. */
+static void fake_mark_words(struct fake_race *race)
+{
+	struct page *ours = &race->pages[FAKE_OURS];
+	unsigned long *control = &race->pages[FAKE_CONTROL].flags;
+	int i;
+
+	for (i = 0; i < 1000; i++)
+		__page_reporting_mark(ours);
+	for (i = 0; i < 1000; i++)
+		arch___set_bit(PG_reported, control);
+	for (i = 0; i < 1000; i++)
+		__page_reporting_unmark(ours);
+	for (i = 0; i < 1000; i++)
+		arch___clear_bit(PG_reported, control);
+	cond_resched();
+}
+
+/* Two threads on one CPU never meet in the middle of an instruction. */
+static struct task_struct *fake_start_flip(struct fake_race *race)
+{
+	unsigned int cpu = cpumask_any_but(cpu_online_mask,
+					   raw_smp_processor_id());
+
+	return kthread_run_on_cpu(fake_flip, race, cpu,
+				  "page_reporting_flip/%u");
+}
+
+static void fake_race(struct kunit *test, struct fake_race *race)
+{
+	unsigned long deadline = jiffies + 4 * FAKE_DEADLINE;
+	struct task_struct *flip = fake_start_flip(race);
+
+	KUNIT_EXPECT_FALSE(test, IS_ERR(flip));
+	if (IS_ERR(flip))
+		return;
+	/* An old count only means one more round. */
+	while (data_race(race->lost[FAKE_CONTROL]) < FAKE_LOST &&
+	       time_before(jiffies, deadline))
+		fake_mark_words(race);
+	kthread_stop(flip);
 }
 
 static void h10_mark_leaves_other_flags_alone(struct kunit *test)
 {
-	struct task_struct *flip;
-	struct page *page;
-	int i;
+	struct fake_race *race;
 
 	if (num_online_cpus() < 2)
 		kunit_skip(test, "needs two CPUs");
 
-	/* No real page: nobody else looks at its flags. */
-	page = kunit_kzalloc(test, sizeof(*page), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	flip = kthread_run(fake_flip, page, "page_reporting_flip");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, flip);
-	for (i = 0; i < 3000000; i++) {
-		__page_reporting_mark(page);
-		__page_reporting_unmark(page);
-		if (i % 1000 == 0)
-			cond_resched();
-	}
-	KUNIT_EXPECT_EQ(test, 0, kthread_stop(flip));
-	KUNIT_EXPECT_EQ(test, 0, page->flags);
+	race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, race);
+	migrate_disable();
+	fake_race(test, race);
+	migrate_enable();
+
+	/* The race takes place, and this test would see it. */
+	KUNIT_EXPECT_GE(test, race->lost[FAKE_CONTROL], FAKE_LOST);
+	KUNIT_EXPECT_EQ(test, 0, race->lost[FAKE_OURS]);
+	KUNIT_EXPECT_EQ(test, 0, race->pages[FAKE_OURS].flags);
 }
 
 /*
