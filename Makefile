@@ -2,7 +2,7 @@
 # The front door. Every target is a script that runs on its own too.
 
 lab	:= tools/testing/page_reporting
-kernels	:= guest debug off hyperv
+kernels	:= guest debug debug/bzImage off hyperv
 sanitizers := kasan kcsan
 
 # The kernel's own make must not see this one's flags and variables.

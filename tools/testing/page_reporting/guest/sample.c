@@ -7,12 +7,19 @@
  *   sample stats		report what it counted
  *   sample COUNTER=N	wait until a counter is that large
  *   sample suspend STATE	suspend the system, up to the devices and back
+ *   sample ram		suspend it to RAM; the clock wakes it
+ *   sample disk HOW	hibernate to /dev/vda; see /sys/power/disk for how it ends
  *   sample unload
  *
- * Events: stats; reached; suspended, with the reports before and after, and how long it took.
+ * Events: stats; reached; suspended, with the reports before and after, and how long it took;
+ * hibernating and awake, with the pages reported by then.
  */
+#include <sys/swap.h>
+
 #include "sample.h"
 
+#define WAKE_ALARM	"/sys/class/rtc/rtc0/wakealarm"
+#define DISK		"/dev/vda"
 /* Longer than any pass or back-off takes that a test waits for. */
 #define WAIT_MS		120000
 
@@ -113,6 +120,25 @@ static void suspend(const char *state)
 	       now_ms() - start);
 }
 
+static void suspend_to_ram(void)
+{
+	put(WAKE_ALARM, "+4");
+	put("/sys/power/mem_sleep", "deep");
+	put("/sys/power/state", "mem");
+	report("event=awake pages=%lu t_ms=%lld", counter("pages="), now_ms());
+}
+
+/* Returns in the machine that the image is loaded into, be it this one. */
+static void hibernate(const char *how)
+{
+	if (swapon(DISK, 0))
+		fail("swap to", DISK, errno);
+	put("/sys/power/disk", how);
+	report("event=hibernating pages=%lu", counter("pages="));
+	put("/sys/power/state", "disk");
+	report("event=awake pages=%lu t_ms=%lld", counter("pages="), now_ms());
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -127,9 +153,13 @@ int main(int argc, char **argv)
 		set(argv[2]);
 	else if (!strcmp(what, "suspend") && argc == 3)
 		suspend(argv[2]);
+	else if (!strcmp(what, "ram") && argc == 2)
+		suspend_to_ram();
+	else if (!strcmp(what, "disk") && argc == 3)
+		hibernate(argv[2]);
 	else if (strchr(what, '=') && argc == 2)
 		await(what);
 	else
-		usage(what, "give load, unload, stats, set, suspend or COUNTER=N");
+		usage(what, "give load, unload, stats, set, suspend, ram, disk or COUNTER=N");
 	return 0;
 }

@@ -42,7 +42,7 @@ class Result:
     """A finished run. Times are seconds of the host's monotonic clock."""
 
     accel: str
-    release: str                # the guest's kernel
+    release: str | None         # the guest's kernel, if it said so
     boot_s: float               # from QEMU's start to the guest's first event
     wall_s: float               # from QEMU's start to its end
     minflt: int                 # QEMU's minor faults up to the last sample
@@ -60,6 +60,7 @@ class VM:
 
     kernel, initrd: files; an initrd of None boots without one
     steps: the guest's programs in turn, each a list of words
+    first: the guest's first event; another one than "boot" if it goes on where an image ended
     cmdline: parameters for the boot line
     mem_mib, smp: size; memory is not reserved on the host
     balloon: "on" or "off" is its free-page-reporting; None is a guest without a balloon
@@ -68,7 +69,7 @@ class VM:
         QEMU 7.2 may still run the int3 that stood in a static branch while another CPU patched
         it, and the guest oopses. Without it the CPUs take turns
     accel: "tcg", "kvm", or None for what ACCEL in the environment or the machine says
-    boot_deadline_s: for the guest's first event
+    boot_deadline_s: for that event
     run_deadline_s: from then on, for everything
     console_log: a file that gets a copy of the console
     allow: patterns for the console; each lets one complaint of the kernel pass, which then has to
@@ -78,7 +79,7 @@ class VM:
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
                  extra_args=(), parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
-                 console_log=None, allow=(), races=None):
+                 console_log=None, allow=(), races=None, first="boot"):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
         for path in filter(None, (kernel, initrd)):
@@ -92,7 +93,7 @@ class VM:
         self.boot_deadline_s, self.run_deadline_s = boot_deadline_s, run_deadline_s
         self.accel = None
         self._choice, self._console_log = accel, console_log
-        self._allow, self._races = allow, races
+        self._allow, self._races, self._first = allow, races, first
         self._qemu = None
         self._returned = {}         # per event name, how many wait_event() has returned
 
@@ -125,7 +126,7 @@ class VM:
                           self._console_log, console.Judge(self._allow, self._races))
         self._run_end = float("inf")
         try:
-            boot = self._wait("boot", time.monotonic() + deadline_s, BootTimeout)
+            boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)
         except GuestError as error:
             # An accelerator that does not work leaves the console empty; a kernel that fails, not.
             if last or self.console:
@@ -238,7 +239,7 @@ class VM:
     def _result(self, wall_s):
         run = self._qemu
         boot, last = run.events[0], run.samples[-1]
-        return Result(accel=self.accel, release=boot.fields["release"], boot_s=boot.t - run.started,
+        return Result(accel=self.accel, release=boot.fields.get("release"), boot_s=boot.t - run.started,
                       wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
                       samples=run.samples, console=run.console, tap=run.tap,
                       allowed=run.judge.allowed, foreign_races=run.judge.foreign)
