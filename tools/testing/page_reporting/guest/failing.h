@@ -17,11 +17,15 @@ static inline void mark_failing(const char *pid, bool on)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%s/make-it-fail", pid);
-	fd = open(path, O_WRONLY);
+	/* Of a process whose allocations fail, even this can. */
+	while ((fd = open(path, O_WRONLY)) < 0 && errno == ENOMEM)
+		;
 	if (fd < 0)
 		return;
-	if (write(fd, on ? "1" : "0", 1) != 1)
-		fail("write", path, errno);
+	while (write(fd, on ? "1" : "0", 1) != 1) {
+		if (errno != ENOMEM)
+			fail("write", path, errno);
+	}
 	close(fd);
 }
 

@@ -7,6 +7,7 @@
  *			device that is there, if any
  *   fail=PERCENT	reports that the sample fails (30)
  *   failslab=PERCENT	slab allocations that fail meanwhile, here and in kernel workers (0)
+ *   failpages=PERCENT	the same of pages, but for those of processes (0)
  *   seed=N		another sequence of random choices (1)
  *   only=NAME,...	not all workers but these: see the table of them below
  *
@@ -29,7 +30,7 @@
 
 #define PARAMETERS	"/sys/module/page_reporting/parameters/"
 #define BLOCKS		"/sys/devices/system/memory"
-#define FAILSLAB	"/sys/kernel/debug/failslab/"
+#define FAILURES	"/sys/kernel/debug/"
 #define CMA		"/sys/kernel/debug/cma/reserved/"
 #define PROGRESS_S	5
 
@@ -38,6 +39,7 @@ static struct {
 	bool sample;
 	long fail;
 	long failslab;
+	long failpages;
 	long seed;
 	const char *only;	/* names of workers; all of them without it, but for poison */
 } options = { .fail = 30, .seed = 1 };
@@ -75,6 +77,13 @@ static noreturn void give_up(const char *format, ...)
 		va_end(args);
 	}
 	_exit(1);
+}
+
+/* For steps of which the kernel complains at length when there is no memory for them. */
+static void suspend_failures(bool on)
+{
+	if (may_fail)
+		mark_failing("self", !on);
 }
 
 /* Write to a file of the kernel: 0 or -errno. */
@@ -154,7 +163,7 @@ static char *map(size_t size, int advice)
 /* Take memory of a process, with or without huge pages, look whether it keeps, free it. */
 static void use_anonymous(int advice)
 {
-	size_t size = (1 + pick(96)) * MIB, part = (1 + pick(size / 4096)) * 4096;
+	size_t size = (1 + pick(48)) * MIB, part = (1 + pick(size / 4096)) * 4096;
 	unsigned long tag = random();
 	char *mem = map(size, advice);
 
@@ -181,7 +190,7 @@ static void use_small_pages(void)
 /* Free every other page, which leaves as many blocks of a page as there can be. */
 static void use_scattered_pages(void)
 {
-	size_t size = 32 * MIB, off;
+	size_t size = 24 * MIB, off;
 	unsigned long tag = random();
 	char *mem = map(size, MADV_NOHUGEPAGE);
 
@@ -211,13 +220,10 @@ static void use_page_cache(void)
 	close(fd);
 }
 
-/* Kernel memory of all orders; that there is none of an order is no error. */
+/* Kernel memory of all orders. */
 static void use_kernel_memory(void)
 {
-	unsigned int i;
-
-	for (i = 0; i < 32; i++)
-		put("/sys/module/orders/parameters/take", "%u", pick(11));
+	put("/sys/module/orders/parameters/take", "%u", 1 + pick(256));
 	nap(pick(20));
 }
 
@@ -238,7 +244,7 @@ static void use_contiguous_memory(void)
 /* Mostly low, for many blocks; the highest are reported, too. */
 static void flip_order(void)
 {
-	static const unsigned char orders[] = { 0, 0, 0, 1, 1, 2, 3, 5, 9, 10 };
+	static const unsigned char orders[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 5, 9, 10 };
 
 	put(PARAMETERS "page_reporting_order", "%u", orders[pick(ARRAY_SIZE(orders))]);
 	nap(200 + pick(1000));
@@ -268,25 +274,25 @@ static void unload(const char *name)
 /* A device comes, is told of memory, and goes, perhaps while it is being told. */
 static void plug_device(void)
 {
-	static const unsigned short capacities[] = { 0, 1, 3, 31, 32, 33, 256 };
+	/* Mostly long batches: a report takes time, however little is in it. */
+	static const unsigned short capacities[] = {
+		0, 1, 3, 31, 33, 256, 256, 256, 256, 256, 256, 256, 256
+	};
 	char params[128];
 	int err;
 
 	snprintf(params, sizeof(params), "capacity=%u fail_percent=%ld delay_ms=%u",
 		 capacities[pick(ARRAY_SIZE(capacities))], options.fail, pick(4) ? 0 : 20);
-	/* Of a module that there is no memory for, the kernel complains at length. */
-	if (may_fail)
-		mark_failing("self", false);
+	suspend_failures(true);
 	err = load_module(SAMPLE, params);
-	if (may_fail)
-		mark_failing("self", true);
+	suspend_failures(false);
 	/* It still depends on threads of the kernel, which have none either. */
 	if (err == -ENOMEM)
 		return;
 	if (err)
 		give_up("load " SAMPLE ": %s", strerror(-err));
 	shared->loads++;
-	nap(4000 + pick(12000));
+	nap(5000 + pick(10000));
 	collect();
 	unload(SAMPLE);
 }
@@ -319,8 +325,11 @@ static void bring_back_block(const char *name)
 	char state[32];
 
 	read_block(name, "state", state, sizeof(state));
-	if (!strcmp(state, "offline"))
-		set_block(name, "online_movable");
+	if (strcmp(state, "offline"))
+		return;
+	suspend_failures(true);
+	set_block(name, "online_movable");
+	suspend_failures(false);
 }
 
 /* Take one block of movable memory offline and bring it back. */
@@ -463,7 +472,7 @@ static noreturn void work(size_t i)
 
 	sigaction(SIGALRM, &action, NULL);
 	srandom(options.seed * NR_WORKERS + i);
-	may_fail = options.failslab;
+	may_fail = options.failslab || options.failpages;
 	if (may_fail)
 		mark_failing("self", true);
 	while (!shared->stop) {
@@ -477,19 +486,39 @@ static noreturn void work(size_t i)
 static void fail_allocations(bool on)
 {
 	if (options.failslab)
-		put(FAILSLAB "probability", "%ld", on ? options.failslab : 0);
+		put(FAILURES "failslab/probability", "%ld", on ? options.failslab : 0);
+	if (options.failpages)
+		put(FAILURES "fail_page_alloc/probability", "%ld", on ? options.failpages : 0);
+}
+
+static void must_put_failure(const char *kind, const char *file, const char *text)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), FAILURES "%s/%s", kind, file);
+	must_put(path, text);
+}
+
+/* Of this process's children and of kernel workers, whether they can wait for memory or not. */
+static void prepare_failure(const char *kind)
+{
+	must_put_failure(kind, "verbose", "0");
+	must_put_failure(kind, "interval", "1");
+	must_put_failure(kind, "times", "-1");
+	must_put_failure(kind, "ignore-gfp-wait", "N");
+	must_put_failure(kind, "task-filter", "Y");
 }
 
 static void prepare_failures(void)
 {
-	if (!options.failslab)
-		return;
-	must_put(FAILSLAB "verbose", "0");
-	must_put(FAILSLAB "interval", "1");
-	must_put(FAILSLAB "times", "-1");
-	must_put(FAILSLAB "ignore-gfp-wait", "N");
-	must_put(FAILSLAB "task-filter", "Y");
-	mark_workers();
+	if (options.failslab)
+		prepare_failure("failslab");
+	if (options.failpages) {
+		prepare_failure("fail_page_alloc");
+		must_put_failure("fail_page_alloc", "min-order", "0");
+	}
+	if (options.failslab || options.failpages)
+		mark_workers();
 }
 
 static void start(pid_t *pids)
@@ -678,6 +707,8 @@ static void parse_option(const char *arg)
 		options.fail = number(arg, value, 100);
 	else if (is_option(arg, "failslab"))
 		options.failslab = number(arg, value, 100);
+	else if (is_option(arg, "failpages"))
+		options.failpages = number(arg, value, 100);
 	else if (is_option(arg, "seed"))
 		options.seed = number(arg, value, INT_MAX);
 	else if (is_option(arg, "only"))
@@ -685,7 +716,8 @@ static void parse_option(const char *arg)
 	else if (!strcmp(arg, "device=sample"))
 		options.sample = true;
 	else if (strcmp(arg, "device=none"))
-		usage(arg, "options are for, device=sample or none, fail, failslab, seed, only");
+		usage(arg, "options are for, device=sample or none, fail, failslab, failpages, "
+		      "seed, only");
 }
 
 static void parse(int argc, char **argv)
@@ -747,7 +779,7 @@ int main(int argc, char **argv)
 	sigaction(SIGALRM, &action, NULL);
 	load_orders();
 	prepare_failures();
-	must_put(PARAMETERS "page_reporting_delay_ms", "50");
+	must_put(PARAMETERS "page_reporting_delay_ms", "20");
 	warm_up();
 	unload("orders");
 	before = take_stock("before");

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel memory of any order, for the stress test: each write of an order to
- * /sys/module/orders/parameters/take allocates a block of it, in place of one that
- * was allocated before. Removing the module frees all. With count=N on loading, N blocks
- * of the highest order are there from the start: pageblocks that become the kernel's own.
+ * Kernel memory of all orders, for the stress test: each write of a number to
+ * /sys/module/orders/parameters/take allocates that many blocks, each of an order by chance and in
+ * place of one that was allocated before. Removing the module frees all. With count=N on loading, N
+ * blocks of the highest order are there from the start: pageblocks that become the kernel's own.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/random.h>
+#include <linux/sched.h>
 
-/* With one block in eleven of order 10, about 25 MiB at a time. */
-#define ORDERS_SLOTS	48
+/* With one block in eleven of order 10, about 140 MiB at a time. */
+#define ORDERS_SLOTS	192
 
 static struct {
 	struct page *page;
@@ -28,8 +30,8 @@ static void slot_free(unsigned int i)
 	slots[i].page = NULL;
 }
 
-/* Blocks of two types, as the free lists are by type. */
-static int take_block(unsigned int order)
+/* Blocks of two types, as the free lists are by type. That there is none is no error. */
+static void take_block(unsigned int order)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;
 
@@ -38,23 +40,26 @@ static int take_block(unsigned int order)
 	slot_free(turn);
 	slots[turn].order = order;
 	slots[turn].page = alloc_pages(gfp | (turn % 3 ? 0 : __GFP_RECLAIMABLE), order);
-	return slots[turn].page ? 0 : -ENOMEM;
 }
 
 static int take(const char *val, const struct kernel_param *kp)
 {
-	unsigned int order;
+	unsigned int blocks;
 
-	if (kstrtouint(val, 0, &order) || order > MAX_PAGE_ORDER)
+	if (kstrtouint(val, 0, &blocks))
 		return -EINVAL;
-	return take_block(order);
+	while (blocks-- && !fatal_signal_pending(current)) {
+		take_block(get_random_u32_below(NR_PAGE_ORDERS));
+		cond_resched();
+	}
+	return 0;
 }
 
 static const struct kernel_param_ops take_ops = {
 	.set = take,
 };
 module_param_cb(take, &take_ops, NULL, 0200);
-MODULE_PARM_DESC(take, "Allocate a block of this order");
+MODULE_PARM_DESC(take, "Allocate that many blocks");
 
 static uint count;
 module_param(count, uint, 0444);

@@ -42,7 +42,7 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
 
 
 def test_stress(tmp_path):
-    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, SHORT_S, "device=sample", "failslab=10")
+    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5")
     check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
 
 
@@ -67,7 +67,7 @@ def test_sanitizer_kunit(name):
 @pytest.mark.sanitize
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_stress(tmp_path, name):
-    _, sums, stressed = stress(sanitizer(name), tmp_path, LONG_S, "device=sample", "failslab=10", races=RACES)
+    _, sums, stressed = stress(sanitizer(name), tmp_path, LONG_S, "device=sample", "failslab=10", "failpages=5", races=RACES)
     check_sums(sums, stressed, LONG_S, LONG_BLOCKS_PER_S)
 
 
