@@ -716,8 +716,7 @@ static void parse_option(const char *arg)
 	else if (!strcmp(arg, "device=sample"))
 		options.sample = true;
 	else if (strcmp(arg, "device=none"))
-		usage(arg, "options are for, device=sample or none, fail, failslab, failpages, "
-		      "seed, only");
+		usage(arg, "options are for, device=HOW, fail, failslab, failpages, seed, only");
 }
 
 static void parse(int argc, char **argv)
