@@ -39,6 +39,7 @@
  * ACTIVE     pass ends by an error       REQUESTED  the work is queued, late
  * REQUESTED  pass ends (was requested)   REQUESTED  the work is queued
  * any        the retry timer expires     REQUESTED  as for a request
+ * any        a flush                     as it was  the work is queued, at once
  * =========  ==========================  =========  ==========================
  *
  * A free that comes too late for the walk is not lost: it reads @state under
@@ -102,15 +103,18 @@
  * RCU                     page_reporting_dev for those that only ask for a
  *                         pass; it is cleared, and a grace period awaited,
  *                         before the work is cancelled
- * page_reporting_order_   page_reporting_order, who chose it, and what it will
- * lock                    be after the pass that runs
+ * the order's lock        page_reporting_order, who chose it, and what it will
+ *                         be after the pass that runs
+ * the flush's locks       page_reporting_flush.c: a mutex for as long as a flush
+ *                         takes, a spinlock for how far it is
  * zone->lock              free lists, and PG_reported of the blocks on them
  * none                    the batch, the counts of errors and retries, and
  *                         where the next pass begins: they belong to the work
  *                         item, which never runs twice at a time
  * ======================  ====================================================
  *
- * Order: page_reporting_mutex, then the memory hotplug lock or zone->lock.
+ * Order: page_reporting_mutex, then the memory hotplug lock, zone->lock or the
+ * flush's spinlock; the flush's mutex, then what drains the per-CPU lists.
  * Requests come from under zone->lock and take nothing but the workqueue's and
  * the timer's own locks, and what DEBUG_OBJECTS takes for those. The driver is
  * called with no lock held.
@@ -138,10 +142,8 @@
  * path leaves the walk with blocks in the batch.
  *
  * memory_failure() sets PG_hwpoison without zone->lock, so that the mark, which
- * shares a word with it, is written atomically here. The allocator's own write,
- * when a marked block leaves its list, is not atomic: for the head page of such
- * a block, and for that instant, the race remains. A page that turns bad while
- * it is away is neither free nor in use for memory_failure(), which leaves it
+ * shares a word with it, is set and cleared atomically. A page that turns bad
+ * while it is away is neither free nor in use for memory_failure(), which leaves it
  * alone but flagged, as it does with pages on their way between other lists; a
  * kernel that checks pages at allocation will not hand it out.
  *
@@ -165,6 +167,7 @@
 #include <linux/init.h>
 #include <linux/jiffies.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -182,14 +185,20 @@
 #include <linux/spinlock.h>
 #include <linux/suspend.h>
 #include <linux/timer.h>
+#include <linux/vmstat.h>
 #include <linux/workqueue.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/page_reporting.h>
 
 #include "internal.h"
 #include "page_reporting.h"
-#include "page_reporting_debug.h"
+#include "page_reporting_internal.h"
 
 /* Wait before a pass. Long enough for a burst of frees to end. */
 #define PAGE_REPORTING_DELAY_MS		2000U
+/* Drivers register first and make the device live afterwards. */
+#define PAGE_REPORTING_READY_MS		2000U
 /* More than an hour between passes is a typing error, not a wish. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
@@ -208,17 +217,8 @@
  */
 #define PAGE_REPORTING_PASSES		6
 
-/* Page descriptors that are looked at under one hold of zone->lock. */
-#define PAGE_REPORTING_SWEEP		1024
-
 /* sg->length is an unsigned int */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
-
-enum page_reporting_state {
-	PAGE_REPORTING_IDLE,
-	PAGE_REPORTING_REQUESTED,
-	PAGE_REPORTING_ACTIVE,
-};
 
 /**
  * struct page_reporting_snapshot - what the decision is made from
@@ -266,12 +266,17 @@ struct page_reporting_plan {
  * @nents: blocks in the batch, at the front of @prdev->sgl
  * @limit: blocks that the batch may have
  * @nr_pages: pages in the batch
+ * @flush: ticket of the flush that it works for, or 0
+ * @blocks: blocks that the device took
+ * @pages: pages in them
  * @room: pages that the batch may have
  * @err: what the driver's last call returned
+ * @stopped: why the pass has to end before the next report, or 0
  * @served: one of its calls succeeded
  * @more: there is more to report right away: a budget ended before its list
  *	did, or a block merged while it was put back
  * @put_off: something was left alone that can be reported later
+ * @short_of: the zone has too little memory for now
  */
 struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
@@ -282,11 +287,16 @@ struct page_reporting_pass {
 	unsigned int nents;
 	unsigned int limit;
 	unsigned long nr_pages;
+	unsigned long flush;
+	unsigned long blocks;
+	unsigned long pages;
 	unsigned long room;
 	int err;
+	int stopped;
 	bool served;
 	bool more;
 	bool put_off;
+	bool short_of;
 };
 
 /* Why the walk of a free list stopped, if it did. */
@@ -392,8 +402,10 @@ static void page_reporting_request(struct page_reporting_dev_info *prdev)
 		return;
 
 	if (atomic_xchg(&prdev->state, PAGE_REPORTING_REQUESTED) ==
-	    PAGE_REPORTING_IDLE)
+	    PAGE_REPORTING_IDLE) {
 		page_reporting_queue(prdev, page_reporting_next_delay());
+		trace_page_reporting_request(page_reporting_next_delay());
+	}
 }
 
 /* Nothing was freed since, or a pass is on its way already. */
@@ -413,6 +425,57 @@ void __page_reporting_notify(void)
 	prdev = rcu_dereference(page_reporting_dev);
 	if (prdev)
 		page_reporting_request(prdev);
+}
+
+/* Jiffies until the device takes reports; 0 if it does. */
+static unsigned long
+page_reporting_until_ready(const struct page_reporting_dev_info *prdev)
+{
+	u64 now = get_jiffies_64();
+
+	return now < prdev->ready_at ? prdev->ready_at - now : 0;
+}
+
+/**
+ * page_reporting_run_now - begin a pass without delay
+ *
+ * If one runs, another one follows it.
+ *
+ * Context: any but under zone->lock.
+ * Return: 0, or -ENODEV without a device.
+ */
+int page_reporting_run_now(void)
+{
+	struct page_reporting_dev_info *prdev;
+
+	/* Pairs with the grace period in page_reporting_unregister(). */
+	guard(rcu)();
+	prdev = rcu_dereference(page_reporting_dev);
+	if (!prdev)
+		return -ENODEV;
+	mod_delayed_work(system_freezable_wq, &prdev->work,
+			 page_reporting_until_ready(prdev));
+	return 0;
+}
+
+/* A pass that is waiting for its time gets the delay that holds now. */
+static void page_reporting_requeue(void)
+{
+	struct page_reporting_dev_info *prdev;
+	unsigned long delay = msecs_to_jiffies(page_reporting_next_delay());
+
+	guard(rcu)();
+	prdev = rcu_dereference(page_reporting_dev);
+	if (!prdev || !delayed_work_pending(&prdev->work))
+		return;
+	/* It waits because of an error: no reason to try sooner. */
+	if (READ_ONCE(prdev->late))
+		return;
+	mod_delayed_work(system_freezable_wq, &prdev->work,
+			 max3(delay, page_reporting_until_ready(prdev), 1UL));
+	/* Who asked for it at once, while we looked away, asked before us. */
+	if (page_reporting_flush_pending())
+		page_reporting_run_now();
 }
 
 static void page_reporting_reset_batch(struct page_reporting_pass *pass)
@@ -531,20 +594,6 @@ __page_reporting_fill(struct page_reporting_pass *pass, struct list_head *list,
 	return PAGE_REPORTING_GO_ON;
 }
 
-/*
- * The mark shares a word with flags that others set without zone->lock, such as
- * PG_hwpoison, and the macros for it are not atomic.
- */
-static void __page_reporting_mark(struct page *page)
-{
-	set_bit(PG_reported, &page->flags);
-}
-
-static void __page_reporting_unmark(struct page *page)
-{
-	clear_bit(PG_reported, &page->flags);
-}
-
 static void __page_reporting_putback(struct page_reporting_pass *pass,
 				     struct page *page, unsigned int order,
 				     bool reported)
@@ -557,11 +606,13 @@ static void __page_reporting_putback(struct page_reporting_pass *pass,
 	 */
 	if (!PageBuddy(page) || buddy_order(page) != order) {
 		pass->more = true;
+		if (reported)
+			__page_reporting_mark_lost(order);
 		reported = false;
 	}
 
 	if (reported)
-		__page_reporting_mark(page);
+		__page_reporting_mark(page, pass->zone, order);
 	page_reporting_debug_back(order, reported);
 }
 
@@ -614,6 +665,7 @@ static bool page_reporting_in_report(void)
 static int page_reporting_call(struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
+	u64 begin_ns = ktime_get_ns();
 	int err;
 
 	might_sleep();
@@ -623,7 +675,25 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_reporter, current);
 	err = prdev->report(prdev, prdev->sgl, pass->nents);
 	WRITE_ONCE(page_reporting_reporter, NULL);
+	/* Neither 0 nor an error: no driver may do that. */
+	if (WARN_ON_ONCE(err > 0))
+		err = -EIO;
+	trace_page_reporting_batch(pass->zone, pass->nents, pass->nr_pages, err,
+				   ktime_get_ns() - begin_ns);
 	return err;
+}
+
+/* The blocks themselves are counted where they are marked. */
+static void page_reporting_count(struct page_reporting_pass *pass, int err)
+{
+	count_vm_event(PAGE_REPORTING_CALL);
+	if (err) {
+		count_vm_events(PGREPORT_FAIL, pass->nr_pages);
+		return;
+	}
+	pass->blocks += pass->nents;
+	pass->pages += pass->nr_pages;
+	page_reporting_flush_add(pass->flush, pass->nr_pages);
 }
 
 /* One message for a series of errors. */
@@ -648,6 +718,17 @@ static bool page_reporting_must_stop(struct page_reporting_dev_info *prdev)
 	       READ_ONCE(page_reporting_asleep);
 }
 
+/* The same, and a flush is told. */
+static bool page_reporting_ends(struct page_reporting_pass *pass)
+{
+	if (!page_reporting_must_stop(pass->prdev))
+		return false;
+	/* A device that went does not come back; a system that slept wakes up. */
+	pass->stopped = rcu_access_pointer(page_reporting_dev) == pass->prdev ?
+			-EBUSY : -ENODEV;
+	return true;
+}
+
 /* Hands over the batch, if there is anything in it. False ends the pass. */
 static bool page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -660,9 +741,10 @@ static bool page_reporting_send(struct page_reporting_pass *pass)
 	err = page_reporting_call(pass);
 	page_reporting_drain(pass, !err);
 	page_reporting_note(pass, err);
+	page_reporting_count(pass, err);
 	page_reporting_reset_batch(pass);
 	cond_resched();
-	return !err && !page_reporting_must_stop(pass->prdev);
+	return !err && !page_reporting_ends(pass);
 }
 
 static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
@@ -700,6 +782,24 @@ __page_reporting_plan(struct page_reporting_pass *pass, unsigned int order,
 	return page_reporting_decide(&snap);
 }
 
+/*
+ * Blocks that may yet be taken from a list of @order, of which @taken were; a
+ * flush wants another @wanted pages, from whatever list.
+ */
+static unsigned long
+page_reporting_budget(const struct page_reporting_pass *pass,
+		      const struct page_reporting_plan *plan,
+		      unsigned int order, unsigned long taken,
+		      unsigned long wanted)
+{
+	if (!plan->budget || !pass->flush)
+		return plan->budget - min(plan->budget, taken);
+
+	/* Rounded up. What is in the batch counts. */
+	wanted -= min(wanted, pass->nr_pages);
+	return wanted ? ((wanted - 1) >> order) + 1 : 0;
+}
+
 /* One hold of zone->lock: at most a batch, from one list. */
 static enum page_reporting_stop
 page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
@@ -708,11 +808,13 @@ page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
 	struct list_head *list = &pass->zone->free_area[order].free_list[mt];
 	struct page_reporting_plan plan;
 	enum page_reporting_stop stop;
-	unsigned long budget, left;
+	unsigned long budget, left, wanted;
 
+	/* Its lock is not to be taken under zone->lock. */
+	wanted = page_reporting_flush_left(pass->flush);
 	spin_lock_irq(&pass->zone->lock);
 	plan = __page_reporting_plan(pass, order, mt);
-	budget = plan.budget - min(plan.budget, *taken);
+	budget = page_reporting_budget(pass, &plan, order, *taken, wanted);
 	left = budget;
 	pass->room = plan.room;
 	stop = __page_reporting_fill(pass, list, order, &left);
@@ -743,6 +845,7 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;
+	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW && !is_migrate_isolate(mt);
 	return go_on;
 }
 
@@ -766,15 +869,13 @@ static bool page_reporting_has_turn(const struct page_reporting_pass *pass)
  * From high to low: what is left when the budget ends is the smallest blocks,
  * which are the ones that allocations look at first.
  */
-static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
-				     struct zone *zone)
+static bool page_reporting_walk_lists(struct page_reporting_pass *pass)
 {
 	int order, mt;
 
-	pass->zone = zone;
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
 		for (mt = 0; mt < MIGRATE_TYPES; mt++) {
-			pass->place = page_reporting_place(zone, order, mt);
+			pass->place = page_reporting_place(pass->zone, order, mt);
 			if (page_reporting_has_turn(pass) &&
 			    !page_reporting_walk_list(pass, order, mt))
 				return false;
@@ -782,12 +883,33 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 	return page_reporting_send(pass);
 }
 
+static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
+				     struct zone *zone)
+{
+	unsigned long blocks = pass->blocks, pages = pass->pages;
+	u64 begin_ns = ktime_get_ns();
+	bool go_on;
+
+	pass->zone = zone;
+	pass->short_of = false;
+	go_on = page_reporting_walk_lists(pass);
+	/* The other half of a walk that began elsewhere. */
+	if (pass->second && pass->blocks == blocks)
+		return go_on;
+	if (pass->short_of)
+		count_vm_event(PAGE_REPORTING_SKIP);
+	trace_page_reporting_zone(zone, pass->blocks - blocks,
+				  pass->pages - pages, pass->short_of,
+				  ktime_get_ns() - begin_ns);
+	return go_on;
+}
+
 static bool page_reporting_walk(struct page_reporting_pass *pass)
 {
 	struct zone *zone;
 
 	for_each_populated_zone(zone)
-		if (page_reporting_must_stop(pass->prdev) ||
+		if (page_reporting_ends(pass) ||
 		    !page_reporting_walk_zone(pass, zone))
 			return false;
 	return true;
@@ -861,11 +983,15 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	struct page_reporting_dev_info *prdev = pass->prdev;
 
 	page_reporting_debug_end_pass();
+	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_release_order();
 	page_reporting_note_errors(pass);
 	/* After an error the work itself comes back, and sees all zones. */
 	if (!pass->err)
 		page_reporting_arm_retry(pass);
+	if (page_reporting_flush_leave(pass->flush, pass->more,
+				       pass->stopped ?: pass->err))
+		page_reporting_run_now();
 
 	if (!pass->more && !pass->err &&
 	    atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
@@ -873,7 +999,11 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 		return;
 
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
+	WRITE_ONCE(prdev->late, pass->err);
+	/* Who changes the delay waits for those that have read the old one. */
+	rcu_read_lock();
 	page_reporting_queue(prdev, page_reporting_delay_after(pass));
+	rcu_read_unlock();
 }
 
 static void page_reporting_begin_pass(struct page_reporting_pass *pass)
@@ -885,10 +1015,14 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	 * in page_reporting_wake(): see "states" above.
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
+	WRITE_ONCE(pass->prdev->late, false);
 	pass->order = page_reporting_hold_order();
+	page_reporting_mark_from(pass->order);
+	pass->flush = page_reporting_flush_join();
 	pass->limit = max(pass->prdev->sgl_nents >>
 			  min(pass->prdev->errors, 31U), 1U);
 	page_reporting_reset_batch(pass);
+	trace_page_reporting_pass_begin(pass->order, pass->flush);
 }
 
 static void page_reporting_work(struct work_struct *work)
@@ -897,60 +1031,16 @@ static void page_reporting_work(struct work_struct *work)
 		.prdev = container_of(work, struct page_reporting_dev_info,
 				      work.work),
 	};
+	u64 begin_ns = ktime_get_ns();
 
 	page_reporting_begin_pass(&pass);
 	if (page_reporting_walk(&pass) && pass.prdev->start) {
 		pass.second = true;
 		page_reporting_walk(&pass);
 	}
+	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
+				      ktime_get_ns() - begin_ns);
 	page_reporting_end_pass(&pass);
-}
-
-/*
- * Clears PG_reported in a part of a zone, and returns where to go on. Nobody
- * sets a mark that is to go, so that one look at each block is enough.
- */
-static unsigned long page_reporting_sweep_some(struct zone *zone,
-					       unsigned long pfn,
-					       unsigned long end)
-{
-	unsigned int steps;
-
-	spin_lock_irq(&zone->lock);
-	for (steps = 0; pfn < end && steps < PAGE_REPORTING_SWEEP; steps++) {
-		struct page *page = pfn_to_online_page(pfn);
-
-		if (!page) {
-			pfn = ALIGN(pfn + 1, pageblock_nr_pages);
-		} else if (page_zone(page) != zone || !PageBuddy(page)) {
-			pfn++;
-		} else {
-			/* No write to the flags of a page that needs none. */
-			if (PageReported(page))
-				__page_reporting_unmark(page);
-			pfn += 1UL << buddy_order(page);
-		}
-	}
-	spin_unlock_irq(&zone->lock);
-	return pfn;
-}
-
-/* What the host was told means nothing to another device, or another host. */
-static void page_reporting_sweep(void)
-{
-	struct zone *zone;
-
-	get_online_mems();
-	for_each_populated_zone(zone) {
-		unsigned long pfn = zone->zone_start_pfn;
-
-		while (pfn < zone_end_pfn(zone)) {
-			pfn = page_reporting_sweep_some(zone, pfn,
-							zone_end_pfn(zone));
-			cond_resched();
-		}
-	}
-	put_online_mems();
 }
 
 static void __page_reporting_change_order(unsigned int order)
@@ -1050,7 +1140,7 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
  *
  * The first pass follows after the delay, and finds all memory that is free by
  * then. The device need not be ready to report yet, but has to be within
- * PAGE_REPORTING_DELAY_MS from now.
+ * two seconds from now: nothing is reported before, not by a flush either.
  *
  * Context: Process context. May sleep.
  * Return: 0, or -EBUSY while a device is registered, be it this one.
@@ -1078,9 +1168,11 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 	 * pass is asked for here, before a free can ask for an earlier one.
 	 */
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
+	prdev->ready_at = get_jiffies_64() +
+			  msecs_to_jiffies(PAGE_REPORTING_READY_MS);
 	rcu_assign_pointer(page_reporting_dev, prdev);
 	page_reporting_queue(prdev, max(page_reporting_next_delay(),
-					PAGE_REPORTING_DELAY_MS));
+					PAGE_REPORTING_READY_MS));
 	return 0;
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
@@ -1131,10 +1223,12 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	synchronize_rcu();
 	timer_shutdown_sync(&prdev->retry);
 	cancel_delayed_work_sync(&prdev->work);
+	page_reporting_flush_abort(-ENODEV);
 
 	/* The key is last: with it off, no mark would be cleared any more. */
 	page_reporting_sweep();
 	static_branch_disable(&page_reporting_enabled);
+	page_reporting_mark_none();
 
 	page_reporting_default_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
 	page_reporting_put_sgl(prdev);
@@ -1225,7 +1319,6 @@ module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_order,
 		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER");
 
-/* A request that is standing keeps the delay that it was made with. */
 static int page_reporting_set_delay(const char *val,
 				    const struct kernel_param *kp)
 {
@@ -1234,7 +1327,16 @@ static int page_reporting_set_delay(const char *val,
 	if (page_reporting_parse(val, PAGE_REPORTING_DELAY_MAX_MS, &delay_ms))
 		return -EINVAL;
 
+	/* Or who writes the same again and again would put off all passes. */
+	if (delay_ms == page_reporting_delay_ms)
+		return 0;
+
 	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
+	if (!rcu_access_pointer(page_reporting_dev))
+		return 0;
+	/* Whoever has read the old one has queued the work by then. */
+	synchronize_rcu();
+	page_reporting_requeue();
 	return 0;
 }
 
@@ -1246,6 +1348,28 @@ module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops,
 		&page_reporting_delay_ms, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
 		 "Wait before a pass over free memory, in ms, 0 to 3600000");
+
+/**
+ * page_reporting_get_status - what there is to see from outside
+ *
+ * Context: any.
+ * Return: by value; what it names may be gone by then, and is for display.
+ */
+struct page_reporting_status page_reporting_get_status(void)
+{
+	struct page_reporting_status status = {
+		.order = READ_ONCE(page_reporting_order),
+	};
+	struct page_reporting_dev_info *prdev;
+
+	guard(rcu)();
+	prdev = rcu_dereference(page_reporting_dev);
+	if (prdev) {
+		status.report = prdev->report;
+		status.state = atomic_read(&prdev->state);
+	}
+	return status;
+}
 
 #ifdef CONFIG_PAGE_REPORTING_DEBUG
 bool page_reporting_is_running(void)

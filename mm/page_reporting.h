@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Free page reporting: what the page allocator calls on its hot paths. Without
- * CONFIG_PAGE_REPORTING all of it folds away; without a device it is two
- * patched-out branches: where a block comes to a free list, and where it leaves.
+ * CONFIG_PAGE_REPORTING all of it folds away; without a device it is patched-out
+ * branches: where a block comes to a free list, leaves it, or merges.
  */
 #ifndef _MM_PAGE_REPORTING_H
 #define _MM_PAGE_REPORTING_H
@@ -21,18 +21,30 @@ DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
 /* Smallest block that is reported; larger than any order while undecided. */
 extern unsigned int page_reporting_order;
 
+/* No smaller block is marked as reported. See page_reporting_mark.c. */
+extern unsigned int page_reporting_mark_order;
+
 void __page_reporting_notify(void);
+void __page_reporting_taken(struct page *page, struct zone *zone,
+			    unsigned int low, unsigned int high);
+void __page_reporting_left(struct page *page, struct zone *zone,
+			   unsigned int order);
+void __page_reporting_merged(struct page *page, struct zone *zone,
+			     unsigned int order);
 
 /**
- * page_reported - does the hypervisor already have this free block?
- * @page: head of a block on a free list
+ * page_reported - does the hypervisor already have this block?
+ * @page: head of a block that is on a free list, or was until a moment ago
+ * @order: its order
  *
  * Context: zone->lock held, which covers PG_reported.
  * Return: true if the block was reported since it became free.
  */
-static inline bool page_reported(const struct page *page)
+static inline bool page_reported(const struct page *page, unsigned int order)
 {
+	/* The order first: it spares small blocks a look at the flags. */
 	return static_branch_unlikely(&page_reporting_enabled) &&
+	       order >= READ_ONCE(page_reporting_mark_order) &&
 	       PageReported(page);
 }
 
@@ -49,14 +61,70 @@ static inline void page_reporting_notify_free(unsigned int order)
 		__page_reporting_notify();
 }
 
-#else /* !CONFIG_PAGE_REPORTING */
-
-static inline bool page_reported(const struct page *page)
+/**
+ * page_reporting_taken - a block was allocated, the whole of it or its front
+ * @page: its head, no longer on a free list; what is split off is not yet
+ * @zone: its zone
+ * @low: the order that was allocated
+ * @high: the order that the block had
+ *
+ * Context: zone->lock held, interrupts off. Does not sleep.
+ */
+static inline void page_reporting_taken(struct page *page, struct zone *zone,
+					unsigned int low, unsigned int high)
 {
-	return false;
+	if (page_reported(page, high))
+		__page_reporting_taken(page, zone, low, high);
 }
 
+/**
+ * page_reporting_left - a block has left its free list for any other reason
+ * @page: its head
+ * @zone: its zone
+ * @order: its order
+ *
+ * Context: zone->lock held, interrupts off. Does not sleep.
+ */
+static inline void page_reporting_left(struct page *page, struct zone *zone,
+				       unsigned int order)
+{
+	if (page_reported(page, order))
+		__page_reporting_left(page, zone, order);
+}
+
+/**
+ * page_reporting_merged - a free block is now a part of a larger one
+ * @page: its head, no longer on a free list
+ * @zone: its zone
+ * @order: the order that it had
+ *
+ * Context: zone->lock held, interrupts off. Does not sleep.
+ */
+static inline void page_reporting_merged(struct page *page, struct zone *zone,
+					 unsigned int order)
+{
+	if (page_reported(page, order))
+		__page_reporting_merged(page, zone, order);
+}
+
+#else /* !CONFIG_PAGE_REPORTING */
+
 static inline void page_reporting_notify_free(unsigned int order)
+{
+}
+
+static inline void page_reporting_taken(struct page *page, struct zone *zone,
+					unsigned int low, unsigned int high)
+{
+}
+
+static inline void page_reporting_left(struct page *page, struct zone *zone,
+				       unsigned int order)
+{
+}
+
+static inline void page_reporting_merged(struct page *page, struct zone *zone,
+					 unsigned int order)
 {
 }
 

@@ -22,6 +22,8 @@
  *                  accepted yet
  * free-cma         NR_FREE_CMA_PAGES does
  * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages does
+ * free-reported    NR_FREE_REPORTED differs from the marks on the lists
+ * mark-order       a block is marked that is smaller than any that was reported
  * in-flight        pages are isolated although no pass runs
  * ===============  ==========================================================
  *
@@ -56,6 +58,8 @@ static const char * const page_reporting_check_names[] = {
 	[PAGE_REPORTING_CHECK_FREE] = "free-pages",
 	[PAGE_REPORTING_CHECK_CMA] = "free-cma",
 	[PAGE_REPORTING_CHECK_HIGHATOMIC] = "free-highatomic",
+	[PAGE_REPORTING_CHECK_REPORTED] = "free-reported",
+	[PAGE_REPORTING_CHECK_ORDER] = "mark-order",
 	[PAGE_REPORTING_CHECK_IN_FLIGHT] = "in-flight",
 };
 
@@ -155,6 +159,8 @@ static void __page_reporting_tally_block(struct page_reporting_tally *tally,
 	tally->reported += 1UL << order;
 	violations[PAGE_REPORTING_CHECK_MARK] +=
 		!static_key_enabled(&page_reporting_enabled);
+	violations[PAGE_REPORTING_CHECK_ORDER] +=
+		order < page_reporting_mark_order;
 }
 
 static void __page_reporting_tally_lists(struct page_reporting_tally *tally,
@@ -210,6 +216,9 @@ static void __page_reporting_tally_counters(struct page_reporting_tally *tally,
 		page_reporting_tally_free(tally) +
 		page_reporting_unaccepted(zone) !=
 		zone_page_state_snapshot(zone, NR_FREE_PAGES);
+	violations[PAGE_REPORTING_CHECK_REPORTED] +=
+		tally->reported !=
+		zone_page_state_snapshot(zone, NR_FREE_REPORTED);
 	violations[PAGE_REPORTING_CHECK_HIGHATOMIC] +=
 		tally->pages[MIGRATE_HIGHATOMIC] != zone->nr_free_highatomic;
 #ifdef CONFIG_CMA

@@ -19,6 +19,8 @@ enum page_reporting_check {
 	PAGE_REPORTING_CHECK_FREE,	/* NR_FREE_PAGES is wrong */
 	PAGE_REPORTING_CHECK_CMA,	/* NR_FREE_CMA_PAGES is wrong */
 	PAGE_REPORTING_CHECK_HIGHATOMIC,/* nr_free_highatomic is wrong */
+	PAGE_REPORTING_CHECK_REPORTED,	/* NR_FREE_REPORTED is wrong */
+	PAGE_REPORTING_CHECK_ORDER,	/* marked, and smaller than can be */
 	PAGE_REPORTING_CHECK_IN_FLIGHT,	/* pages away, and no pass runs */
 	PAGE_REPORTING_CHECKS,
 };

@@ -31,7 +31,8 @@
  *	page_reporting_order, which does not change meanwhile. Returns 0 when
  *	the hypervisor has all of them, or a negative errno, after which none
  *	of them counts as reported and the engine tries again later, less and
- *	less often, at least once a minute. Must not unregister the device.
+ *	less often, at least once a minute (or once in the user's delay, where
+ *	that is longer). Must not unregister the device.
  * @order: Smallest block that the device wants to see, as a page order. 0 and
  *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
  *	user set for page_reporting_order wins over this one.
@@ -61,6 +62,10 @@ struct page_reporting_dev_info {
 	/* private: the pass for what was put off, and how often there was one */
 	unsigned int retries;
 	struct timer_list retry;
+	/* private: in jiffies; no report before */
+	u64 ready_at;
+	/* private: the work waits because of an error */
+	bool late;
 };
 
 int page_reporting_register(struct page_reporting_dev_info *prdev);
