@@ -17,6 +17,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
+#include <linux/vmstat.h>
 
 /* No pass starts by itself while a test looks. */
 #define FAKE_QUIET_MS		PAGE_REPORTING_DELAY_MAX_MS
@@ -187,6 +188,8 @@ static void fake_register(struct fake_device *fake, unsigned int capacity)
 	fake->prdev.capacity = capacity;
 	fake->prdev.report = fake_report;
 	KUNIT_ASSERT_EQ(fake->test, 0, page_reporting_register(&fake->prdev));
+	/* It is live from the start. */
+	fake->prdev.ready_at = 0;
 	fake_calm(fake);
 	fake_forget(fake);
 }
@@ -2588,6 +2591,8 @@ struct fake_race {
 
 /* Enough that chance cannot explain none at all in the other word. */
 #define FAKE_LOST	50UL
+/* CPUs of an emulator that take turns never race. */
+#define FAKE_NO_RACE	(5 * HZ)
 
 /* Stands for memory_failure(), with a flag that every kernel has. */
 static int fake_flip(void *data)
@@ -2617,11 +2622,11 @@ static void fake_mark_words(struct fake_race *race)
 	int i;
 
 	for (i = 0; i < 1000; i++)
-		__page_reporting_mark(ours);
+		__page_reporting_set_flag(ours);
 	for (i = 0; i < 1000; i++)
 		arch___set_bit(PG_reported, control);
 	for (i = 0; i < 1000; i++)
-		__page_reporting_unmark(ours);
+		__page_reporting_clear_flag(ours);
 	for (i = 0; i < 1000; i++)
 		arch___clear_bit(PG_reported, control);
 	cond_resched();
@@ -2639,16 +2644,21 @@ static struct task_struct *fake_start_flip(struct fake_race *race)
 
 static void fake_race(struct kunit *test, struct fake_race *race)
 {
-	unsigned long deadline = jiffies + 4 * FAKE_DEADLINE;
 	struct task_struct *flip = fake_start_flip(race);
+	unsigned long begin = jiffies;
 
 	KUNIT_EXPECT_FALSE(test, IS_ERR(flip));
 	if (IS_ERR(flip))
 		return;
 	/* An old count only means one more round. */
 	while (data_race(race->lost[FAKE_CONTROL]) < FAKE_LOST &&
-	       time_before(jiffies, deadline))
+	       time_before(jiffies, begin + 4 * FAKE_DEADLINE)) {
 		fake_mark_words(race);
+		/* As above. */
+		if (!data_race(race->lost[FAKE_CONTROL]) &&
+		    time_after(jiffies, begin + FAKE_NO_RACE))
+			break;
+	}
 	kthread_stop(flip);
 }
 
@@ -2664,6 +2674,8 @@ static void h10_mark_leaves_other_flags_alone(struct kunit *test)
 	migrate_disable();
 	fake_race(test, race);
 	migrate_enable();
+	if (!race->lost[FAKE_CONTROL])
+		kunit_skip(test, "the CPUs take turns here");
 
 	/* The race takes place, and this test would see it. */
 	KUNIT_EXPECT_GE(test, race->lost[FAKE_CONTROL], FAKE_LOST);
@@ -2838,6 +2850,457 @@ static void h16_longest_block_fits_its_length(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 }
 
+/*
+ * B2: the delay
+ */
+
+static void b02_new_delay_rearms_the_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	const struct timer_list *timer = &fake->prdev.work.timer;
+
+	fake_register(fake, 0);
+	page_reporting_request(&fake->prdev);
+	fake_expect_wait(test, timer, FAKE_QUIET_MS);
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	fake_expect_wait(test, timer, FAKE_DELAY_MS);
+	fake_set_delay(fake, 2 * FAKE_DELAY_MS);
+	fake_expect_wait(test, timer, 2 * FAKE_DELAY_MS);
+
+	/* Nobody asked for a pass: none begins. */
+	fake_calm(fake);
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+static void b02_new_delay_does_not_hurry(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	const struct timer_list *timer = &fake->prdev.work.timer;
+
+	/* A driver that failed gets its time, */
+	fake_set_delay(fake, FAKE_DELAY_MS);
+	fake_register(fake, 0);
+	fake->err = -EIO;
+	fake_pass(fake);
+	fake_expect_wait(test, timer, FAKE_DELAY_MS);
+	fake_set_delay(fake, 0);
+	fake_expect_wait(test, timer, FAKE_DELAY_MS);
+
+	/* and a device that is not live yet, too. */
+	fake->prdev.late = false;
+	fake->prdev.ready_at = get_jiffies_64() + msecs_to_jiffies(FAKE_DELAY_MS);
+	fake_set_delay(fake, 0);
+	fake_expect_wait(test, timer, FAKE_DELAY_MS);
+}
+
+/*
+ * B3: counters
+ */
+
+#ifdef CONFIG_VM_EVENT_COUNTERS
+struct fake_sums {
+	unsigned long events[NR_VM_EVENT_ITEMS];
+	unsigned long free;
+};
+
+/* Blocks come and go meanwhile: look until nothing has. */
+static void fake_sum(struct fake_sums *sums)
+{
+	unsigned long free = 0, before;
+	struct zone *zone;
+	int looks = 100;
+
+	do {
+		before = free;
+		all_vm_events(sums->events);
+		free = 0;
+		for_each_populated_zone(zone)
+			free += zone_page_state_snapshot(zone, NR_FREE_REPORTED);
+	} while (free != before && --looks);
+	sums->free = free;
+}
+
+static struct fake_sums *fake_new_sums(struct kunit *test)
+{
+	struct fake_sums *sums = kunit_kzalloc(test, sizeof(*sums), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, sums);
+	fake_sum(sums);
+	return sums;
+}
+
+/* How much an event has grown. */
+static unsigned long fake_grown(struct kunit *test,
+				const struct fake_sums *before,
+				enum vm_event_item item)
+{
+	return fake_new_sums(test)->events[item] - before->events[item];
+}
+
+static void fake_expect_identity(struct kunit *test)
+{
+	const unsigned long *events;
+	struct fake_sums *sums;
+	int looks = 20;
+
+	do {
+		sums = fake_new_sums(test);
+		events = sums->events;
+		if (events[PGREPORT] == sums->free + events[PGREPORT_REFAULT] +
+		    events[PGREPORT_MERGE] + events[PGREPORT_CLEAR])
+			return;
+	} while (--looks);
+	KUNIT_FAIL(test, "reported %lu, free %lu, refault %lu, merge %lu, clear %lu",
+		   events[PGREPORT], sums->free, events[PGREPORT_REFAULT],
+		   events[PGREPORT_MERGE], events[PGREPORT_CLEAR]);
+}
+
+static unsigned long fake_nr_pages(struct fake_device *fake)
+{
+	unsigned long nr = 0;
+	unsigned int i;
+
+	for (i = 0; i < fake->nr_blocks; i++)
+		nr += 1UL << fake->blocks[i].order;
+	return nr;
+}
+
+static void b03_counters_add_up(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_sums *before = fake_new_sums(test);
+	struct fake_pair *pair = &fake->pairs[0];
+
+	fake_expect_identity(test);
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	KUNIT_EXPECT_EQ(test, fake_nr_pages(fake),
+			fake_grown(test, before, PGREPORT));
+	KUNIT_EXPECT_EQ(test, fake->calls,
+			fake_grown(test, before, PAGE_REPORTING_CALL));
+	KUNIT_EXPECT_EQ(test, fake->passes,
+			fake_grown(test, before, PAGE_REPORTING_PASS));
+	KUNIT_EXPECT_GT(test, fake_new_sums(test)->free, 0);
+	fake_expect_identity(test);
+
+	/* One of a pair is reported, and merges with the other. */
+	fake_get_pair(fake, pair, GFP_KERNEL);
+	KUNIT_EXPECT_GE(test, fake_grown(test, before, PGREPORT_REFAULT),
+			1UL << FAKE_ORDER);
+	fake_put(pair, &pair->lo);
+	fake_report_all(fake);
+	fake_put(pair, &pair->hi);
+	KUNIT_EXPECT_GE(test, fake_grown(test, before, PGREPORT_MERGE),
+			1UL << FAKE_ORDER);
+	fake_expect_identity(test);
+
+	page_reporting_unregister(&fake->prdev);
+	KUNIT_EXPECT_GT(test, fake_grown(test, before, PGREPORT_CLEAR), 0);
+	KUNIT_EXPECT_EQ(test, 0, fake_new_sums(test)->free);
+	fake_expect_identity(test);
+}
+
+static void b03_merge_in_the_drain_is_counted(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_sums *before;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	fake_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
+	fake->watch = fake->pairs[0].lo;
+	fake_put(&fake->pairs[0], &fake->pairs[0].lo);
+	fake->hook = hook_free_neighbour;
+	before = fake_new_sums(test);
+	fake_pass(fake);
+	KUNIT_EXPECT_GE(test, fake_grown(test, before, PGREPORT_MERGE),
+			1UL << FAKE_ORDER);
+	fake_expect_identity(test);
+}
+
+static void b03_refused_pages_are_counted(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_sums *before;
+
+	fake_register(fake, 0);
+	fake->err = -EIO;
+	before = fake_new_sums(test);
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, fake_nr_pages(fake),
+			fake_grown(test, before, PGREPORT_FAIL));
+	KUNIT_EXPECT_EQ(test, 0, fake_grown(test, before, PGREPORT));
+	KUNIT_EXPECT_EQ(test, 1, fake_grown(test, before, PAGE_REPORTING_CALL));
+}
+
+static void b03_skipped_zone_is_counted(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	unsigned long low = zone->_watermark[WMARK_LOW];
+	struct fake_device *fake = test->priv;
+	struct fake_sums *before;
+
+	fake_register(fake, 1);
+	before = fake_new_sums(test);
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+				      (2UL << pageblock_order);
+	fake_pass(fake);
+	zone->_watermark[WMARK_LOW] = low;
+	KUNIT_EXPECT_EQ(test, 1, fake_grown(test, before, PAGE_REPORTING_SKIP));
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake_grown(test, before, PAGE_REPORTING_SKIP));
+}
+#endif /* CONFIG_VM_EVENT_COUNTERS */
+
+/*
+ * B5: flush
+ */
+
+/* Free blocks of the largest zone that were not reported; a few come and go. */
+static void fake_expect_reported(struct fake_device *fake)
+{
+	struct zone *zone = fake_largest_zone();
+
+	KUNIT_EXPECT_LE(fake->test, fake_unreported(zone, pageblock_order), 8);
+}
+
+static void b05_flush_reports_all_at_once(struct kunit *test)
+{
+	struct page_reporting_flushed flushed;
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 1);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake->calls);
+	KUNIT_EXPECT_GT(test, fake->nr_blocks, 0);
+	KUNIT_EXPECT_EQ(test, 0, flushed.err);
+	KUNIT_EXPECT_GT(test, flushed.duration_us, 0);
+	fake_expect_reported(fake);
+}
+
+static void b05_flush_stops_at_a_size(struct kunit *test)
+{
+	unsigned long pages = 3UL << pageblock_order;
+	struct page_reporting_flushed flushed;
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_GE(test, flushed.nr_pages, pages);
+	/* No more than a block of the largest order too many. */
+	KUNIT_EXPECT_LT(test, flushed.nr_pages, pages + MAX_ORDER_NR_PAGES);
+
+	/* A page is less than a block. */
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_GE(test, flushed.nr_pages, 1UL << pageblock_order);
+	KUNIT_EXPECT_LE(test, flushed.nr_pages, MAX_ORDER_NR_PAGES);
+}
+
+static void b05_flush_obeys_watermarks(struct kunit *test)
+{
+	struct zone *zone = fake_largest_zone();
+	unsigned long low = zone->_watermark[WMARK_LOW];
+	struct fake_device *fake = test->priv;
+	unsigned int i;
+
+	fake_register(fake, 1);
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+				      (2UL << pageblock_order);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	zone->_watermark[WMARK_LOW] = low;
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
+}
+
+static void b05_flush_needs_a_device(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX));
+}
+
+static void b05_flush_tells_the_drivers_error(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 0);
+	fake->err = -EREMOTEIO;
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_last_flush().err);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
+
+	/* Another try need not wait for the back-off. */
+	fake->err = 0;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_GT(test, page_reporting_last_flush().nr_pages, 0);
+	fake_expect_reported(fake);
+}
+
+static void b05_flush_ends_when_the_system_sleeps(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_register(fake, 1);
+	fake->hook = hook_go_to_sleep;
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+}
+
+struct fake_flush {
+	struct fake_device *fake;
+	unsigned long nr_pages;
+	struct completion begun;
+	int err;
+};
+
+static int fake_flush(void *data)
+{
+	struct fake_flush *flush = data;
+
+	allow_signal(SIGTERM);
+	complete(&flush->begun);
+	flush->err = page_reporting_flush(flush->nr_pages);
+	complete(&flush->fake->gone);
+	return 0;
+}
+
+/* A flush that is at work when this returns, and waits for the host. */
+static struct task_struct *fake_start_flush(struct fake_flush *flush)
+{
+	struct fake_device *fake = flush->fake;
+	struct task_struct *task;
+
+	init_completion(&fake->entered);
+	init_completion(&fake->told);
+	init_completion(&fake->gone);
+	init_completion(&flush->begun);
+	fake->hook = hook_wait;
+	task = kthread_run(fake_flush, flush, "page_reporting_flush");
+	KUNIT_ASSERT_FALSE(fake->test, IS_ERR(task));
+	KUNIT_EXPECT_NE(fake->test, 0,
+			wait_for_completion_timeout(&fake->entered,
+						    FAKE_DEADLINE));
+	return task;
+}
+
+static void fake_expect_gone(struct fake_device *fake)
+{
+	KUNIT_EXPECT_NE(fake->test, 0,
+			wait_for_completion_timeout(&fake->gone,
+						    FAKE_DEADLINE));
+}
+
+static void b05_flush_can_be_interrupted(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_flush flush = { .fake = fake, .nr_pages = ULONG_MAX };
+
+	fake_register(fake, 1);
+	send_sig(SIGTERM, fake_start_flush(&flush), 0);
+	fake_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, -ERESTARTSYS, flush.err);
+	KUNIT_EXPECT_EQ(test, -EINTR, page_reporting_last_flush().err);
+	KUNIT_EXPECT_EQ(test, 0, fake->returned);
+
+	/* The pass goes on without it, and within its budget. */
+	complete_all(&fake->told);
+	flush_delayed_work(&fake->prdev.work);
+	KUNIT_EXPECT_EQ(test, fake->calls, fake->returned);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	fake_expect_reported(fake);
+}
+
+static void b05_flush_ends_with_the_device(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_flush flush = { .fake = fake, .nr_pages = ULONG_MAX };
+	struct task_struct *task;
+
+	fake_register(fake, 1);
+	fake_start_flush(&flush);
+	task = kthread_run(fake_unregister, fake, "page_reporting_unregister");
+	KUNIT_EXPECT_FALSE(test, IS_ERR(task));
+	msleep(50);
+	complete_all(&fake->told);
+	/* Both, in whatever turn. */
+	fake_expect_gone(fake);
+	fake_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, -ENODEV, flush.err);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+}
+
+static void b05_flush_waits_behind_a_pass(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_flush flush = { .fake = fake, .nr_pages = ULONG_MAX };
+	struct task_struct *task;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 1);
+	fake->hook = hook_wait;
+	fake_start_worker(fake);
+	init_completion(&flush.begun);
+	task = kthread_run(fake_flush, &flush, "page_reporting_flush");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wait_for_completion(&flush.begun);
+	/* What is written now must not put it off for an hour. */
+	fake_set_delay(fake, FAKE_QUIET_MS);
+	KUNIT_EXPECT_EQ(test, 0, wait_for_completion_timeout(&fake->gone, HZ / 5));
+	fake_set_delay(fake, FAKE_QUIET_MS);
+	complete_all(&fake->told);
+	fake_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, 0, flush.err);
+	fake_expect_reported(fake);
+}
+
+static void b05_flush_waits_for_the_device(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	u64 ready;
+
+	fake_register(fake, 0);
+	ready = get_jiffies_64() + HZ;
+	fake->prdev.ready_at = ready;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
+}
+
+/*
+ * B8: splits
+ */
+
+#ifdef CONFIG_VM_EVENT_COUNTERS
+static void b08_split_keeps_the_rest_reported(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_sums *before;
+	unsigned long used;
+	struct page *page;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	before = fake_new_sums(test);
+	page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	used = fake_grown(test, before, PGREPORT_REFAULT);
+	/* Others use some, too, but no block of the largest order is lost. */
+	KUNIT_EXPECT_GE(test, used, 1UL << FAKE_ORDER);
+	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
+	fake_expect_identity(test);
+
+	fake_forget(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
+	__free_pages(page, FAKE_ORDER);
+}
+#endif
+
 /* One for all cases: freeing 2 MiB between two of them disturbs the second. */
 static struct fake_block *fake_blocks;
 
@@ -2951,6 +3414,27 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b01_isolated_block_is_tried_again),
 	KUNIT_CASE(b02_capacity_is_any_number),
 	KUNIT_CASE(b02_order_may_be_unspecified),
+	KUNIT_CASE(b02_new_delay_rearms_the_pass),
+	KUNIT_CASE(b02_new_delay_does_not_hurry),
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	KUNIT_CASE(b03_counters_add_up),
+	KUNIT_CASE(b03_merge_in_the_drain_is_counted),
+	KUNIT_CASE(b03_refused_pages_are_counted),
+	KUNIT_CASE(b03_skipped_zone_is_counted),
+#endif
+	KUNIT_CASE(b05_flush_reports_all_at_once),
+	KUNIT_CASE(b05_flush_stops_at_a_size),
+	KUNIT_CASE(b05_flush_obeys_watermarks),
+	KUNIT_CASE(b05_flush_needs_a_device),
+	KUNIT_CASE(b05_flush_tells_the_drivers_error),
+	KUNIT_CASE(b05_flush_ends_when_the_system_sleeps),
+	KUNIT_CASE(b05_flush_can_be_interrupted),
+	KUNIT_CASE(b05_flush_ends_with_the_device),
+	KUNIT_CASE(b05_flush_waits_behind_a_pass),
+	KUNIT_CASE(b05_flush_waits_for_the_device),
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	KUNIT_CASE(b08_split_keeps_the_rest_reported),
+#endif
 	KUNIT_CASE(b09_second_device_is_told_everything),
 	KUNIT_CASE(b09_sleep_ends_the_pass),
 	KUNIT_CASE(b09_hibernation_clears_all_marks),
