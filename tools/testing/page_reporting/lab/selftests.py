@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel's selftests of page reporting: built from the patched source, run in a guest, read."""
+
+import functools
+import gzip
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import paths, programs, tap
+from .errors import LabError
+
+FOLDER = Path("tools/testing/selftests/mm")
+COMMON = "page_reporting_util"
+
+# What run_vmtests.sh calls before it comes to our category.
+SHELL = ("bash", "cat", "echo", "grep", "nproc", "sed", "sleep", "tr", "uname")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one program said: its exit status, its cases, and why it did not run at all, or None."""
+
+    status: int
+    cases: list
+    skipped: str | None
+    lines: list
+
+
+def names():
+    """The programs, as the patched source has them."""
+    files = sorted((paths.REPO / FOLDER).glob("page_reporting_*.c"))
+    return [path.stem for path in files if path.stem != COMMON]
+
+
+@functools.lru_cache
+def archive():
+    """The archive of the selftests, up to date."""
+    out = paths.BUILD / "selftests"
+    run = subprocess.run(["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
+                          f"KBUILD={paths.kernel().parent}", f"OUT={out}"],
+                         env=programs.environment(), capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise LabError(f"build the selftests: {(run.stderr or run.stdout).strip()}")
+    return out / "selftests.cpio.gz"
+
+
+def initramfs(initrd, out, *more):
+    """Write to `out` the archive `initrd` with the selftests and `more` archives."""
+    out.write_bytes(b"".join(Path(part).read_bytes() for part in (initrd, archive(), *more)))
+    return out
+
+
+def libraries(program):
+    """The shared libraries that a program of this machine needs, its loader among them."""
+    run = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
+    return {word for word in run.stdout.split() if word.startswith("/")}
+
+
+def shell(out):
+    """Write to `out` an archive of the host's shell and what run_vmtests.sh calls."""
+    files = [Path("/usr/bin") / name for name in SHELL]
+    libs = {Path(lib) for program in files for lib in libraries(program)}
+    folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
+    lines = [f"dir {folder} 0755 0 0\n" for folder in sorted(folders)]
+    lines += [f"file /bin/{program.name} {program} 0755 0 0\n" for program in files]
+    lines += [f"file {lib} {lib.resolve()} 0755 0 0\n" for lib in sorted(libs)]
+    packed = subprocess.run([paths.kernel().parent / "usr" / "gen_init_cpio", "-t", "0", "-"],
+                            input="".join(lines).encode(), capture_output=True, check=False)
+    if packed.returncode:
+        raise LabError(f"pack a shell: {packed.stderr.decode().strip()}")
+    out.write_bytes(gzip.compress(packed.stdout, mtime=0))
+    return out
+
+
+def reports(result):
+    """The Report of each program that a finished run had, by its name."""
+    ends = [event for event in result.events if event.name == "selftest"]
+    groups = []
+    for line in result.tap:
+        if line.startswith("TAP version"):
+            groups.append([])
+        if groups:
+            groups[-1].append(line)
+    if len(groups) != len(ends):
+        raise ValueError(f"{len(groups)} TAP reports of {len(ends)} programs")
+    return {event.fields["name"]: report(event.number("status"), lines)
+            for event, lines in zip(ends, groups)}
+
+
+def report(status, lines):
+    """What one program's lines say."""
+    whole = [line.removeprefix("1..0 # SKIP ") for line in lines if line.startswith("1..0 # SKIP ")]
+    return Report(status, [] if whole else tap.parse(lines), whole[0] if whole else None, lines)
