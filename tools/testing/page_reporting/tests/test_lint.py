@@ -29,7 +29,7 @@ def test_lint(name):
 
 def test_the_list_of_checks_is_complete():
     assert {"checkpatch", "sparse", "warnings", "kernel-doc", "shellcheck", "codespell", "functions",
-            "pyflakes", "off", "key", "maintainers"} <= set(CHECKS)
+            "pyflakes", "off", "key", "maintainers", "abi", "docs"} <= set(CHECKS)
 
 
 # Function length
@@ -172,6 +172,45 @@ def test_check_names_file_and_finding(copy, name, path, text, reason):
     status, output = run(copy / "scripts" / "lint", name)
     assert status == 1
     assert path in output and reason in output, output
+
+
+# ABI entries and documents
+
+ENTRY = "Documentation/ABI/testing/sysfs-kernel-mm-page-reporting"
+GUIDE = "Documentation/admin-guide/mm/free_page_reporting.rst"
+
+
+def spoil(copy, path, old, new):
+    text = (copy / path).read_text(encoding="utf-8")
+    assert old in text
+    (copy / path).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@pytest.mark.parametrize("old, new, reason", [
+    ("What:\t\t/sys/kernel/mm/page_reporting/flush", "What:\t\t/sys/kernel/mm/page_reporting/flash",
+     "/sys/kernel/mm/page_reporting/flush: no ABI entry"),
+    ("KernelVersion:\t6.12\n", "", "/sys/kernel/mm/page_reporting/: no KernelVersion:"),
+    ("What:\t\t/sys/kernel/mm/page_reporting/order", "Where:\t\t/sys/kernel/mm/page_reporting/order",
+     "tag 'Where' is invalid"),
+])
+def test_abi_finds_wrong_entries(copy, old, new, reason):
+    spoil(copy, ENTRY, old, new)
+    status, output = run(copy / "scripts" / "lint", "abi")
+    assert status == 1 and reason in output, output
+
+
+@pytest.mark.parametrize("path, old, new, reason", [
+    (GUIDE, "\nCounters\n========\n", "\nCounters\n====\n", "Title underline too short"),
+    (GUIDE, "`Neighbours`_", "`Nobody`_", "Unknown target name"),
+    (GUIDE, "Documentation/mm/free_page_reporting.rst", "Documentation/mm/no_such_page.rst",
+     "Documentation/mm/no_such_page.rst does not exist"),
+    ("Documentation/mm/free_page_reporting.rst", ":doc: model", ":doc: no_such_section", "no_such_section"),
+    (ENTRY, "======  ===", "===  ======", "Malformed table"),
+])
+def test_docs_finds_what_sphinx_warns_of(copy, path, old, new, reason):
+    spoil(copy, path, old, new)
+    status, output = run(copy / "scripts" / "lint", "docs")
+    assert status == 1 and reason in output, output
 
 
 def test_misplaced_entry_is_found(copy):
