@@ -7,7 +7,7 @@ sanitizers := kasan kcsan
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export MEM FREE ORDER DELAY KERNEL ACCEL SCENARIO REPEAT STRESS_S
+export MEM FREE ORDER DELAY KERNEL ACCEL SCENARIO REPEAT STRESS_S TOP_S
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-sanitize bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
+.PHONY: help demo top trace-examples test test-sanitize bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
 
 help:		## This text
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -29,6 +29,7 @@ help:		## This text
 	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
 	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass'
 	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
+	@echo '  TOP_S=n   seconds until "make top" ends by itself'
 	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
 	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
 	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
@@ -39,6 +40,18 @@ demo: python	## Boot a guest that frees its memory, and watch the host get it ba
 	@scripts/tree
 	@scripts/build guest
 	@$(lab)/demo
+
+top: python	## Watch a guest that takes and frees memory, once a second; q ends it
+	@$(lab)/top --check-only
+	@scripts/setup
+	@scripts/tree
+	@scripts/build guest
+	@$(lab)/top
+
+trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in a guest
+	@$(lab)/trace-examples --check-only
+	@scripts/build observe
+	@$(lab)/trace-examples
 
 test:		## Build all kernels, run KUnit, guests and checks: N passed, N failed
 	$(always)@scripts/test $(kernels)

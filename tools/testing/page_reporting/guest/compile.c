@@ -10,13 +10,10 @@
  * Events: compiling; compiled, with the number of files and the time; idle, when the tail is over.
  */
 #include <limits.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "report.h"
+#include "hostroot.h"
 
-#define HOST		"/host"		/* the tag of the 9p device, and where it is mounted */
 #define COMPILER	"/usr/bin/gcc"
 #define MAX_FILES	128
 #define MAX_ARGS	30
@@ -40,24 +37,6 @@ static void parse(int argc, char **argv)
 	}
 	if (!list || !jobs)
 		usage("list", "list=PATH and jobs=N, 1 or more, are needed");
-}
-
-static void mount_or_fail(const char *what, const char *where, const char *type,
-			  unsigned long flags, const char *data)
-{
-	if (mount(what, where, type, flags, data))
-		fail("mount", where, errno);
-}
-
-/* The host's root, with our own /tmp and /dev. */
-static void enter_host(void)
-{
-	mount_or_fail("host", HOST, "9p", MS_RDONLY,
-		      "trans=virtio,version=9p2000.L,cache=loose,msize=131072");
-	mount_or_fail("tmpfs", HOST "/tmp", "tmpfs", 0, NULL);
-	mount_or_fail("/dev", HOST "/dev", NULL, MS_BIND, NULL);
-	if (chroot(HOST) || chdir("/tmp"))
-		fail("chroot", HOST, errno);
 }
 
 /* Read the list: its lines, in one allocation each; their number. */

@@ -30,6 +30,18 @@ class DemoInput:
         """The delay that the guest will use, in seconds."""
         return (KERNEL_DELAY_MS if self.delay_ms is None else self.delay_ms) / 1000
 
+    @property
+    def given(self):
+        """What the user gave of order and delay."""
+        values = {"order": self.order, "delay": self.delay_ms}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def cmdline(self):
+        """The same, as parameters for the boot line."""
+        names = {"order": "page_reporting_order", "delay": "page_reporting_delay_ms"}
+        return [f"page_reporting.{names[name]}={value}" for name, value in self.given.items()]
+
 
 def available_mib():
     """The host's memory that is free or can be made free, in MiB."""

@@ -23,14 +23,14 @@ STRESS_CMDLINE = ("movablecore=768M", "cma=64M", "page_owner=on", *PATIENCE)
 MISSING_KIB = 512
 
 
-def initramfs(kernel, out):
-    """The guest programs and the modules of the stress, for the kernel `kernel`, a vmlinux."""
+def initramfs(kernel, out, initrd=None):
+    """The guest programs, or `initrd`, and the modules of the stress, for the kernel `kernel`, a vmlinux."""
     build = Path(kernel).parent
     sample = build / "samples" / "page_reporting" / f"{SAMPLE}.ko"
     if not sample.is_file():
         raise BadInput(f"start a guest: {paths.shown(sample)} does not exist: `make test` builds it")
     orders = modules.build(build, "orders")
-    return modules.pack(programs.initramfs(), [sample, orders], build, Path(out) / "drivers.cpio.gz")
+    return modules.pack(initrd or programs.initramfs(), [sample, orders], build, Path(out) / "drivers.cpio.gz")
 
 
 def load(**parameters):

@@ -7,6 +7,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[4]
 BUILD = REPO / "build"
 BASE_TREE = BUILD / "base"
+TREE = BUILD / "tree"
 
 
 def kernel():

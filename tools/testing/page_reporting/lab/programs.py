@@ -20,13 +20,16 @@ def initramfs():
     return build(paths.kernel().parent, paths.BUILD / "guest-programs")
 
 
+def environment():
+    """Ours, without the flags and targets of a make that may have started us."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+
+
 def build(kernel_build, out):
     """Build into `out` what is not up to date there, with the packer of a built kernel's directory."""
-    # None of the flags and targets of a make that may have started us.
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}"]
     try:
-        run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise LabError("build the guest programs: make is not installed: "
                        "`apt-get install make`") from error

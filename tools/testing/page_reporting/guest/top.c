@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Report what /proc/vmstat says of free page reporting, again and again, while another guest
+ * program works beside it.
+ *
+ *   every=MS		from one report to the next (1000)
+ *   PROGRAM ARG ...	what to run meanwhile; none by default
+ *
+ * Events: vmstat, with the counters by their names there and the size of a page; finished. It ends
+ * when the host sends the line "quit", or after the other program, whose failure is its own.
+ */
+#include <poll.h>
+
+#include "beside.h"
+
+#define VMSTAT	"/proc/vmstat"
+
+static const char * const counters[] = {
+	"nr_free_pages", "nr_free_reported", "pgreport", "pgreport_fail", "pgreport_refault",
+	"pgreport_merge", "pgreport_clear", "page_reporting_pass", "page_reporting_call",
+	"page_reporting_skip",
+};
+
+/* The value on the line of @text that begins with @name. */
+static unsigned long long counter(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	const char *line;
+
+	for (line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (!strncmp(line, name, len) && line[len] == ' ')
+			return strtoull(line + len, NULL, 10);
+	}
+	report("event=error text=\"" VMSTAT " has no %s: a kernel without the counters\"", name);
+	exit(1);
+}
+
+static void report_counters(void)
+{
+	unsigned long long values[ARRAY_SIZE(counters)];
+	char text[16384];
+	size_t i;
+	int err = read_text(VMSTAT, text, sizeof(text));
+
+	if (err)
+		fail("read", VMSTAT, -err);
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		values[i] = counter(text, counters[i]);
+	printf("event=vmstat page_kib=%ld", sysconf(_SC_PAGESIZE) / 1024);
+	for (i = 0; i < ARRAY_SIZE(counters); i++)
+		printf(" %s=%llu", counters[i], values[i]);
+	report(" t_ms=%lld", now_ms());
+}
+
+/* Whether the host said "quit", or closed the channel, within @ms milliseconds. */
+static bool told_to_quit(long ms)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	char line[32];
+	ssize_t len;
+
+	if (poll(&in, 1, ms) <= 0)
+		return false;
+	len = read(STDIN_FILENO, line, sizeof(line) - 1);
+	if (len <= 0)
+		return true;
+	line[len] = '\0';
+	if (strcmp(line, "quit\n"))
+		usage(line, "the host may say quit");
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	long every_ms = 1000;
+	int program = 1;
+	long long due;
+	pid_t child;
+
+	if (argc > 1 && is_option(argv[1], "every")) {
+		every_ms = number(argv[1], argv[1] + strlen("every="), INT_MAX);
+		program = 2;
+	}
+	report_counters();
+	child = start_beside(argv + program);
+	due = now_ms() + every_ms;
+	while (works_beside(child) && !told_to_quit(due > now_ms() ? due - now_ms() : 0)) {
+		if (now_ms() < due)
+			continue;
+		report_counters();
+		due += every_ms;
+	}
+	stop_beside(child);
+	report("event=finished t_ms=%lld", now_ms());
+	return 0;
+}
