@@ -12,8 +12,9 @@
  *   only=NAME,...	not all workers but these: see the table of them below
  *
  * The modules page_reporting_sample and orders have to be in /modules. Events: progress, every few
- * seconds; verified and account, before and after: where the guest's memory is; sums; stressed,
- * where missing is by how much the memory that nobody accounts for has grown, in KiB.
+ * seconds; verified, counters and account, before and after: the free lists, whether the counters
+ * of reported pages add up, where the guest's memory is; sums; stressed, where missing is by how
+ * much the memory that nobody accounts for has grown, in KiB.
  */
 #define _GNU_SOURCE
 #include <assert.h>
@@ -595,7 +596,7 @@ static void join(const pid_t *pids)
 	}
 }
 
-/* The sum of all numbers behind lines of a file that start with one of the keys. */
+/* The sum of all numbers in lines "KEY: number" or "KEY number" of a file, for some keys. */
 static long sum_of(const char *path, const char *const *keys, size_t nr)
 {
 	FILE *file = fopen(path, "r");
@@ -606,7 +607,7 @@ static long sum_of(const char *path, const char *const *keys, size_t nr)
 	if (!file)
 		fail("open", path, errno);
 	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %63[^: ]: %ld", key, &value) != 2)
+		if (sscanf(line, " %63[^: ]%*[: ]%ld", key, &value) != 2)
 			continue;
 		for (i = 0; i < nr; i++)
 			sum += strcmp(key, keys[i]) ? 0 : value;
@@ -678,6 +679,37 @@ static void check_lists(void)
 	}
 }
 
+/*
+ * What the vmstat counters of reported pages differ by from what is still reported and what has
+ * gone since, in pages.
+ */
+static long reported_surplus(void)
+{
+	static const char * const in[] = { "pgreport" };
+	static const char * const out[] = {
+		"nr_free_reported", "pgreport_refault", "pgreport_merge", "pgreport_clear",
+	};
+
+	must_put("/proc/sys/vm/stat_refresh", "1");
+	return sum_of("/proc/vmstat", in, ARRAY_SIZE(in)) -
+	       sum_of("/proc/vmstat", out, ARRAY_SIZE(out));
+}
+
+/* They are read one after the other, so that a pass or an allocation in between has to end. */
+static void check_counters(void)
+{
+	int looks = 100;
+	long surplus;
+
+	while ((surplus = reported_surplus()) && --looks)
+		nap(50);
+	report("event=counters surplus=%ld looks=%d", surplus, 101 - looks);
+	if (surplus) {
+		report("event=error text=\"the counters do not add up: %ld pages\"", surplus);
+		exit(1);
+	}
+}
+
 /* Memory that is neither free nor in any known use, in KiB. */
 static long take_stock(const char *when)
 {
@@ -685,6 +717,7 @@ static long take_stock(const char *when)
 
 	settle();
 	check_lists();
+	check_counters();
 	total = meminfo_kib("MemTotal");
 	nr_free = meminfo_kib("MemFree");
 	percpu = percpu_kib();

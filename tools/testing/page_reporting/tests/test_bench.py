@@ -499,12 +499,11 @@ def test_pairs_are_counted_exactly(boot):
     assert 100 < got[0] == got[1] < got[2]
 
 
-def test_split_counts_what_is_reported_again(boot):
-    """Half of a block of 4 MiB is still free when its other half is in use; at least the first one
-    is reported again."""
+def test_split_reports_nothing_again(boot):
+    """What is left of a reported block of 4 MiB, of which a piece is in use, stays reported."""
     got = bench_runs.split(boot, lambda *_: None, 1024, 64, 5, 250)
-    assert got.figures["repeated_mib"] >= 2
-    assert 1 < got.figures["reported_per_reportable"] < 2
+    assert got.figures["repeated_mib"] < 2      # a block of others, in passing
+    assert 1 <= got.figures["reported_per_reportable"] < 1.05
 
 
 def test_snapshot_without_a_flush(boot):
