@@ -25,6 +25,12 @@ def sanitizer_kernel(name):
     return BUILD / name / "vmlinux"
 
 
+def sanitizer_image(name):
+    """What to boot of it. Started as a vmlinux, by PVH, KCSAN's hooks run before the kernel has set
+    up per-CPU memory, and count down in the boot line, of which two letters change."""
+    return BUILD / name / "arch" / "x86" / "boot" / "bzImage" if name == "kcsan" else sanitizer_kernel(name)
+
+
 def bench_kernel(name):
     """One of the bench's kernels, such as "stock" or "ours-off"."""
     return BUILD / name / "vmlinux"

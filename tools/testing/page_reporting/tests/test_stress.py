@@ -20,10 +20,10 @@ RACES = "page_reporting"
 SUITES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
 
 
-def stress(kernel, folder, seconds, *options, **arguments):
-    """Run the stress: (Result, the events sums and stressed)."""
+def stress(kernel, folder, seconds, *options, image=None, **arguments):
+    """Run the stress, of `image` if it is not the vmlinux: (Result, the events sums and stressed)."""
     steps = [["stress", f"for={seconds}", *options]]
-    with VM(kernel, drivers.initramfs(kernel, folder), steps=steps, balloon=None, parallel=True,
+    with VM(image or kernel, drivers.initramfs(kernel, folder), steps=steps, balloon=None, parallel=True,
             **{"mem_mib": 3072, "smp": 4, "cmdline": drivers.STRESS_CMDLINE, "boot_deadline_s": 300,
                "run_deadline_s": 3 * seconds + 900, "console_log": folder / "console.log",
                **arguments}) as vm:
@@ -47,10 +47,10 @@ def test_stress(tmp_path):
 
 
 def sanitizer(name):
-    kernel = paths.sanitizer_kernel(name)
-    if not kernel.is_file():
-        pytest.fail(f"{paths.shown(kernel)} is missing: `make test-sanitize` builds it")
-    return kernel
+    image = paths.sanitizer_image(name)
+    if not image.is_file():
+        pytest.fail(f"{paths.shown(image)} is missing: `make test-sanitize` builds it")
+    return image
 
 
 @pytest.mark.sanitize
@@ -67,7 +67,8 @@ def test_sanitizer_kunit(name):
 @pytest.mark.sanitize
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_stress(tmp_path, name):
-    _, sums, stressed = stress(sanitizer(name), tmp_path, LONG_S, "device=sample", "failslab=10", "failpages=5", races=RACES)
+    _, sums, stressed = stress(paths.sanitizer_kernel(name), tmp_path, LONG_S, "device=sample", "failslab=10",
+                               "failpages=5", image=sanitizer(name), races=RACES)
     check_sums(sums, stressed, LONG_S, LONG_BLOCKS_PER_S)
 
 
