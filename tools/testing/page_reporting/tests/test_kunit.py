@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -100,3 +101,12 @@ def test_parser_sees_failures(tmp_path):
     found = parse(log)
     assert {case: found.get(case) for case in ("good", "bad", "left", "many", "lost")} == {
         "good": "PASS", "bad": "FAIL", "left": "SKIP", "many": "FAIL", "lost": None}
+
+
+def test_mutations_fit_the_code():
+    """What `make mutants` breaks is there, once, and the case that is to notice exists."""
+    table = tomllib.loads((paths.REPO / "tools/testing/page_reporting/mutations.toml").read_text(encoding="utf-8"))
+    tree = paths.BUILD / "tree"
+    assert [entry["about"] for entry in table["mutation"]
+            if (tree / entry["file"]).read_text(encoding="utf-8").count(entry["old"]) != 1
+            or entry["caught_by"] not in CASES] == []
