@@ -54,9 +54,6 @@ static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	struct page_reporting_status status = page_reporting_get_status();
 
-	/* A flush queues the work, and leaves the state to frees. */
-	if (status.state == PAGE_REPORTING_IDLE && page_reporting_flush_pending())
-		status.state = PAGE_REPORTING_REQUESTED;
 	return sysfs_emit(buf, "%s\n", status.report ?
 			  page_reporting_state_names[status.state] : "none");
 }
