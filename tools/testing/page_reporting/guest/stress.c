@@ -683,27 +683,27 @@ static void check_lists(void)
  * What the vmstat counters of reported pages differ by from what is still reported and what has
  * gone since, in pages.
  */
-static long reported_surplus(void)
+static long reported_surplus(long *reported)
 {
-	static const char * const in[] = { "pgreport" };
 	static const char * const out[] = {
 		"nr_free_reported", "pgreport_refault", "pgreport_merge", "pgreport_clear",
 	};
+	const char *in = "pgreport";
 
 	must_put("/proc/sys/vm/stat_refresh", "1");
-	return sum_of("/proc/vmstat", in, ARRAY_SIZE(in)) -
-	       sum_of("/proc/vmstat", out, ARRAY_SIZE(out));
+	*reported = sum_of("/proc/vmstat", &in, 1);
+	return *reported - sum_of("/proc/vmstat", out, ARRAY_SIZE(out));
 }
 
 /* They are read one after the other, so that a pass or an allocation in between has to end. */
 static void check_counters(void)
 {
+	long reported, surplus;
 	int looks = 100;
-	long surplus;
 
-	while ((surplus = reported_surplus()) && --looks)
+	while ((surplus = reported_surplus(&reported)) && --looks)
 		nap(50);
-	report("event=counters surplus=%ld looks=%d", surplus, 101 - looks);
+	report("event=counters reported=%ld surplus=%ld", reported, surplus);
 	if (surplus) {
 		report("event=error text=\"the counters do not add up: %ld pages\"", surplus);
 		exit(1);

@@ -28,6 +28,8 @@ def stress(kernel, folder, seconds, *options, image=None, **arguments):
                "run_deadline_s": 3 * seconds + 900, "console_log": folder / "console.log",
                **arguments}) as vm:
         result = vm.finish()
+    # The guest has compared it with the other counters.
+    assert drivers.last(result, "counters").number("reported") > 0
     return result, drivers.last(result, "sums"), drivers.last(result, "stressed")
 
 
