@@ -2,6 +2,9 @@
 """What the tests share, and the line that a test run ends with."""
 
 import functools
+import importlib.machinery
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,15 @@ def pytest_unconfigure(config):
     if count["skipped"]:
         line += f", {count['skipped']} skipped"
     reporter.write_line(line)
+
+
+def load_program(name):
+    """One of the lab's programs, whose file has no ending, as a new module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(LAB / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module      # where dataclasses look
+    loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 """The bench: its input, its statistics, its files, and a small workload in a guest."""
 
 import concurrent.futures
-import importlib.machinery
-import importlib.util
 import json
 import os
 import random
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LAB
+from conftest import LAB, load_program
 from lab import bench_batch, bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats
 from lab import bench_store, bench_table, paths, programs
 from lab import modules as lab_modules
@@ -28,15 +26,7 @@ VARIANT = Variant("release", "tiny", (Figure("t50_s", "s"), Figure("share", "%",
                   seconds=1)
 
 
-def load_bench():
-    """The program as a module."""
-    loader = importlib.machinery.SourceFileLoader("bench", str(BENCH))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
-    loader.exec_module(module)
-    return module
-
-
-bench = load_bench()
+bench = load_program("bench")
 
 
 # Input

@@ -3,8 +3,6 @@
 
 import csv
 import errno
-import importlib.machinery
-import importlib.util
 import io
 import json
 import os
@@ -15,7 +13,7 @@ import psutil
 import pytest
 import rich.console
 
-from conftest import LAB
+from conftest import LAB, load_program
 from lab import demo_input, display, fall, paths, qemu, vm
 from lab.errors import BadInput
 
@@ -193,10 +191,7 @@ def test_demo_curve_agrees_with_its_summary(small_demo):
 @pytest.fixture
 def demo(monkeypatch, tmp_path):
     """The demo as a module, whose main() writes to tmp_path and lets the test run's signals be."""
-    loader = importlib.machinery.SourceFileLoader("demo", DEMO)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("demo", loader))
-    monkeypatch.setitem(sys.modules, "demo", module)
-    loader.exec_module(module)
+    module = load_program("demo")
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(vm, "exit_on_signals", lambda: None)

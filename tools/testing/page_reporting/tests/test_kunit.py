@@ -5,9 +5,9 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 
 import pytest
+from conftest import load_program
 
 from lab import paths, programs
 from lab.errors import LabError
@@ -105,8 +105,15 @@ def test_parser_sees_failures(tmp_path):
 
 def test_mutations_fit_the_code():
     """What `make mutants` breaks is there, once, and the case that is to notice exists."""
-    table = tomllib.loads((paths.REPO / "tools/testing/page_reporting/mutations.toml").read_text(encoding="utf-8"))
-    tree = paths.BUILD / "tree"
-    assert [entry["about"] for entry in table["mutation"]
-            if (tree / entry["file"]).read_text(encoding="utf-8").count(entry["old"]) != 1
-            or entry["caught_by"] not in CASES] == []
+    mutants = load_program("mutants")
+    mutations = mutants.select([])
+    assert len(mutations) > 50
+    mutants.check_fit(mutations, mutants.originals(mutations))
+
+
+def test_mutation_that_does_not_fit_is_named():
+    mutants = load_program("mutants")
+    mutation = {"about": "a thing is broken", "file": "mm/x.c", "old": "old"}
+    for count, text in ((0, "new"), (2, "old old")):
+        with pytest.raises(LabError, match=f"\"a thing is broken\" fits {count} places of mm/x.c, not one"):
+            mutants.check_fit([mutation], {"mm/x.c": text})
