@@ -133,12 +133,17 @@ void guest_takes(struct guest *guest, u64 pages)
 	refault(guest, pages);
 }
 
-/* 9/8 of the longest tau, as it may still rise, and what the CPU cap demands. */
+/*
+ * 9/8 of the longest tau, as it may still rise, and what the CPU cap demands. The
+ * timer that is armed may have been set when timers were later than they are now.
+ */
 u64 guest_longest_wait_ms(const struct guest *guest)
 {
 	u64 blocks = guest->unreported.pages >> guest->pacing.order;
 	u64 window_ms = 2 * guest->pacing.break_even_ms / PAGE_REPORTING_WINDOWS;
+	u64 wait_ms = window_ms + guest->late_ms;
+	u64 armed_ms = max(guest->ask_ms, guest->now_ms) - guest->now_ms;
 
-	return 9 * (window_ms + guest->late_ms) + 2 * guest->late_ms + 1 +
+	return max(armed_ms, wait_ms) + 8 * wait_ms + 2 * guest->late_ms + 1 +
 	       (guest->cap.debt_ns + blocks * guest->price_ns) / PAID_NS_PER_MS;
 }

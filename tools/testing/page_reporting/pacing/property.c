@@ -146,6 +146,28 @@ CASE(no_stall)
 	}
 }
 
+/* A timer that was set when timers were late is late, and those after it are not. */
+CASE(no_stall_after_a_late_timer)
+{
+	struct guest guest;
+
+	guest_init(&guest, ORDER, 0);
+	/* The longest tau and a fast host: no time is left over. */
+	guest.pacing.step = 2;
+	guest.price_ns = 1;
+	guest.late_ms = 300;
+	guest_gives(&guest, GIB);
+	guest_run(&guest, guest.ask_ms);
+	guest.late_ms = 0;
+	guest_takes(&guest, GIB);
+	guest_gives(&guest, GIB);
+	guest_run(&guest, guest.now_ms + guest_longest_wait_ms(&guest));
+	CHECK_EQ(guest.unreported.pages, 0);
+	CHECK_EQ(guest.ask_ms, 0);
+	check_promises(&guest);
+	guest_free(&guest);
+}
+
 CASE(idle_guest_has_no_timer)
 {
 	struct guest guest;
