@@ -23,6 +23,7 @@
  * struct page_reporting_pacing - what is known of the demand for free blocks
  * @low: lowest level since @opened_ms, in pages
  * @past: lowest level of each window before, the latest one first, in pages
+ * @began_ms: when the first window began
  * @opened_ms: when the open window began
  * @quiet_ms: when tau was last found to be none too long
  * @epoch_ms: since when @recent and @early are counted; older ones by half
@@ -42,6 +43,7 @@
 struct page_reporting_pacing {
 	u64 low;
 	u64 past[PAGE_REPORTING_WINDOWS];
+	u64 began_ms;
 	u64 opened_ms;
 	u64 quiet_ms;
 	u64 epoch_ms;

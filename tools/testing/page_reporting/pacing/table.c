@@ -21,6 +21,8 @@ static struct setup setup(void)
 	struct setup s = { .now_ms = 1000000 };
 
 	page_reporting_pacing_init(&s.pacing, ORDER, s.now_ms);
+	/* As if it had begun long ago: what is reported has been used before. */
+	s.pacing.began_ms = 0;
 	page_reporting_cap_init(&s.cap, s.now_ms);
 	page_reporting_cap_begin(&s.cap, 1ULL << 40, s.now_ms);
 	return s;
@@ -205,6 +207,24 @@ CASE(late_refaults_do_not_count)
 {
 	CHECK_EQ(tau_after(300 * MIB, 2 * B_MS - 1), 2 * B_MS);
 	CHECK_EQ(tau_after(300 * MIB, 2 * B_MS), B_MS);
+}
+
+/* What is free when it begins was never used, and its first use costs a fault anyway. */
+static unsigned int tau_after_start(u64 reported_ms)
+{
+	struct setup s = settled(300 * MIB);
+
+	s.pacing.began_ms = s.now_ms - reported_ms;
+	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
+	page_reporting_pacing_refaulted(&s.pacing, 300 * MIB, s.now_ms + 10);
+	ask(&s, 0, 20);
+	return page_reporting_pacing_tau_ms(&s.pacing);
+}
+
+CASE(first_reports_do_not_count)
+{
+	CHECK_EQ(tau_after_start(4 * B_MS - 1), B_MS);
+	CHECK_EQ(tau_after_start(4 * B_MS), 2 * B_MS);
 }
 
 CASE(few_refaults_do_not_count)
