@@ -27,7 +27,7 @@ help:		## This text
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-17s%s\n", $$1, $$2 }'
 	@echo
 	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
-	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass'
+	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass, -1: as it pays'
 	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
 	@echo '  TOP_S=n   seconds until "make top" ends by itself'
 	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'

@@ -18,7 +18,7 @@ def parse_mib(name, text):
 
 def parse_whole(name, text, low, high, unit=""):
     """An integer from `low` to `high`; BadInput, naming `name`, for anything else."""
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or not low <= int(text) <= high:
+    if not re.fullmatch(r"[0-9]{1,9}|-[1-9][0-9]{0,8}", text.strip()) or not low <= int(text) <= high:
         raise BadInput(f"{name}={text}: give a whole number from {low} to {high}{unit}")
     return int(text)
 

@@ -36,6 +36,7 @@ def run_demo(*arguments, interpreter=(), **variables):
     (("4g", "1536m", "0", "0"), (4096, 1536, 0, 0)),
     (("4G", "3584M", "10", "3600000"), (4096, 3584, 10, 3600000)),
     (("16G", "15G", "", "250"), (16384, 15360, None, 250)),
+    (("4G", "", "", "-1"), (4096, 3072, None, -1)),
 ])
 def test_good_input(words, expected):
     wanted = demo_input.check(*words, HOST_MIB)
@@ -59,10 +60,11 @@ def test_good_input(words, expected):
     (("", "", "11", ""), "ORDER=11: give a whole number from 0 to 10"),
     (("", "", "-1", ""), "ORDER=-1: give a whole number from 0 to 10"),
     (("", "", "x", ""), "ORDER=x: give a whole number from 0 to 10"),
-    (("", "", "", "2s"), "DELAY=2s: give a whole number from 0 to 3600000 (milliseconds)"),
-    (("", "", "", "-1"), "DELAY=-1: give a whole number from 0"),
-    (("", "", "", "3600001"), "DELAY=3600001: give a whole number from 0 to 3600000"),
-    (("", "", "", "99999999999"), "DELAY=99999999999: give a whole number from 0 to 3600000"),
+    (("", "", "", "2s"), "DELAY=2s: give a whole number from -1 to 3600000 (milliseconds)"),
+    (("", "", "", "-2"), "DELAY=-2: give a whole number from -1"),
+    (("", "", "", "-0"), "DELAY=-0: give a whole number from -1"),
+    (("", "", "", "3600001"), "DELAY=3600001: give a whole number from -1 to 3600000"),
+    (("", "", "", "99999999999"), "DELAY=99999999999: give a whole number from -1 to 3600000"),
 ])
 def test_bad_input(words, message):
     with pytest.raises(BadInput) as error:
@@ -252,7 +254,7 @@ def test_verdict(demo, on, off, expected):
     assert wrong is None if expected is None else wrong.startswith(expected)
 
 
-@pytest.mark.parametrize("delay_ms, expected", [(None, 40), (0, 40), (2000, 40), (10000, 136)])
+@pytest.mark.parametrize("delay_ms, expected", [(None, 40), (-1, 40), (0, 40), (2000, 40), (10000, 136)])
 def test_window_grows_with_the_delay(demo, delay_ms, expected):
     assert demo.window_s(demo_input.DemoInput(4096, 3072, None, delay_ms)) == expected
 
