@@ -17,6 +17,16 @@
  * budget, and runs from a workqueue some time after a large block became free,
  * so that a flood of frees costs one pass and memory that is about to be used
  * again stays where it is.
+ *
+ * How long that is and how large the budget depends on page_reporting_delay_ms.
+ * A number is the wait before each pass, and each list has a budget of its own:
+ * page_reporting_decide(). With -1, what each zone has kept free for long enough
+ * is the budget, all of it, and the next pass comes when more may have been:
+ * page_reporting_zone.c and page_reporting_pacing.c.
+ *
+ * A zone in which there is nothing to report costs a pass a look at its counts.
+ * Elsewhere, lists are walked in steps, so that zone->lock is never held for
+ * longer than it takes to look at PAGE_REPORTING_STEPS blocks or to fill a batch.
  */
 
 /**
@@ -34,11 +44,15 @@
  * ACTIVE     request                     REQUESTED  nothing: the pass will see
  * ACTIVE     pass ends, all is done      IDLE
  * ACTIVE     pass ends, some put off     IDLE       the retry timer is armed
- * ACTIVE     pass ends, budget spent     REQUESTED  the work is queued
- * ACTIVE     pass ends, a block merged   REQUESTED  the work is queued
+ * ACTIVE     pass ends, pacing waits     IDLE       the retry timer is armed; for
+ *                                                   short waits as for a request
+ * ACTIVE     pass ends, budget spent     REQUESTED  the work is queued; not where
+ *                                                   pacing decides
+ * ACTIVE     pass ends, a block merged   REQUESTED  the same
  * ACTIVE     pass ends by an error       REQUESTED  the work is queued, late
  * REQUESTED  pass ends (was requested)   REQUESTED  the work is queued
- * any        the retry timer expires     REQUESTED  as for a request
+ * any        the retry timer expires     REQUESTED  as for a request; where
+ *                                                   pacing decides, at once
  * any        a flush                     as it was  the work is queued, at once
  * =========  ==========================  =========  ==========================
  *
@@ -78,7 +92,12 @@
  *   follows after the normal delay. Each has something to do, or is the last.
  * - The system goes to sleep: the pass ends, and waking up asks for one.
  *
- * A pass takes no memory. What it needs was allocated at registration.
+ * Where pacing decides, the same timer ends its waits: something is kept for now,
+ * and may go when it has been kept for long enough. It is armed for what is due
+ * first, and not at all when nothing is kept.
+ *
+ * A pass takes no memory. What it needs was allocated at registration, but for
+ * what is known of a node that has come since.
  */
 
 /**
@@ -107,10 +126,12 @@
  *                         be after the pass that runs
  * the flush's locks       page_reporting_flush.c: a mutex for as long as a flush
  *                         takes, a spinlock for how far it is
- * zone->lock              free lists, and PG_reported of the blocks on them
- * none                    the batch, the counts of errors and retries, and
- *                         where the next pass begins: they belong to the work
- *                         item, which never runs twice at a time
+ * zone->lock              free lists, PG_reported of the blocks on them, and what
+ *                         is known of the zone: page_reporting_zone.c
+ * none                    the batch, the CPU time that pacing allows, the counts
+ *                         of errors and retries, and where the next pass
+ *                         begins: they belong to the work item, which never
+ *                         runs twice at a time
  * ======================  ====================================================
  *
  * Order: page_reporting_mutex, then the memory hotplug lock, zone->lock or the
@@ -133,7 +154,9 @@
  *    meanwhile: then each pageblock goes back by itself, to the list of its type.
  *    PG_reported is set if the driver had no error and the block did not merge
  *    with a neighbour that was freed meanwhile; the merged block is a new
- *    block that the host does not have, and asks for another pass.
+ *    block that the host does not have, and asks for another pass. If all that
+ *    it merged with came back marked before, the host has the whole of it, and
+ *    the whole is marked.
  * #. Allocated, merged, split or taken offline: off the list, and the mark is
  *    cleared on the way.
  *
@@ -180,9 +203,11 @@
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/cputime.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/suspend.h>
 #include <linux/timer.h>
 #include <linux/vmstat.h>
@@ -197,6 +222,8 @@
 
 /* Wait before a pass. Long enough for a burst of frees to end. */
 #define PAGE_REPORTING_DELAY_MS		2000U
+/* As a delay: pacing decides. Reads -1. */
+#define PAGE_REPORTING_ADAPTIVE		UINT_MAX
 /* Drivers register first and make the device live afterwards. */
 #define PAGE_REPORTING_READY_MS		2000U
 /* More than an hour between passes is a typing error, not a wish. */
@@ -216,6 +243,21 @@
  * that is used again within seconds keeps most of its backing.
  */
 #define PAGE_REPORTING_PASSES		6
+
+/*
+ * Blocks of a list that are looked at under one hold of zone->lock: a few
+ * microseconds. Reported ones gather at its end, so that this many are seldom
+ * in the way.
+ */
+#define PAGE_REPORTING_STEPS		256
+
+/*
+ * The smallest block that is reported by default where pacing decides. What is
+ * smaller is what the allocator keeps on per-CPU lists and the kernel asks for
+ * all the time. Not below it: with reports of 4 KiB, a compilation took 18 %
+ * longer, as the host lost its huge pages (HyperAlloc, EuroSys 2025).
+ */
+#define PAGE_REPORTING_FLOOR		(PAGE_ALLOC_COSTLY_ORDER + 1)
 
 /* sg->length is an unsigned int */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
@@ -266,6 +308,14 @@ struct page_reporting_plan {
  * @nents: blocks in the batch, at the front of @prdev->sgl
  * @limit: blocks that the batch may have
  * @nr_pages: pages in the batch
+ * @orders: bit for each order of which the zone had unreported blocks
+ * @adaptive: pacing decides how much to report, and when to come back
+ * @paced: @adaptive, and no flush wants more than that
+ * @grant: pages that pacing lets go from this zone, for each range of orders
+ * @allowed: blocks that the CPU cap lets go from this zone
+ * @wait_ms: when pacing wants to be asked again, in ms
+ * @free_blocks: in all zones, reported or not, when the pass began
+ * @cpu_ns: CPU time of this task that is accounted for
  * @flush: ticket of the flush that it works for, or 0
  * @blocks: blocks that the device took
  * @pages: pages in them
@@ -287,6 +337,14 @@ struct page_reporting_pass {
 	unsigned int nents;
 	unsigned int limit;
 	unsigned long nr_pages;
+	unsigned long orders;
+	bool adaptive;
+	bool paced;
+	u64 grant[PAGE_REPORTING_RANGES];
+	u64 allowed;
+	unsigned int wait_ms;
+	u64 free_blocks;
+	u64 cpu_ns;
 	unsigned long flush;
 	unsigned long blocks;
 	unsigned long pages;
@@ -302,6 +360,7 @@ struct page_reporting_pass {
 /* Why the walk of a free list stopped, if it did. */
 enum page_reporting_stop {
 	PAGE_REPORTING_GO_ON,
+	PAGE_REPORTING_PAUSE,
 	PAGE_REPORTING_BATCH_FULL,
 	PAGE_REPORTING_NO_ROOM,
 	PAGE_REPORTING_BUDGET_SPENT,
@@ -324,6 +383,8 @@ static bool page_reporting_asleep;
 
 static DEFINE_SPINLOCK(page_reporting_order_lock);
 static bool page_reporting_order_from_user;
+/* What the device asks for, and 0 if it has no wish; undecided without one. */
+static unsigned int page_reporting_order_asked = PAGE_REPORTING_ORDER_UNSPECIFIED;
 /* A pass runs, and a change waits for its end in page_reporting_order_next. */
 static bool page_reporting_order_held;
 static unsigned int page_reporting_order_next = PAGE_REPORTING_ORDER_UNSPECIFIED;
@@ -332,6 +393,9 @@ unsigned int page_reporting_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 EXPORT_SYMBOL_GPL(page_reporting_order);
 
 static unsigned int page_reporting_delay_ms = PAGE_REPORTING_DELAY_MS;
+
+/* CPU time that pacing allows. Only the work item uses it. */
+static struct page_reporting_cap page_reporting_cap;
 
 /*
  * The policy, and all of it: a share of each list a pass, in whole batches so
@@ -384,6 +448,12 @@ static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 			   max(msecs_to_jiffies(delay_ms), 1UL));
 }
 
+static bool page_reporting_is_adaptive(void)
+{
+	return READ_ONCE(page_reporting_delay_ms) == PAGE_REPORTING_ADAPTIVE;
+}
+
+/* The wait before a pass that a free asks for. */
 static unsigned int page_reporting_next_delay(void)
 {
 	/* No list is looked at here; a capacity of 0 has no whole batches. */
@@ -392,10 +462,13 @@ static unsigned int page_reporting_next_delay(void)
 		.delay_ms = READ_ONCE(page_reporting_delay_ms),
 	};
 
+	if (snap.delay_ms == PAGE_REPORTING_ADAPTIVE)
+		return PAGE_REPORTING_FIRST_MS;
 	return page_reporting_decide(&snap).delay_ms;
 }
 
-static void page_reporting_request(struct page_reporting_dev_info *prdev)
+static void page_reporting_request_in(struct page_reporting_dev_info *prdev,
+				      unsigned int delay_ms)
 {
 	/* Frees come in floods: no write to a shared cache line for each. */
 	if (atomic_read(&prdev->state) == PAGE_REPORTING_REQUESTED)
@@ -403,17 +476,26 @@ static void page_reporting_request(struct page_reporting_dev_info *prdev)
 
 	if (atomic_xchg(&prdev->state, PAGE_REPORTING_REQUESTED) ==
 	    PAGE_REPORTING_IDLE) {
-		page_reporting_queue(prdev, page_reporting_next_delay());
-		trace_page_reporting_request(page_reporting_next_delay());
+		page_reporting_queue(prdev, delay_ms);
+		trace_page_reporting_request(delay_ms);
 	}
 }
 
-/* Nothing was freed since, or a pass is on its way already. */
+static void page_reporting_request(struct page_reporting_dev_info *prdev)
+{
+	page_reporting_request_in(prdev, page_reporting_next_delay());
+}
+
+/*
+ * Nothing was freed since, or a pass is on its way already. What pacing waits
+ * for is due now.
+ */
 static void page_reporting_retry(struct timer_list *timer)
 {
 	struct page_reporting_dev_info *prdev = from_timer(prdev, timer, retry);
 
-	page_reporting_request(prdev);
+	page_reporting_request_in(prdev, page_reporting_is_adaptive() ? 0 :
+					 page_reporting_next_delay());
 }
 
 void __page_reporting_notify(void)
@@ -530,10 +612,16 @@ static void __page_reporting_keep_type(struct zone *zone, struct page *page,
 static bool __page_reporting_isolate(struct zone *zone, struct page *page,
 				     unsigned int order)
 {
+	unsigned int range = page_reporting_range(order);
+	u64 *in_flight = &page_reporting_zone(zone)->in_flight[range];
 	int mt = get_pageblock_migratetype(page);
 
-	if (!__isolate_free_page(page, order))
+	/* First: it leaves the list, but not to be used. */
+	*in_flight += 1UL << order;
+	if (!__isolate_free_page(page, order)) {
+		*in_flight -= 1UL << order;
 		return false;
+	}
 
 	__page_reporting_keep_type(zone, page, order, mt);
 	page_reporting_debug_isolated(order);
@@ -558,6 +646,10 @@ __page_reporting_take(struct page_reporting_pass *pass, struct page *page,
 	sg_set_page(&pass->prdev->sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
 	pass->nr_pages += 1UL << order;
+	if (pass->paced) {
+		pass->grant[page_reporting_range(order)] -= 1UL << order;
+		pass->allowed--;
+	}
 	--*budget;
 	return pass->nents == pass->limit ?
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_GO_ON;
@@ -570,18 +662,31 @@ static void __page_reporting_turn(struct list_head *list, struct page *page)
 		list_rotate_to_front(&page->buddy_list, list);
 }
 
-/* Moves blocks that the host does not have from a free list to the batch. */
+/*
+ * Moves blocks that the host does not have from a free list to the batch, up to
+ * @unreported of them: when there are no more, the rest of the list need not be
+ * looked at.
+ */
 static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass, struct list_head *list,
-		      unsigned int order, unsigned long *budget)
+		      unsigned int order, unsigned long unreported,
+		      unsigned long *budget)
 {
+	unsigned int steps = PAGE_REPORTING_STEPS;
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, list, buddy_list) {
+		if (!unreported)
+			break;
+		if (!steps--) {
+			__page_reporting_turn(list, page);
+			return PAGE_REPORTING_PAUSE;
+		}
 		if (PageReported(page))
 			continue;
 
+		unreported--;
 		stop = __page_reporting_take(pass, page, order, budget);
 		if (stop == PAGE_REPORTING_GO_ON)
 			continue;
@@ -598,22 +703,16 @@ static void __page_reporting_putback(struct page_reporting_pass *pass,
 				     struct page *page, unsigned int order,
 				     bool reported)
 {
-	__putback_isolated_page(page, order, get_pageblock_migratetype(page));
+	bool marked = __page_reporting_put_back(page, pass->zone, order,
+						reported);
 
 	/*
 	 * Merged with a neighbour: a new block, larger than the host knows. The
 	 * neighbour may have come back in silence, as this one does.
 	 */
-	if (!PageBuddy(page) || buddy_order(page) != order) {
+	if (!marked && (!PageBuddy(page) || buddy_order(page) != order))
 		pass->more = true;
-		if (reported)
-			__page_reporting_mark_lost(order);
-		reported = false;
-	}
-
-	if (reported)
-		__page_reporting_mark(page, pass->zone, order);
-	page_reporting_debug_back(order, reported);
+	page_reporting_debug_back(order, marked);
 }
 
 /* Has a part of the block changed its type while it was away? */
@@ -647,12 +746,16 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 				 bool reported)
 {
 	struct scatterlist *sg;
-	unsigned int i;
+	unsigned int i, order;
 
 	spin_lock_irq(&pass->zone->lock);
-	for_each_sg(pass->prdev->sgl, sg, pass->nents, i)
-		__page_reporting_putback_parts(pass, sg_page(sg),
-					       get_order(sg->length), reported);
+	for_each_sg(pass->prdev->sgl, sg, pass->nents, i) {
+		order = get_order(sg->length);
+		__page_reporting_putback_parts(pass, sg_page(sg), order,
+					       reported);
+		__page_reporting_zone_back(pass->zone, order, reported,
+					   pass->flush);
+	}
 	spin_unlock_irq(&pass->zone->lock);
 }
 
@@ -729,6 +832,21 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 	return true;
 }
 
+/*
+ * The CPU time since the last call went into @blocks blocks. What the user wants
+ * reported, by a delay or a flush, is not to be paid for by pacing.
+ */
+static void page_reporting_charge(struct page_reporting_pass *pass,
+				  unsigned int blocks)
+{
+	u64 now_ns = task_sched_runtime(current);
+
+	if (pass->paced)
+		page_reporting_cap_charge(&page_reporting_cap, blocks,
+					  now_ns - pass->cpu_ns);
+	pass->cpu_ns = now_ns;
+}
+
 /* Hands over the batch, if there is anything in it. False ends the pass. */
 static bool page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -742,6 +860,7 @@ static bool page_reporting_send(struct page_reporting_pass *pass)
 	page_reporting_drain(pass, !err);
 	page_reporting_note(pass, err);
 	page_reporting_count(pass, err);
+	page_reporting_charge(pass, pass->nents);
 	page_reporting_reset_batch(pass);
 	cond_resched();
 	return !err && !page_reporting_ends(pass);
@@ -782,6 +901,16 @@ __page_reporting_plan(struct page_reporting_pass *pass, unsigned int order,
 	return page_reporting_decide(&snap);
 }
 
+/* Blocks of an order that pacing and the CPU cap let go. */
+static unsigned long
+page_reporting_paced_budget(const struct page_reporting_pass *pass,
+			    unsigned int order)
+{
+	u64 granted = pass->grant[page_reporting_range(order)] >> order;
+
+	return min3(granted, pass->allowed, (u64)ULONG_MAX);
+}
+
 /*
  * Blocks that may yet be taken from a list of @order, of which @taken were; a
  * flush wants another @wanted pages, from whatever list.
@@ -792,6 +921,8 @@ page_reporting_budget(const struct page_reporting_pass *pass,
 		      unsigned int order, unsigned long taken,
 		      unsigned long wanted)
 {
+	if (plan->budget && pass->paced)
+		return page_reporting_paced_budget(pass, order);
 	if (!plan->budget || !pass->flush)
 		return plan->budget - min(plan->budget, taken);
 
@@ -808,16 +939,17 @@ page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
 	struct list_head *list = &pass->zone->free_area[order].free_list[mt];
 	struct page_reporting_plan plan;
 	enum page_reporting_stop stop;
-	unsigned long budget, left, wanted;
+	unsigned long budget, left, wanted, unreported;
 
 	/* Its lock is not to be taken under zone->lock. */
 	wanted = page_reporting_flush_left(pass->flush);
 	spin_lock_irq(&pass->zone->lock);
+	unreported = __page_reporting_unreported(pass->zone, order);
 	plan = __page_reporting_plan(pass, order, mt);
 	budget = page_reporting_budget(pass, &plan, order, *taken, wanted);
 	left = budget;
 	pass->room = plan.room;
-	stop = __page_reporting_fill(pass, list, order, &left);
+	stop = __page_reporting_fill(pass, list, order, unreported, &left);
 	*taken += budget - left;
 	spin_unlock_irq(&pass->zone->lock);
 
@@ -828,12 +960,24 @@ page_reporting_fill(struct page_reporting_pass *pass, unsigned int order,
 	return stop;
 }
 
+/* Blocks on all lists of an order. They change meanwhile, which is as well. */
+static unsigned long page_reporting_nr_free(struct zone *zone,
+					    unsigned int order)
+{
+	/* An estimate, for ends that need not be exact. */
+	return data_race(zone->free_area[order].nr_free);
+}
+
 static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 				     unsigned int order, unsigned int mt)
 {
+	unsigned long taken = 0, looked_at = 0;
 	enum page_reporting_stop stop;
-	unsigned long taken = 0;
 	bool more, go_on = true;
+
+	/* No need to look for blocks that have to stay. */
+	if (pass->paced && !page_reporting_paced_budget(pass, order))
+		return true;
 
 	do {
 		stop = page_reporting_fill(pass, order, mt, &taken);
@@ -841,10 +985,20 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 		       stop == PAGE_REPORTING_NO_ROOM;
 		if (more)
 			go_on = page_reporting_send(pass);
+		/* Once around the list; what is new by then asks again. */
+		if (stop == PAGE_REPORTING_PAUSE) {
+			looked_at += PAGE_REPORTING_STEPS;
+			more = looked_at < page_reporting_nr_free(pass->zone,
+								  order);
+			cond_resched();
+		}
 	} while (more && go_on);
 
-	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
-	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;
+	/* Others turn lists, too, and something may have been left out. */
+	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT ||
+		      (stop == PAGE_REPORTING_PAUSE && pass->flush);
+	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW ||
+			 stop == PAGE_REPORTING_PAUSE;
 	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW && !is_migrate_isolate(mt);
 	return go_on;
 }
@@ -873,14 +1027,91 @@ static bool page_reporting_walk_lists(struct page_reporting_pass *pass)
 {
 	int order, mt;
 
-	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
+	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--) {
+		if (!(pass->orders & BIT(order)))
+			continue;
 		for (mt = 0; mt < MIGRATE_TYPES; mt++) {
 			pass->place = page_reporting_place(pass->zone, order, mt);
 			if (page_reporting_has_turn(pass) &&
 			    !page_reporting_walk_list(pass, order, mt))
 				return false;
 		}
+	}
 	return page_reporting_send(pass);
+}
+
+/*
+ * The orders of which there are blocks to report. Of a zone that never has the
+ * pages that page_reporting_decide() wants, there are none.
+ */
+static unsigned long __page_reporting_orders(struct page_reporting_pass *pass)
+{
+	unsigned long batch = (unsigned long)pass->prdev->sgl_nents << pass->order;
+	unsigned long orders = 0;
+	unsigned int order;
+
+	if (zone_managed_pages(pass->zone) < low_wmark_pages(pass->zone) + batch)
+		return 0;
+	for (order = pass->order; order < NR_PAGE_ORDERS; order++)
+		if (__page_reporting_unreported(pass->zone, order))
+			orders |= BIT(order);
+	return orders;
+}
+
+static bool __page_reporting_is_isolating(struct zone *zone)
+{
+#ifdef CONFIG_MEMORY_ISOLATION
+	return zone->nr_isolate_pageblock;
+#else
+	return false;
+#endif
+}
+
+/*
+ * What pacing lets go. While pageblocks are isolated it cannot know: they count
+ * as free for a while, and other blocks would leave in their place.
+ */
+static u64 __page_reporting_granted(struct page_reporting_pass *pass)
+{
+	if (__page_reporting_is_isolating(pass->zone)) {
+		pass->put_off = true;
+		pass->orders = 0;
+		return 0;
+	}
+	pass->allowed = page_reporting_cap_blocks(&page_reporting_cap);
+	return __page_reporting_zone_decide(pass->zone, pass->grant);
+}
+
+/*
+ * Is there anything to do here? It costs the same whatever the size of the
+ * zone. What is freed later finds the pass ACTIVE, and asks for the next one.
+ */
+static bool page_reporting_ask(struct page_reporting_pass *pass)
+{
+	u64 granted = 0;
+
+	/* For each zone: the price may be another one since the last. */
+	page_reporting_cap_begin(&page_reporting_cap, pass->free_blocks,
+				 page_reporting_now_ms());
+	spin_lock_irq(&pass->zone->lock);
+	pass->orders = __page_reporting_orders(pass);
+	if (pass->orders && pass->paced)
+		granted = __page_reporting_granted(pass);
+	spin_unlock_irq(&pass->zone->lock);
+	return pass->paced ? granted : pass->orders;
+}
+
+/* When to look at this zone again. What was put off has a timer of its own. */
+static void page_reporting_ask_again(struct page_reporting_pass *pass)
+{
+	unsigned int wait_ms;
+
+	if (pass->short_of || !pass->orders)
+		return;
+	spin_lock_irq(&pass->zone->lock);
+	wait_ms = __page_reporting_zone_wait(pass->zone);
+	spin_unlock_irq(&pass->zone->lock);
+	pass->wait_ms = min(pass->wait_ms, wait_ms);
 }
 
 static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
@@ -892,7 +1123,13 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 
 	pass->zone = zone;
 	pass->short_of = false;
-	go_on = page_reporting_walk_lists(pass);
+	if (!page_reporting_enter_zone(zone, pass->order)) {
+		pass->put_off = true;
+		return true;
+	}
+	go_on = !page_reporting_ask(pass) || page_reporting_walk_lists(pass);
+	if (pass->adaptive)
+		page_reporting_ask_again(pass);
 	/* The other half of a walk that began elsewhere. */
 	if (pass->second && pass->blocks == blocks)
 		return go_on;
@@ -944,24 +1181,48 @@ page_reporting_delay_after(const struct page_reporting_pass *pass)
 	unsigned int delay_ms = page_reporting_next_delay();
 
 	if (!pass->err)
-		return delay_ms;
+		return min(delay_ms, pass->wait_ms);
 	return page_reporting_backoff(delay_ms, pass->prdev->errors - 1);
 }
 
-/* Frees are waited for, but not for ever. */
-static void page_reporting_arm_retry(const struct page_reporting_pass *pass)
+/* How long frees are waited for: not for ever, if something was left behind. */
+static unsigned int page_reporting_patience(const struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
-	unsigned int wait_ms;
+	unsigned int backoff_ms;
 
-	if (!pass->put_off) {
+	if (!pass->put_off)
 		prdev->retries = 0;
-		timer_delete(&prdev->retry);
-	} else if (!timer_pending(&prdev->retry)) {
-		wait_ms = page_reporting_backoff(page_reporting_next_delay(),
-						 prdev->retries++);
-		mod_timer(&prdev->retry, jiffies + msecs_to_jiffies(wait_ms));
-	}
+	if (!pass->put_off || timer_pending(&prdev->retry))
+		return pass->wait_ms;
+
+	backoff_ms = page_reporting_backoff(page_reporting_next_delay(),
+					    prdev->retries);
+	if (pass->wait_ms <= backoff_ms)
+		return pass->wait_ms;
+	prdev->retries++;
+	return backoff_ms;
+}
+
+static void page_reporting_arm_retry(const struct page_reporting_pass *pass)
+{
+	struct timer_list *timer = &pass->prdev->retry;
+	unsigned int wait_ms = page_reporting_patience(pass);
+
+	if (wait_ms != PAGE_REPORTING_NEVER)
+		timer_reduce(timer, jiffies + msecs_to_jiffies(wait_ms));
+	else if (!pass->put_off)
+		timer_delete(timer);
+}
+
+/* Has another pass to follow, though nobody asks for one? */
+static bool page_reporting_comes_back(const struct page_reporting_pass *pass)
+{
+	if (pass->err)
+		return true;
+	/* Longer waits are the timer's, and end when something is freed. */
+	return pass->adaptive ? pass->wait_ms <= PAGE_REPORTING_FIRST_MS :
+				pass->more;
 }
 
 /* What the next pass has to know of the errors of this one. */
@@ -993,7 +1254,7 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 				       pass->stopped ?: pass->err))
 		page_reporting_run_now();
 
-	if (!pass->more && !pass->err &&
+	if (!page_reporting_comes_back(pass) &&
 	    atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
 			   PAGE_REPORTING_IDLE) == PAGE_REPORTING_ACTIVE)
 		return;
@@ -1004,6 +1265,19 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	rcu_read_lock();
 	page_reporting_queue(prdev, page_reporting_delay_after(pass));
 	rcu_read_unlock();
+}
+
+/* Pacing wants to know how much a release of everything would cost. */
+static u64 page_reporting_free_blocks(unsigned int low)
+{
+	struct zone *zone;
+	unsigned int order;
+	u64 blocks = 0;
+
+	for_each_populated_zone(zone)
+		for (order = low; order < NR_PAGE_ORDERS; order++)
+			blocks += page_reporting_nr_free(zone, order);
+	return blocks;
 }
 
 static void page_reporting_begin_pass(struct page_reporting_pass *pass)
@@ -1021,6 +1295,11 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	pass->flush = page_reporting_flush_join();
 	pass->limit = max(pass->prdev->sgl_nents >>
 			  min(pass->prdev->errors, 31U), 1U);
+	pass->adaptive = page_reporting_is_adaptive();
+	pass->paced = pass->adaptive && !pass->flush;
+	pass->wait_ms = PAGE_REPORTING_NEVER;
+	pass->free_blocks = page_reporting_free_blocks(pass->order);
+	pass->cpu_ns = task_sched_runtime(current);
 	page_reporting_reset_batch(pass);
 	trace_page_reporting_pass_begin(pass->order, pass->flush);
 }
@@ -1038,6 +1317,7 @@ static void page_reporting_work(struct work_struct *work)
 		pass.second = true;
 		page_reporting_walk(&pass);
 	}
+	page_reporting_charge(&pass, 0);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
 	page_reporting_end_pass(&pass);
@@ -1051,12 +1331,29 @@ static void __page_reporting_change_order(unsigned int order)
 		WRITE_ONCE(page_reporting_order, order);
 }
 
-/* What the user has set stays. */
-static void page_reporting_default_order(unsigned int order)
+/* The order that the device is served with unless the user has set one. */
+static unsigned int __page_reporting_order_of_device(void)
+{
+	if (page_reporting_order_asked)
+		return page_reporting_order_asked;
+	if (page_reporting_is_adaptive())
+		return min_t(unsigned int, PAGE_REPORTING_FLOOR, pageblock_order);
+	return pageblock_order;
+}
+
+static void __page_reporting_default_order(void)
+{
+	/* What the user has set stays. */
+	if (!page_reporting_order_from_user)
+		__page_reporting_change_order(__page_reporting_order_of_device());
+}
+
+/* A device comes, which asks for an order, or 0; or it has gone. */
+static void page_reporting_ask_order(unsigned int order)
 {
 	spin_lock(&page_reporting_order_lock);
-	if (!page_reporting_order_from_user)
-		__page_reporting_change_order(order);
+	page_reporting_order_asked = order;
+	__page_reporting_default_order();
 	spin_unlock(&page_reporting_order_lock);
 }
 
@@ -1079,15 +1376,6 @@ static unsigned int page_reporting_wanted_order(void)
 		order = page_reporting_order;
 	spin_unlock(&page_reporting_order_lock);
 	return order;
-}
-
-/* The order that a device is served with unless the user has set one. */
-static unsigned int
-page_reporting_device_order(const struct page_reporting_dev_info *prdev)
-{
-	if (prdev->order && prdev->order <= MAX_PAGE_ORDER)
-		return prdev->order;
-	return pageblock_order;
 }
 
 /*
@@ -1157,8 +1445,10 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 		return -EBUSY;
 
 	page_reporting_get_sgl(prdev);
-	page_reporting_default_order(page_reporting_device_order(prdev));
+	page_reporting_ask_order(prdev->order <= MAX_PAGE_ORDER ? prdev->order : 0);
 	page_reporting_init_dev(prdev);
+	page_reporting_cap_init(&page_reporting_cap, page_reporting_now_ms());
+	page_reporting_get_zones();
 
 	/* The key is first: with it off, no mark would be cleared. */
 	static_branch_enable(&page_reporting_enabled);
@@ -1229,8 +1519,9 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	page_reporting_sweep();
 	static_branch_disable(&page_reporting_enabled);
 	page_reporting_mark_none();
+	page_reporting_put_zones();
 
-	page_reporting_default_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
+	page_reporting_ask_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
 	page_reporting_put_sgl(prdev);
 	page_reporting_assert(!delayed_work_pending(&prdev->work) &&
 			      !timer_pending(&prdev->retry));
@@ -1319,35 +1610,60 @@ module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_order,
 		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER");
 
+/* Where pacing decides, smaller blocks are reported too: true if that changes. */
+static bool page_reporting_change_delay(unsigned int delay_ms)
+{
+	bool was_adaptive, changes;
+
+	spin_lock(&page_reporting_order_lock);
+	was_adaptive = page_reporting_is_adaptive();
+	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
+	changes = page_reporting_is_adaptive() != was_adaptive;
+	/* Else the order may be one that the driver has set since. */
+	if (changes)
+		__page_reporting_default_order();
+	spin_unlock(&page_reporting_order_lock);
+	return changes;
+}
+
 static int page_reporting_set_delay(const char *val,
 				    const struct kernel_param *kp)
 {
 	unsigned int delay_ms;
+	bool changes;
 
-	if (page_reporting_parse(val, PAGE_REPORTING_DELAY_MAX_MS, &delay_ms))
+	if (sysfs_streq(val, "-1"))
+		delay_ms = PAGE_REPORTING_ADAPTIVE;
+	else if (page_reporting_parse(val, PAGE_REPORTING_DELAY_MAX_MS,
+				      &delay_ms))
 		return -EINVAL;
 
 	/* Or who writes the same again and again would put off all passes. */
 	if (delay_ms == page_reporting_delay_ms)
 		return 0;
 
-	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
+	changes = page_reporting_change_delay(delay_ms);
 	if (!rcu_access_pointer(page_reporting_dev))
 		return 0;
 	/* Whoever has read the old one has queued the work by then. */
 	synchronize_rcu();
 	page_reporting_requeue();
+	/* Pairs as in page_reporting_set_order(), and for the same reason. */
+	smp_mb();
+	if (changes)
+		__page_reporting_notify();
 	return 0;
 }
 
 static const struct kernel_param_ops page_reporting_delay_ops = {
 	.set = page_reporting_set_delay,
-	.get = param_get_uint,
+	/* Signed, so that PAGE_REPORTING_ADAPTIVE reads -1. */
+	.get = param_get_int,
 };
 module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops,
 		&page_reporting_delay_ms, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
-		 "Wait before a pass over free memory, in ms, 0 to 3600000");
+		 "Wait before a pass over free memory, in ms, 0 to 3600000; -1: as it pays");
 
 /**
  * page_reporting_get_status - what there is to see from outside

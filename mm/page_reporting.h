@@ -32,20 +32,14 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 void __page_reporting_merged(struct page *page, struct zone *zone,
 			     unsigned int order);
 
-/**
- * page_reported - does the hypervisor already have this block?
- * @page: head of a block that is on a free list, or was until a moment ago
- * @order: its order
- *
- * Context: zone->lock held, which covers PG_reported.
- * Return: true if the block was reported since it became free.
+/*
+ * Is it of interest that a block of this order leaves the free lists? It is if
+ * such blocks can be reported, or have been. With zone->lock held.
  */
-static inline bool page_reported(const struct page *page, unsigned int order)
+static inline bool page_reporting_watches(unsigned int order)
 {
-	/* The order first: it spares small blocks a look at the flags. */
 	return static_branch_unlikely(&page_reporting_enabled) &&
-	       order >= READ_ONCE(page_reporting_mark_order) &&
-	       PageReported(page);
+	       order >= READ_ONCE(page_reporting_mark_order);
 }
 
 /**
@@ -73,7 +67,7 @@ static inline void page_reporting_notify_free(unsigned int order)
 static inline void page_reporting_taken(struct page *page, struct zone *zone,
 					unsigned int low, unsigned int high)
 {
-	if (page_reported(page, high))
+	if (page_reporting_watches(high))
 		__page_reporting_taken(page, zone, low, high);
 }
 
@@ -88,7 +82,7 @@ static inline void page_reporting_taken(struct page *page, struct zone *zone,
 static inline void page_reporting_left(struct page *page, struct zone *zone,
 				       unsigned int order)
 {
-	if (page_reported(page, order))
+	if (page_reporting_watches(order))
 		__page_reporting_left(page, zone, order);
 }
 
@@ -103,7 +97,7 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order)
 {
-	if (page_reported(page, order))
+	if (page_reporting_watches(order) && PageReported(page))
 		__page_reporting_merged(page, zone, order);
 }
 

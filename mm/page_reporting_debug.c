@@ -22,7 +22,8 @@
  *                  accepted yet
  * free-cma         NR_FREE_CMA_PAGES does
  * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages does
- * free-reported    NR_FREE_REPORTED differs from the marks on the lists
+ * free-reported    NR_FREE_REPORTED, or the count for an order, differs from
+ *                  the marks on the lists
  * mark-order       a block is marked that is smaller than any that was reported
  * in-flight        pages are isolated although no pass runs
  * ===============  ==========================================================
@@ -45,7 +46,7 @@
 
 #include "internal.h"
 #include "page_reporting.h"
-#include "page_reporting_debug.h"
+#include "page_reporting_internal.h"
 
 /* Looks at a zone whose counters do not add up, before that is believed. */
 #define PAGE_REPORTING_LOOKS	20
@@ -80,6 +81,7 @@ struct page_reporting_tally {
 	unsigned long violations[PAGE_REPORTING_CHECKS];
 	unsigned long blocks;
 	unsigned long reported;
+	unsigned long marked[NR_PAGE_ORDERS];
 	unsigned long pages[MIGRATE_TYPES];
 };
 
@@ -157,6 +159,7 @@ static void __page_reporting_tally_block(struct page_reporting_tally *tally,
 	if (!PageReported(page))
 		return;
 	tally->reported += 1UL << order;
+	tally->marked[order]++;
 	violations[PAGE_REPORTING_CHECK_MARK] +=
 		!static_key_enabled(&page_reporting_enabled);
 	violations[PAGE_REPORTING_CHECK_ORDER] +=
@@ -182,6 +185,18 @@ static void __page_reporting_tally_lists(struct page_reporting_tally *tally,
 		tally->violations[PAGE_REPORTING_CHECK_NR_FREE] +=
 			tally->blocks - before != area->nr_free;
 	}
+}
+
+/* Without a device, nothing is counted by order, and nothing marked. */
+static void __page_reporting_tally_orders(struct page_reporting_tally *tally,
+					  struct zone *zone)
+{
+	const struct page_reporting_zone *state = page_reporting_zone(zone);
+	unsigned int order;
+
+	for (order = 0; state && order < NR_PAGE_ORDERS; order++)
+		tally->violations[PAGE_REPORTING_CHECK_REPORTED] +=
+			tally->marked[order] != state->reported[order];
 }
 
 static unsigned long
@@ -238,6 +253,7 @@ static void page_reporting_tally_zone(struct page_reporting_tally *tally,
 		spin_lock_irq(&zone->lock);
 		__page_reporting_tally_lists(tally, zone);
 		__page_reporting_tally_counters(tally, zone);
+		__page_reporting_tally_orders(tally, zone);
 		spin_unlock_irq(&zone->lock);
 		if (!memchr_inv(tally->violations, 0, sizeof(tally->violations)))
 			return;

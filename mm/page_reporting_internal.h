@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 #include "page_reporting_debug.h"
+#include "page_reporting_pacing.h"
 
 enum page_reporting_state {
 	PAGE_REPORTING_IDLE,
@@ -50,12 +51,56 @@ static inline void __page_reporting_clear_flag(struct page *page)
 	clear_bit(PG_reported, &page->flags);
 }
 
+/* Blocks of a host's huge page and more, and smaller ones. */
+enum {
+	PAGE_REPORTING_LARGE,
+	PAGE_REPORTING_SMALL,
+	PAGE_REPORTING_RANGES,
+};
+
+/**
+ * struct page_reporting_zone - what is known of a zone
+ * @pacing: the demand for free blocks of each range of orders
+ * @in_flight: pages of each range that are on their way to the device and back
+ * @reported: marked blocks of each order
+ * @joined: pages of marked blocks that a block merged with as it was put back
+ * @putting_back: that is going on
+ * @order: the reporting order that all this is about
+ *
+ * All under zone->lock. There while a device is, see page_reporting_zone().
+ */
+struct page_reporting_zone {
+	struct page_reporting_pacing pacing[PAGE_REPORTING_RANGES];
+	u64 in_flight[PAGE_REPORTING_RANGES];
+	unsigned long reported[NR_PAGE_ORDERS];
+	unsigned long joined;
+	bool putting_back;
+	unsigned int order;
+};
+
+/* page_reporting_zone.c: how much of it is free, and how much of that may go */
+struct page_reporting_zone *page_reporting_zone(struct zone *zone);
+u64 page_reporting_now_ms(void);
+unsigned int page_reporting_range(unsigned int order);
+unsigned long __page_reporting_unreported(struct zone *zone,
+					  unsigned int order);
+void __page_reporting_zone_taken(struct zone *zone, unsigned int low,
+				 unsigned int high);
+void __page_reporting_zone_refault(struct zone *zone, unsigned int order,
+				   unsigned long nr_pages);
+void __page_reporting_zone_back(struct zone *zone, unsigned int order,
+				bool reported, bool flushed);
+u64 __page_reporting_zone_decide(struct zone *zone, u64 *grant);
+unsigned int __page_reporting_zone_wait(struct zone *zone);
+bool page_reporting_enter_zone(struct zone *zone, unsigned int order);
+void page_reporting_get_zones(void);
+void page_reporting_put_zones(void);
+
 /* page_reporting_mark.c: which blocks the hypervisor has */
 void page_reporting_mark_from(unsigned int order);
 void page_reporting_mark_none(void);
-void __page_reporting_mark(struct page *page, struct zone *zone,
-			   unsigned int order);
-void __page_reporting_mark_lost(unsigned int order);
+bool __page_reporting_put_back(struct page *page, struct zone *zone,
+			       unsigned int order, bool reported);
 void page_reporting_sweep(void);
 
 /* page_reporting_flush.c: report now */

@@ -23,7 +23,9 @@
  *                       that is split for an allocation, parts that are large
  *                       enough to be reported stay marked, and do not count
  * pgreport_merge        pages of marked blocks that became parts of larger,
- *                       unmarked ones, some of them on their way back already
+ *                       unmarked ones, some of them on their way back already.
+ *                       A block that is put together from marked ones alone is
+ *                       marked, and does not count
  * pgreport_clear        pages of marked blocks that lost the mark where they
  *                       were: the device went, or the system hibernated
  * page_reporting_pass   passes over free memory
@@ -44,7 +46,9 @@
  * afterwards.
  */
 
+#include <linux/align.h>
 #include <linux/bug.h>
+#include <linux/lockdep.h>
 #include <linux/memory_hotplug.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -83,6 +87,7 @@ static void __page_reporting_set(struct page *page, struct zone *zone,
 				 unsigned int order)
 {
 	__page_reporting_set_flag(page);
+	page_reporting_zone(zone)->reported[order]++;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, 1L << order);
 }
 
@@ -90,43 +95,80 @@ static void __page_reporting_clear(struct page *page, struct zone *zone,
 				   unsigned int order)
 {
 	__page_reporting_clear_flag(page);
+	page_reporting_zone(zone)->reported[order]--;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, -(1L << order));
 }
 
-/**
- * __page_reporting_mark - the hypervisor has this block
- * @page: its head, on a free list
- * @zone: its zone
- * @order: its order
- *
- * Context: zone->lock held.
- */
-void __page_reporting_mark(struct page *page, struct zone *zone,
-			   unsigned int order)
+/* Head of the free block that this page is in. */
+static struct page *__page_reporting_head(struct page *page)
 {
-	lockdep_assert_held(&zone->lock);
-	page_reporting_assert(order >= page_reporting_mark_order);
+	unsigned long pfn = page_to_pfn(page);
+	unsigned int order;
 
-	__page_reporting_set(page, zone, order);
-	count_vm_events(PGREPORT, 1UL << order);
+	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
+
+		if (PageBuddy(head) && buddy_order(head) >= order)
+			return head;
+	}
+	return NULL;
+}
+
+/*
+ * Marks the block that one has become a part of as it was put back, if the
+ * hypervisor has all of it: it was put together from marked ones alone.
+ */
+static bool __page_reporting_mark_joined(struct page *page, struct zone *zone,
+					 unsigned long had)
+{
+	struct page *head = __page_reporting_head(page);
+
+	if (head && had == 1UL << buddy_order(head)) {
+		__page_reporting_set(head, zone, buddy_order(head));
+		return true;
+	}
+	count_vm_events(PGREPORT_MERGE, had);
+	return false;
 }
 
 /**
- * __page_reporting_mark_lost - the hypervisor has it, and it has merged already
- * @order: the order that the block had
+ * __page_reporting_put_back - a block that was isolated goes to its free list
+ * @page: its head
+ * @zone: its zone
+ * @order: its order
+ * @reported: the hypervisor has it now
  *
  * Context: zone->lock held.
+ * Return: true if it is marked as reported, or a part of a block that is.
  */
-void __page_reporting_mark_lost(unsigned int order)
+bool __page_reporting_put_back(struct page *page, struct zone *zone,
+			       unsigned int order, bool reported)
 {
-	count_vm_events(PGREPORT, 1UL << order);
-	count_vm_events(PGREPORT_MERGE, 1UL << order);
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	unsigned long had = reported ? 1UL << order : 0;
+
+	lockdep_assert_held(&zone->lock);
+	page_reporting_assert(!reported || order >= page_reporting_mark_order);
+
+	state->joined = 0;
+	state->putting_back = true;
+	__putback_isolated_page(page, order, get_pageblock_migratetype(page));
+	state->putting_back = false;
+
+	count_vm_events(PGREPORT, had);
+	if (!PageBuddy(page) || buddy_order(page) != order)
+		return __page_reporting_mark_joined(page, zone,
+						    had + state->joined);
+	if (reported)
+		__page_reporting_set(page, zone, order);
+	return reported;
 }
 
 static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned long nr_pages)
+				     unsigned int order, unsigned long nr_pages)
 {
 	count_vm_events(PGREPORT_REFAULT, nr_pages);
+	__page_reporting_zone_refault(zone, order, nr_pages);
 	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
 }
 
@@ -155,28 +197,42 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 	return kept;
 }
 
-void __page_reporting_taken(struct page *page, struct zone *zone,
-			    unsigned int low, unsigned int high)
+static void __page_reporting_use(struct page *page, struct zone *zone,
+				 unsigned int low, unsigned int high)
 {
 	unsigned long kept;
 
 	__page_reporting_clear(page, zone, high);
 	kept = __page_reporting_keep_parts(page, zone, low, high);
-	__page_reporting_refault(page, zone, (1UL << high) - kept);
+	__page_reporting_refault(page, zone, high, (1UL << high) - kept);
+}
+
+void __page_reporting_taken(struct page *page, struct zone *zone,
+			    unsigned int low, unsigned int high)
+{
+	if (PageReported(page))
+		__page_reporting_use(page, zone, low, high);
+	else
+		__page_reporting_zone_taken(zone, low, high);
 }
 
 void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order)
 {
-	__page_reporting_clear(page, zone, order);
-	__page_reporting_refault(page, zone, 1UL << order);
+	__page_reporting_taken(page, zone, order, order);
 }
 
 void __page_reporting_merged(struct page *page, struct zone *zone,
 			     unsigned int order)
 {
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+
 	__page_reporting_clear(page, zone, order);
-	count_vm_events(PGREPORT_MERGE, 1UL << order);
+	/* The block that is put back may be all that it lacks. */
+	if (state->putting_back)
+		state->joined += 1UL << order;
+	else
+		count_vm_events(PGREPORT_MERGE, 1UL << order);
 }
 
 static void __page_reporting_forget(struct page *page, struct zone *zone,

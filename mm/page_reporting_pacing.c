@@ -300,15 +300,20 @@ static void learn(struct page_reporting_pacing *pacing, u64 now_ms)
 	}
 }
 
-/* Pages that the CPU cap allows, in blocks of @order. */
-static u64 cap_pages(const struct page_reporting_cap *cap, unsigned int order)
+/**
+ * page_reporting_cap_blocks - how many blocks may be reported now
+ * @cap: the machine's, see page_reporting_cap_begin()
+ *
+ * Return: blocks of whatever size, as a report costs the same for all.
+ */
+u64 page_reporting_cap_blocks(const struct page_reporting_cap *cap)
 {
 	u64 blocks;
 
 	if (cap->debt_ns >= cap->burst_ns)
 		return 0;
 	blocks = div64_u64(cap->burst_ns - cap->debt_ns, cap->price_ns);
-	return min(blocks, CAP_BLOCKS_MAX) << order;
+	return min(blocks, CAP_BLOCKS_MAX);
 }
 
 /**
@@ -334,7 +339,8 @@ page_reporting_pacing_wait(const struct page_reporting_pacing *pacing,
 /**
  * page_reporting_pacing_decide - how much to report now
  * @pacing: of the zone and orders in question
- * @cap: CPU time that is left, see page_reporting_cap_begin()
+ * @cap: CPU time that is left, see page_reporting_cap_begin(); or NULL if the
+ *	caller counts blocks, which may be larger than the smallest one
  * @level: unreported free pages
  * @now_ms: the time
  *
@@ -351,7 +357,9 @@ page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	close_window(pacing, level, now_ms);
 	learn(pacing, now_ms);
 	grant.pages = min(surplus(pacing), level);
-	grant.pages = min(grant.pages, cap_pages(cap, pacing->order));
+	if (cap)
+		grant.pages = min(grant.pages,
+				  page_reporting_cap_blocks(cap) << pacing->order);
 	/* Not one block */
 	if (grant.pages >> pacing->order == 0)
 		grant.pages = 0;
@@ -383,14 +391,24 @@ static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms)
 {
-	unsigned int i;
-
 	forget(pacing, now_ms);
 	if (elapsed(now_ms, pacing->began_ms) >=
 	    UNUSED_BREAK_EVENS * (u64)pacing->break_even_ms) {
 		pacing->recent = min(pacing->recent + pages, PAGES_MAX);
 		pacing->reported_ms = now_ms;
 	}
+	page_reporting_pacing_gone(pacing, pages);
+}
+
+/**
+ * page_reporting_pacing_gone - these pages no longer count in the level
+ * @pacing: of the zone and orders in question
+ * @pages: what was reported although nobody asked here whether it should be
+ */
+void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages)
+{
+	unsigned int i;
+
 	pacing->low -= min(pacing->low, pages);
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
 		pacing->past[i] -= min(pacing->past[i], pages);

@@ -110,6 +110,7 @@ page_reporting_pacing_wait(const struct page_reporting_pacing *pacing,
 			   u64 level, u64 now_ms);
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms);
+void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages);
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms);
 unsigned int
@@ -118,6 +119,7 @@ page_reporting_pacing_tau_ms(const struct page_reporting_pacing *pacing);
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 void page_reporting_cap_begin(struct page_reporting_cap *cap, u64 blocks,
 			      u64 now_ms);
+u64 page_reporting_cap_blocks(const struct page_reporting_cap *cap);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 blocks,
 			       u64 ns);
 

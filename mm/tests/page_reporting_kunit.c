@@ -636,7 +636,7 @@ static void s04_request_in_requested_does_not_queue(struct kunit *test)
 
 static void s04_delay_is_bounded(struct kunit *test)
 {
-	static const char * const bad[] = { "-1", "3600001", "abc", "", "1.5" };
+	static const char * const bad[] = { "-2", "3600001", "abc", "", "1.5" };
 	struct fake_device *fake = test->priv;
 	bool timer;
 	int i;
@@ -3299,7 +3299,296 @@ static void b08_split_keeps_the_rest_reported(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
 	__free_pages(page, FAKE_ORDER);
 }
+
+static void fake_isolate(struct kunit *test, struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	bool isolated;
+
+	spin_lock_irq(&zone->lock);
+	isolated = PageBuddy(page) && buddy_order(page) == FAKE_ORDER &&
+		   __page_reporting_isolate(zone, page, FAKE_ORDER);
+	spin_unlock_irq(&zone->lock);
+	KUNIT_ASSERT_TRUE(test, isolated);
+}
+
+static void fake_put_back(struct page_reporting_pass *pass, struct page *page)
+{
+	spin_lock_irq(&pass->zone->lock);
+	__page_reporting_putback(pass, page, FAKE_ORDER, true);
+	__page_reporting_zone_back(pass->zone, FAKE_ORDER, true, false);
+	spin_unlock_irq(&pass->zone->lock);
+}
+
+/* Two buddies of one batch: the second was freed when the first was away. */
+static void b08_marked_blocks_make_a_marked_one(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct fake_pair *pair = &fake->pairs[0];
+	struct page_reporting_pass pass = { .prdev = &fake->prdev };
+	struct page *lo, *hi, *head;
+	unsigned int order;
+	bool marked = false;
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	fake_get_pair(fake, pair, GFP_KERNEL);
+	lo = pair->lo;
+	hi = pair->hi;
+	pass.zone = page_zone(lo);
+
+	fake_put(pair, &pair->lo);
+	fake_isolate(test, lo);
+	fake_put(pair, &pair->hi);
+	fake_isolate(test, hi);
+	fake_put_back(&pass, lo);
+	KUNIT_EXPECT_TRUE(test, PageReported(lo));
+	fake_put_back(&pass, hi);
+	KUNIT_EXPECT_FALSE(test, PageBuddy(lo) && buddy_order(lo) == FAKE_ORDER);
+	/* All around it was marked, too, however far it merged. */
+	for (order = FAKE_ORDER + 1; order < NR_PAGE_ORDERS; order++) {
+		head = pfn_to_page(ALIGN_DOWN(page_to_pfn(lo), 1UL << order));
+		marked |= PageBuddy(head) && buddy_order(head) == order &&
+			  PageReported(head);
+	}
+	KUNIT_EXPECT_TRUE(test, marked);
+	KUNIT_EXPECT_FALSE(test, pass.more);
+	fake_expect_identity(test);
+}
 #endif
+
+/*
+ * B6: pacing in the engine. The clock of a test goes on by itself, so that tests
+ * wait for real, and expect no more than an order of time.
+ */
+
+/* A whole tau of large blocks and the time to close its windows. */
+#define FAKE_TAU_MS			900
+
+/* Passes for as long as pacing lets everything that is idle go. */
+static void fake_idle_pass(struct fake_device *fake)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3 * FAKE_TAU_MS / 50; i++) {
+		msleep(50);
+		fake_pass(fake);
+	}
+}
+
+static void b06_adaptive_reads_minus_one(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	const struct kernel_param kp = { .arg = &page_reporting_delay_ms };
+	char buf[16];
+
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_set_delay("-1\n", NULL));
+	KUNIT_EXPECT_EQ(test, 3, page_reporting_delay_ops.get(buf, &kp));
+	KUNIT_EXPECT_STREQ(test, "-1\n", buf);
+	/* It reports smaller blocks by default, and looks for them at once. */
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_FLOOR, page_reporting_order);
+	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+
+	fake_set_delay(fake, FAKE_QUIET_MS);
+	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
+	fake_calm(fake);
+}
+
+static void b06_adaptive_keeps_the_order_that_was_asked_for(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake->prdev.order = 7;
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 7, page_reporting_order);
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_set_delay(fake, FAKE_QUIET_MS);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	KUNIT_EXPECT_EQ(test, MAX_PAGE_ORDER, page_reporting_order);
+	fake_calm(fake);
+}
+
+static bool fake_comes_back(struct fake_device *fake)
+{
+	return delayed_work_pending(&fake->prdev.work) ||
+	       timer_pending(&fake->prdev.retry);
+}
+
+static void b06_idle_memory_leaves(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct zone *zone;
+	unsigned int order;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	/* Nobody knows yet that it is idle. */
+	fake_pass(fake);
+	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_TRUE(test, fake_comes_back(fake));
+
+	fake_idle_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	zone = fake->nr_blocks ? fake->blocks[0].zone : NULL;
+	for (order = MAX_PAGE_ORDER; zone && order < NR_PAGE_ORDERS; order++) {
+		spin_lock_irq(&zone->lock);
+		KUNIT_EXPECT_LE(test, __page_reporting_unreported(zone, order), 4);
+		spin_unlock_irq(&zone->lock);
+	}
+}
+
+static void b06_nothing_to_do_has_no_timer(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned int tries = FAKE_MAX_PASSES;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	do {
+		msleep(50);
+		fake_pass(fake);
+	} while ((atomic_read(&fake->prdev.state) != PAGE_REPORTING_IDLE ||
+		  timer_pending(&fake->prdev.retry)) && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+}
+
+/* What the user has reported is not to be paid for by pacing. */
+static void b06_flush_leaves_no_debt(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 0);
+	fake_pass(fake);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_cap.debt_ns);
+}
+
+/* A cap counts blocks: the largest ones leave, however few there are. */
+static void b06_cap_counts_blocks_of_any_size(struct kunit *test)
+{
+	struct page_reporting_pass pass = {
+		.grant = { [PAGE_REPORTING_LARGE] = 5UL << MAX_PAGE_ORDER },
+		.allowed = 3,
+	};
+
+	KUNIT_EXPECT_EQ(test, 3, page_reporting_paced_budget(&pass, MAX_PAGE_ORDER));
+	pass.allowed = 9;
+	KUNIT_EXPECT_EQ(test, 5, page_reporting_paced_budget(&pass, MAX_PAGE_ORDER));
+	KUNIT_EXPECT_EQ(test, 9, page_reporting_paced_budget(&pass, MAX_PAGE_ORDER - 1));
+}
+
+#ifdef CONFIG_MEMORY_ISOLATION
+/* Blocks that are isolated look like free ones, and others must not leave for them. */
+static void b06_isolation_puts_off(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	page = fake_isolate_pageblock(test);
+	fake_idle_pass(fake);
+	fake_forget(fake);
+	fake_idle_pass(fake);
+	KUNIT_EXPECT_GT(test, fake->prdev.retries, 0);
+	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
+	fake_unisolate_pageblock(page);
+	fake_idle_pass(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+#else
+static void b06_isolation_puts_off(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION");
+}
+#endif
+
+/* A block that is used again and again never leaves, and nor does what it is. */
+static void b06_memory_in_use_stays(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page = NULL;
+	unsigned int i;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	fake_idle_pass(fake);
+	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
+
+	fake_forget(fake);
+	for (i = 0; i < 2 * FAKE_TAU_MS / 50; i++) {
+		page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		fake_pass(fake);
+		__free_pages(page, MAX_PAGE_ORDER);
+		fake_pass(fake);
+		msleep(50);
+	}
+	/* Others free something now and then. */
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 2);
+	KUNIT_EXPECT_NULL(test, fake_find(fake, page));
+	fake_idle_pass(fake);
+	KUNIT_EXPECT_NOT_NULL(test, fake_find(fake, page));
+}
+
+/* A pass looks at nothing where nothing is unreported, and at little else. */
+static void b07_idle_zone_costs_nothing(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page_reporting_pass pass = { .prdev = &fake->prdev };
+	unsigned long orders = 0;
+	struct zone *zone;
+
+	/* Others free small blocks now and then, and none of this order. */
+	fake_set_order(fake, pageblock_order);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	pass.order = pageblock_order;
+	for_each_populated_zone(zone) {
+		pass.zone = zone;
+		spin_lock_irq(&zone->lock);
+		orders |= __page_reporting_orders(&pass);
+		spin_unlock_irq(&zone->lock);
+	}
+	KUNIT_EXPECT_EQ(test, 0, orders);
+}
+
+/* Nor does a list of reported blocks keep the lock: it is left in the middle. */
+static void b07_walk_pauses(struct kunit *test)
+{
+	struct page_reporting_pass pass = {};
+	struct page *pages;
+	unsigned long budget = 1, i, nr = 3 * PAGE_REPORTING_STEPS / 2;
+	LIST_HEAD(list);
+
+	pages = kvcalloc(nr, sizeof(*pages), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	for (i = 0; i < nr; i++) {
+		__page_reporting_set_flag(&pages[i]);
+		list_add_tail(&pages[i].buddy_list, &list);
+	}
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_PAUSE,
+			__page_reporting_fill(&pass, &list, 0, 1, &budget));
+	KUNIT_EXPECT_PTR_EQ(test, &pages[PAGE_REPORTING_STEPS],
+			    list_first_entry(&list, struct page, buddy_list));
+	/* Nor is it looked at when there is nothing in it. */
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_GO_ON,
+			__page_reporting_fill(&pass, &list, 0, 0, &budget));
+	kvfree(pages);
+}
 
 /* One for all cases: freeing 2 MiB between two of them disturbs the second. */
 static struct fake_block *fake_blocks;
@@ -3432,8 +3721,19 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b05_flush_ends_with_the_device),
 	KUNIT_CASE(b05_flush_waits_behind_a_pass),
 	KUNIT_CASE(b05_flush_waits_for_the_device),
+	KUNIT_CASE(b06_adaptive_reads_minus_one),
+	KUNIT_CASE(b06_adaptive_keeps_the_order_that_was_asked_for),
+	KUNIT_CASE_SLOW(b06_idle_memory_leaves),
+	KUNIT_CASE_SLOW(b06_nothing_to_do_has_no_timer),
+	KUNIT_CASE(b06_flush_leaves_no_debt),
+	KUNIT_CASE(b06_cap_counts_blocks_of_any_size),
+	KUNIT_CASE_SLOW(b06_isolation_puts_off),
+	KUNIT_CASE_SLOW(b06_memory_in_use_stays),
+	KUNIT_CASE(b07_idle_zone_costs_nothing),
+	KUNIT_CASE(b07_walk_pauses),
 #ifdef CONFIG_VM_EVENT_COUNTERS
 	KUNIT_CASE(b08_split_keeps_the_rest_reported),
+	KUNIT_CASE(b08_marked_blocks_make_a_marked_one),
 #endif
 	KUNIT_CASE(b09_second_device_is_told_everything),
 	KUNIT_CASE(b09_sleep_ends_the_pass),

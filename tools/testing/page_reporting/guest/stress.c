@@ -242,12 +242,13 @@ static void use_contiguous_memory(void)
 	nap(pick(500));
 }
 
-/* Mostly low, for many blocks; the highest are reported, too. */
+/* Mostly low, for many blocks; the highest are reported, too. At times, pacing decides. */
 static void flip_order(void)
 {
 	static const unsigned char orders[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 5, 9, 10 };
 
 	put(PARAMETERS "page_reporting_order", "%u", orders[pick(ARRAY_SIZE(orders))]);
+	put(PARAMETERS "page_reporting_delay_ms", pick(8) ? "20" : "-1");
 	nap(200 + pick(1000));
 }
 

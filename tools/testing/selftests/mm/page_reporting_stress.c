@@ -96,7 +96,7 @@ static void replug_memory(void)
 
 static void change_delay(void)
 {
-	static const char * const delays[] = { "0", "10", "100", "2000" };
+	static const char * const delays[] = { "0", "10", "-1", "100", "2000" };
 	static unsigned int turn;
 
 	pr_must_write(PR_DELAY, delays[turn++ % ARRAY_SIZE(delays)]);
