@@ -842,8 +842,9 @@ static void s06_zone_below_watermark_is_skipped(struct kunit *test)
 	unsigned int nr;
 
 	fake_register(fake, 0);
-	/* One page short of what it takes, whatever is freed in between. */
-	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone);
+	/* Not enough unless all of the zone were free, but not hopeless. */
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
+		((unsigned long)fake->prdev.sgl_nents << page_reporting_order);
 	fake_pass(fake);
 	zone->_watermark[WMARK_LOW] = low;
 	nr = fake_nr_in(fake, zone);
@@ -1042,6 +1043,36 @@ static void s08_reported_blocks_are_skipped(struct kunit *test)
 		again += fake_find(fake, fake->blocks[i].page) !=
 			 &fake->blocks[i];
 	KUNIT_EXPECT_EQ(test, 0, again);
+}
+
+/* A new block at the tail of its list, where it is found last. */
+static void fake_move_to_tail(struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	int mt = get_pageblock_migratetype(page);
+
+	spin_lock_irq(&zone->lock);
+	if (PageBuddy(page) && buddy_order(page) == MAX_PAGE_ORDER)
+		list_move_tail(&page->buddy_list,
+			       &zone->free_area[MAX_PAGE_ORDER].free_list[mt]);
+	spin_unlock_irq(&zone->lock);
+}
+
+static void s08_block_behind_reported_ones_is_found(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	/* Of the type that most have, to be among many. */
+	page = alloc_pages(GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	__free_pages(page, MAX_PAGE_ORDER);
+	fake_move_to_tail(page);
+	fake_forget(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_NOT_NULL(test, fake_find(fake, page));
 }
 
 /*
@@ -1873,6 +1904,25 @@ static void b01_guest_with_all_reported_is_quiet(struct kunit *test)
 	do {
 		fake_report_all(fake);
 	} while (!fake_is_quiet(fake) && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+}
+
+/* No pass follows to find that there is nothing left to do. */
+static void b01_last_pass_knows_that_it_is(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page *page;
+	int tries = 10;
+
+	fake_register(fake, 0);
+	do {
+		fake_report_all(fake);
+		page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		__free_pages(page, MAX_PAGE_ORDER);
+		fake_forget(fake);
+		fake_pass(fake);
+	} while ((!fake->nr_blocks || !fake_is_quiet(fake)) && --tries);
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
@@ -2890,7 +2940,8 @@ static void b02_new_delay_does_not_hurry(struct kunit *test)
 	/* and a device that is not live yet, too. */
 	fake->prdev.late = false;
 	fake->prdev.ready_at = get_jiffies_64() + msecs_to_jiffies(FAKE_DELAY_MS);
-	fake_set_delay(fake, 0);
+	/* Another value: one that was set already changes nothing. */
+	fake_set_delay(fake, 1);
 	fake_expect_wait(test, timer, FAKE_DELAY_MS);
 }
 
@@ -3275,20 +3326,49 @@ static void b05_flush_waits_for_the_device(struct kunit *test)
  */
 
 #ifdef CONFIG_VM_EVENT_COUNTERS
+static unsigned long fake_nr_largest(void)
+{
+	struct zone *zone;
+	unsigned long nr = 0;
+
+	for_each_populated_zone(zone)
+		nr += page_reporting_nr_free(zone, MAX_PAGE_ORDER);
+	return nr;
+}
+
+/*
+ * Takes blocks until one of the largest is split for it, and returns how many
+ * pages were refaulted then. Smaller ones need not be split at all.
+ */
+static unsigned long fake_split_largest(struct kunit *test,
+					struct list_head *taken)
+{
+	struct fake_sums *before;
+	unsigned long largest;
+	struct page *page;
+
+	do {
+		before = fake_new_sums(test);
+		largest = fake_nr_largest();
+		page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+		if (!page)
+			return 0;
+		list_add(&page->lru, taken);
+	} while (fake_nr_largest() >= largest);
+	return fake_grown(test, before, PGREPORT_REFAULT);
+}
+
 static void b08_split_keeps_the_rest_reported(struct kunit *test)
 {
 	struct fake_device *fake = test->priv;
-	struct fake_sums *before;
+	struct page *page, *next;
 	unsigned long used;
-	struct page *page;
+	LIST_HEAD(taken);
 
 	fake_set_order(fake, FAKE_ORDER);
 	fake_register(fake, 0);
 	fake_report_all(fake);
-	before = fake_new_sums(test);
-	page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	used = fake_grown(test, before, PGREPORT_REFAULT);
+	used = fake_split_largest(test, &taken);
 	/* Others use some, too, but no block of the largest order is lost. */
 	KUNIT_EXPECT_GE(test, used, 1UL << FAKE_ORDER);
 	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
@@ -3297,7 +3377,8 @@ static void b08_split_keeps_the_rest_reported(struct kunit *test)
 	fake_forget(fake);
 	fake_pass(fake);
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
-	__free_pages(page, FAKE_ORDER);
+	list_for_each_entry_safe(page, next, &taken, lru)
+		__free_pages(page, FAKE_ORDER);
 }
 
 static void fake_isolate(struct kunit *test, struct page *page)
@@ -3516,10 +3597,28 @@ static void b06_isolation_puts_off(struct kunit *test)
 #endif
 
 /* A block that is used again and again never leaves, and nor does what it is. */
+/* Takes so many of the largest blocks and frees them, with a pass after each. */
+static void fake_use(struct fake_device *fake, unsigned int nr)
+{
+	struct page *page, *next;
+	LIST_HEAD(taken);
+
+	while (nr--) {
+		page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
+		KUNIT_EXPECT_NOT_NULL(fake->test, page);
+		if (page)
+			list_add(&page->lru, &taken);
+	}
+	fake_pass(fake);
+	list_for_each_entry_safe(page, next, &taken, lru)
+		__free_pages(page, MAX_PAGE_ORDER);
+	fake_pass(fake);
+}
+
+/* Of eight blocks, seven are used again and again: one is all that may go. */
 static void b06_memory_in_use_stays(struct kunit *test)
 {
 	struct fake_device *fake = test->priv;
-	struct page *page = NULL;
 	unsigned int i;
 
 	fake_set_order(fake, MAX_PAGE_ORDER);
@@ -3529,19 +3628,16 @@ static void b06_memory_in_use_stays(struct kunit *test)
 	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
 
 	fake_forget(fake);
+	fake_use(fake, 8);
 	for (i = 0; i < 2 * FAKE_TAU_MS / 50; i++) {
-		page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
-		KUNIT_ASSERT_NOT_NULL(test, page);
-		fake_pass(fake);
-		__free_pages(page, MAX_PAGE_ORDER);
-		fake_pass(fake);
 		msleep(50);
+		fake_use(fake, 7);
 	}
+	KUNIT_EXPECT_GE(test, fake->nr_blocks, 1);
 	/* Others free something now and then. */
-	KUNIT_EXPECT_LE(test, fake->nr_blocks, 2);
-	KUNIT_EXPECT_NULL(test, fake_find(fake, page));
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 3);
 	fake_idle_pass(fake);
-	KUNIT_EXPECT_NOT_NULL(test, fake_find(fake, page));
+	KUNIT_EXPECT_GE(test, fake->nr_blocks, 8);
 }
 
 /* A pass looks at nothing where nothing is unreported, and at little else. */
@@ -3672,6 +3768,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(s08_isolation_holds_zone_lock),
 	KUNIT_CASE(s08_blocks_are_isolated),
 	KUNIT_CASE(s08_reported_blocks_are_skipped),
+	KUNIT_CASE(s08_block_behind_reported_ones_is_found),
 	KUNIT_CASE(s09_full_batch_is_reported_at_once),
 	KUNIT_CASE(s09_rest_is_reported_at_the_zones_end),
 	KUNIT_CASE(s09_huge_capacity_falls_back),
@@ -3698,6 +3795,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b01_short_zone_is_tried_again),
 	KUNIT_CASE(b01_hopeless_zone_is_not_waited_for),
 	KUNIT_CASE(b01_guest_with_all_reported_is_quiet),
+	KUNIT_CASE(b01_last_pass_knows_that_it_is),
 	KUNIT_CASE(b01_merge_asks_for_a_pass),
 	KUNIT_CASE(b01_end_of_isolation_asks_for_a_pass),
 	KUNIT_CASE(b01_isolated_block_is_tried_again),
