@@ -48,7 +48,7 @@
  *                                                   short waits as for a request
  * ACTIVE     pass ends, budget spent     REQUESTED  the work is queued; not where
  *                                                   pacing decides
- * ACTIVE     pass ends, a block merged   REQUESTED  the same
+ * ACTIVE     pass ends, some came late   REQUESTED  the same
  * ACTIVE     pass ends by an error       REQUESTED  the work is queued, late
  * REQUESTED  pass ends (was requested)   REQUESTED  the work is queued
  * any        the retry timer expires     REQUESTED  as for a request; where
@@ -57,8 +57,8 @@
  * =========  ==========================  =========  ==========================
  *
  * A free that comes too late for the walk is not lost: it reads @state under
- * the zone->lock that the walk takes, for every list and before it looks at any
- * count, after it has stored ACTIVE. Either the walk finds the block, or the
+ * the zone->lock that the walk takes, before it looks at the counts of the zone
+ * and after it has stored ACTIVE. Either the walk finds the block, or the
  * free finds ACTIVE and turns it into REQUESTED, which the compare-and-exchange
  * at the end of the pass notices. A change of page_reporting_order has no such
  * lock, and pairs its barrier with the one in page_reporting_begin_pass().
@@ -88,7 +88,8 @@
  *   A zone with fewer pages than the watermark and a batch together will never
  *   be served, and nobody waits for it. The timer is not deferrable: that would
  *   save a wakeup a minute, but an idle CPU could keep it for ever.
- * - A block merged while it was put back, or a budget was spent: the next pass
+ * - A budget was spent, or a block came to a list that had been walked, as it
+ *   merged while it was put back, or as an allocation split one: the next pass
  *   follows after the normal delay. Each has something to do, or is the last.
  * - The system goes to sleep: the pass ends, and waking up asks for one.
  *
@@ -324,7 +325,7 @@ struct page_reporting_plan {
  * @stopped: why the pass has to end before the next report, or 0
  * @served: one of its calls succeeded
  * @more: there is more to report right away: a budget ended before its list
- *	did, or a block merged while it was put back
+ *	did, or a block came to a list that had been walked
  * @put_off: something was left alone that can be reported later
  * @short_of: the zone has too little memory for now
  */
@@ -706,12 +707,6 @@ static void __page_reporting_putback(struct page_reporting_pass *pass,
 	bool marked = __page_reporting_put_back(page, pass->zone, order,
 						reported);
 
-	/*
-	 * Merged with a neighbour: a new block, larger than the host knows. The
-	 * neighbour may have come back in silence, as this one does.
-	 */
-	if (!marked && (!PageBuddy(page) || buddy_order(page) != order))
-		pass->more = true;
 	page_reporting_debug_back(order, marked);
 }
 
@@ -754,7 +749,7 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 		__page_reporting_putback_parts(pass, sg_page(sg), order,
 					       reported);
 		__page_reporting_zone_back(pass->zone, order, reported,
-					   pass->flush);
+					   pass->paced);
 	}
 	spin_unlock_irq(&pass->zone->lock);
 }
@@ -1114,12 +1109,26 @@ static void page_reporting_ask_again(struct page_reporting_pass *pass)
 	pass->wait_ms = min(pass->wait_ms, wait_ms);
 }
 
+/*
+ * What merges on its way back, and the parts of a block that an allocation splits,
+ * may be on lists that were walked, and nothing announces them. Pacing looks at
+ * the zone's level anyway.
+ */
+static void page_reporting_look_back(struct page_reporting_pass *pass)
+{
+	if (pass->paced || pass->put_off)
+		return;
+	spin_lock_irq(&pass->zone->lock);
+	pass->more |= __page_reporting_orders(pass) != 0;
+	spin_unlock_irq(&pass->zone->lock);
+}
+
 static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 				     struct zone *zone)
 {
 	unsigned long blocks = pass->blocks, pages = pass->pages;
 	u64 begin_ns = ktime_get_ns();
-	bool go_on;
+	bool go_on = true;
 
 	pass->zone = zone;
 	pass->short_of = false;
@@ -1127,7 +1136,10 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass,
 		pass->put_off = true;
 		return true;
 	}
-	go_on = !page_reporting_ask(pass) || page_reporting_walk_lists(pass);
+	if (page_reporting_ask(pass)) {
+		go_on = page_reporting_walk_lists(pass);
+		page_reporting_look_back(pass);
+	}
 	if (pass->adaptive)
 		page_reporting_ask_again(pass);
 	/* The other half of a walk that began elsewhere. */

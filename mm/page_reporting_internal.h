@@ -89,7 +89,7 @@ void __page_reporting_zone_taken(struct zone *zone, unsigned int low,
 void __page_reporting_zone_refault(struct zone *zone, unsigned int order,
 				   unsigned long nr_pages);
 void __page_reporting_zone_back(struct zone *zone, unsigned int order,
-				bool reported, bool flushed);
+				bool reported, bool paced);
 u64 __page_reporting_zone_decide(struct zone *zone, u64 *grant);
 unsigned int __page_reporting_zone_wait(struct zone *zone);
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order);

@@ -171,23 +171,24 @@ void __page_reporting_zone_refault(struct zone *zone, unsigned int order,
  * @zone: its zone
  * @order: its order
  * @reported: the hypervisor has it now
- * @flushed: a flush wanted that, and pacing has nothing to learn from it
+ * @paced: pacing let it go; it has nothing to learn from what a flush or a
+ *	fixed delay takes
  *
  * Context: zone->lock held, the block on its free list.
  */
 void __page_reporting_zone_back(struct zone *zone, unsigned int order,
-				bool reported, bool flushed)
+				bool reported, bool paced)
 {
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	unsigned int range = page_reporting_range(order);
 
 	state->in_flight[range] -= 1UL << order;
-	if (reported && flushed)
-		page_reporting_pacing_gone(&state->pacing[range], 1UL << order);
-	else if (reported)
+	if (reported && paced)
 		page_reporting_pacing_reported(&state->pacing[range],
 					       1UL << order,
 					       page_reporting_now_ms());
+	else if (reported)
+		page_reporting_pacing_gone(&state->pacing[range], 1UL << order);
 }
 
 /**

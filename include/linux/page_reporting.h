@@ -34,8 +34,9 @@
  *	less often, at least once a minute (or once in the user's delay, where
  *	that is longer). Must not unregister the device.
  * @order: Smallest block that the device wants to see, as a page order. 0 and
- *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
- *	user set for page_reporting_order wins over this one.
+ *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order, or less where
+ *	pacing decides. A value that the user set for page_reporting_order wins
+ *	over this one.
  * @capacity: Most entries that one call of @report takes, of any value and not
  *	only a power of two. 0 means PAGE_REPORTING_CAPACITY.
  * @work: The pass over free memory. Owned by the engine.

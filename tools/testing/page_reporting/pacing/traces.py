@@ -26,8 +26,8 @@ def ramp(start_ms, took_ms, low, high):
 
 
 def churn(mib, touch_ms, pause_ms, for_s):
-    """Take, touch, give back, pause; again and again, with a pause before the first."""
-    trace, now = [(0, KERNEL)], 1000
+    """Take, touch, give back, pause; again and again, in a guest that has been up for five seconds."""
+    trace, now = [(0, KERNEL)], 5000
     while now < for_s * 1000:
         trace += ramp(now, touch_ms, KERNEL, KERNEL + mib * MIB)
         now += touch_ms

@@ -128,7 +128,7 @@ def test_many_traces(rows):
 
 def test_churn_that_comes_back_soon(rows):
     """In five minutes, with the five seconds in which it is learned."""
-    for name, churned_gib in (("churn-512m-0.9s", 125), ("churn-128m-0.5s", 68)):
+    for name, churned_gib in (("churn-512m-0.9s", 123), ("churn-128m-0.5s", 67)):
         assert rows[name][OURS]["refaulted_gib"] <= churned_gib / 100
 
 
