@@ -1053,22 +1053,13 @@ static unsigned long __page_reporting_orders(struct page_reporting_pass *pass)
 	return orders;
 }
 
-static bool __page_reporting_is_isolating(struct zone *zone)
-{
-#ifdef CONFIG_MEMORY_ISOLATION
-	return zone->nr_isolate_pageblock;
-#else
-	return false;
-#endif
-}
-
 /*
  * What pacing lets go. While pageblocks are isolated it cannot know: they count
  * as free for a while, and other blocks would leave in their place.
  */
 static u64 __page_reporting_granted(struct page_reporting_pass *pass)
 {
-	if (__page_reporting_is_isolating(pass->zone)) {
+	if (has_isolate_pageblock(pass->zone)) {
 		pass->put_off = true;
 		pass->orders = 0;
 		return 0;

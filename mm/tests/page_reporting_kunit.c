@@ -1961,12 +1961,12 @@ static void b01_merge_asks_for_a_pass(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
 }
 
-static void fake_put_list(struct list_head *taken)
+static void fake_put_list(struct list_head *taken, unsigned int order)
 {
 	struct page *page, *next;
 
 	list_for_each_entry_safe(page, next, taken, lru)
-		__free_pages(page, FAKE_ORDER);
+		__free_pages(page, order);
 	INIT_LIST_HEAD(taken);
 }
 
@@ -1975,10 +1975,8 @@ static unsigned long fake_nr_largest(void)
 	struct zone *zone;
 	unsigned long nr = 0;
 
-	for_each_populated_zone(zone) {
-		/* It may be another one right afterwards, with a lock or without. */
-		nr += data_race(zone->free_area[MAX_PAGE_ORDER].nr_free);
-	}
+	for_each_populated_zone(zone)
+		nr += page_reporting_nr_free(zone, MAX_PAGE_ORDER);
 	return nr;
 }
 
@@ -2025,7 +2023,7 @@ static void b01_split_asks_for_a_pass(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED,
 			atomic_read(&fake->prdev.state));
 	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
-	fake_put_list(&fake_taken);
+	fake_put_list(&fake_taken, FAKE_ORDER);
 }
 
 #ifdef CONFIG_MEMORY_ISOLATION
@@ -3439,7 +3437,7 @@ static void b08_split_keeps_the_rest_reported(struct kunit *test)
 	fake_forget(fake);
 	fake_pass(fake);
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
-	fake_put_list(&taken);
+	fake_put_list(&taken, FAKE_ORDER);
 }
 
 static void fake_isolate(struct kunit *test, struct page *page)
@@ -3654,11 +3652,10 @@ static void b06_isolation_puts_off(struct kunit *test)
 }
 #endif
 
-/* A block that is used again and again never leaves, and nor does what it is. */
 /* Takes so many of the largest blocks and frees them; a pass finds them free. */
 static void fake_use(struct fake_device *fake, unsigned int nr)
 {
-	struct page *page, *next;
+	struct page *page;
 	LIST_HEAD(taken);
 
 	while (nr--) {
@@ -3667,8 +3664,7 @@ static void fake_use(struct fake_device *fake, unsigned int nr)
 		if (page)
 			list_add(&page->lru, &taken);
 	}
-	list_for_each_entry_safe(page, next, &taken, lru)
-		__free_pages(page, MAX_PAGE_ORDER);
+	fake_put_list(&taken, MAX_PAGE_ORDER);
 	fake_pass(fake);
 }
 
