@@ -8,13 +8,14 @@
  *   count=N	or no more cycles than these; one of the two is needed
  *   thp=HOW	always or never; no advice without it
  *
- * Events: churning; cycle, with the time that taking and touching took; churned, with the sums.
+ * Events: churning; cycle, with the time that taking and touching took; churned, with the sums and
+ * the CPU time of the kernel's workers meanwhile.
  */
 #include <limits.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "report.h"
+#include "workers.h"
 
 struct churn {
 	size_t mem;
@@ -114,7 +115,7 @@ int main(int argc, char **argv)
 {
 	struct churn churn = parse(argc, argv);
 	long long began_ms = now_ms(), took, sum = 0;
-	long cycles = 0;
+	long cycles = 0, workers = workers_ms();
 
 	report("event=churning t_ms=%lld", now_ms());
 	while (!is_over(&churn, cycles, began_ms)) {
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
 		report("event=cycle alloc_ns=%lld t_ms=%lld", took, now_ms());
 		usleep(churn.pause_ms * 1000);
 	}
-	report("event=churned cycles=%ld alloc_ns=%lld t_ms=%lld", cycles, sum, now_ms());
+	report("event=churned cycles=%ld alloc_ns=%lld workers_ms=%ld t_ms=%lld", cycles, sum,
+	       workers_ms() - workers, now_ms());
 	return 0;
 }

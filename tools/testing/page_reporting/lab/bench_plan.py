@@ -76,8 +76,9 @@ HOST_CPU = Figure("host_cpu_s", "s")
 RELEASE = (Figure("t50_s", "s"), Figure("t90_s", "s"), Figure("t99_s", "s"),
            Figure("returned_pct", "%", "higher"), HOST_CPU)
 CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
-         Figure("refaulted_blocks_per_cycle", "blocks"), Figure("host_minflt", "faults"),
-         Figure("mean_rss_mib", "MiB"), HOST_CPU)
+         Figure("refaulted_blocks_per_cycle", "blocks"), Figure("settled_refault_pct", "%"),
+         Figure("worker_cpu_pct", "%"), Figure("host_minflt", "faults"), Figure("mean_rss_mib", "MiB"),
+         HOST_CPU)
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
             Figure("all_released_mib", "MiB"), HOST_CPU)
 REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
@@ -104,10 +105,11 @@ def _churn(name, mib, pause_ms, for_s):
                    columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3)
 
 
-def _fragment(order, thp):
-    return Variant("fragment", f"order{order}-thp-{thp}", FRAGMENT,
-                   ("fragment", {"mib": 1200, "wait_s": 25, "order": order, "thp": thp}), seconds=69,
-                   together=4)
+def _fragment(order, thp, wait_s, together):
+    name = "default" if order is None else f"order{order}"
+    return Variant("fragment", f"{name}-thp-{thp}", FRAGMENT,
+                   ("fragment", {"mib": 1200, "wait_s": wait_s, "order": order, "thp": thp}),
+                   seconds=2 * wait_s + 19, together=together)
 
 
 def _hotpath(order, cpus, state):
@@ -126,7 +128,8 @@ VARIANTS = (
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
-    *(_fragment(order, thp) for order in (9, 2) for thp in ("always", "madvise")),
+    *(_fragment(order, thp, 25, together=4) for order in (9, 2) for thp in ("always", "madvise")),
+    _fragment(None, "madvise", 60, together=6),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),

@@ -16,6 +16,7 @@ from . import fall, paths
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
+LEARNED_S = 5           # from the begin of a churn, for the kernel to know it
 REPORTING_MS = 60000    # of guest time, for everything to be reported
 ICOUNT = ("-icount", "shift=0,sleep=off")
 PAGE_MIB = 4 / 1024     # of x86-64
@@ -135,11 +136,23 @@ def churn(boot, show, mib, pause_ms, for_s):
         churned = watch(vm, "churned", show)
         result = vm.finish()
     cycles = [event for event in result.events if event.name == "cycle"]
-    figures = churn_figures(cycles, between(result.samples, churning.t, churned.t))
-    figures["host_cpu_s"] = result.cpu_s
+    samples = between(result.samples, churning.t, churned.t)
+    figures = churn_figures(cycles, samples) | {
+        "settled_refault_pct": settled_refault_pct(cycles, samples, mib),
+        "worker_cpu_pct": churned.number("workers_ms") / (churned.t - churning.t) / 10,
+        "host_cpu_s": result.cpu_s}
     points = curve(between(result.samples, 0, churned.t), churning.t)
-    reason = {} if len(cycles) > 1 else {"refaulted_blocks_per_cycle": "only one cycle"}
-    return Measured(figures, [result], points, reason)
+    reasons = {"refaulted_blocks_per_cycle": "only one cycle",
+               "settled_refault_pct": f"no cycle after the first of {LEARNED_S} s"}
+    return Measured(figures, [result], points, {name: why for name, why in reasons.items() if figures[name] is None})
+
+
+def settled_refault_pct(cycles, samples, mib):
+    """Of the memory that was taken once the kernel could know the churn, how much was refaulted."""
+    ends = [event.t for event in cycles if event.t >= samples[0].t + LEARNED_S]
+    if len(ends) < 2:
+        return None
+    return 100 * growth_mib(between(samples, ends[0], ends[-1])) / (mib * (len(ends) - 1))
 
 
 def churn_figures(cycles, samples):
@@ -156,9 +169,14 @@ def churn_figures(cycles, samples):
 # fragment
 
 def fragment(boot, show, mib, wait_s, order, thp):
-    """Every other MiB given back, then the rest: how much stays resident after each step."""
-    cmdline = [f"page_reporting.page_reporting_order={order}", f"transparent_hugepage={thp}"]
-    steps = [["params", "expect", f"order={order}"], ["fragment", f"mib={mib}", f"wait={wait_s}"]]
+    """Every other MiB given back, then the rest: how much stays resident after each step.
+
+    `order` is None for what the kernel reports by default.
+    """
+    cmdline, steps = [f"transparent_hugepage={thp}"], [["fragment", f"mib={mib}", f"wait={wait_s}"]]
+    if order is not None:
+        cmdline.append(f"page_reporting.page_reporting_order={order}")
+        steps.insert(0, ["params", "expect", f"order={order}"])
     with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * wait_s + 180) as vm:
         events = [watch(vm, name, show) for name in ("touched", "half", "all")]
         result = vm.finish()
