@@ -19,10 +19,10 @@
  * again stays where it is.
  *
  * How long that is and how large the budget depends on page_reporting_delay_ms.
- * A number is the wait before each pass, and each list has a budget of its own:
- * page_reporting_decide(). With -1, what each zone has kept free for long enough
- * is the budget, all of it, and the next pass comes when more may have been:
- * page_reporting_zone.c and page_reporting_pacing.c.
+ * With -1, the default, what each zone has kept free for long enough is the
+ * budget, all of it, and the next pass comes when more may have been:
+ * page_reporting_zone.c and page_reporting_pacing.c. A number is the wait before
+ * each pass, and each list has a budget of its own: page_reporting_decide().
  *
  * A zone in which there is nothing to report costs a pass a look at its counts.
  * Elsewhere, lists are walked in steps, so that zone->lock is never held for
@@ -221,9 +221,7 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Wait before a pass. Long enough for a burst of frees to end. */
-#define PAGE_REPORTING_DELAY_MS		2000U
-/* As a delay: pacing decides. Reads -1. */
+/* As a delay, and the default: pacing decides. Reads -1. */
 #define PAGE_REPORTING_ADAPTIVE		UINT_MAX
 /* Drivers register first and make the device live afterwards. */
 #define PAGE_REPORTING_READY_MS		2000U
@@ -239,9 +237,9 @@
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
 
 /*
- * A free list is handed over in about this many passes. With the delay above,
- * most of what was freed at once is back on the host within 12 s, while memory
- * that is used again within seconds keeps most of its backing.
+ * A free list is handed over in about this many passes. With a delay of two
+ * seconds, most of what was freed at once is back on the host within 12 s, while
+ * memory that is used again within seconds keeps most of its backing.
  */
 #define PAGE_REPORTING_PASSES		6
 
@@ -393,7 +391,7 @@ static unsigned int page_reporting_order_next = PAGE_REPORTING_ORDER_UNSPECIFIED
 unsigned int page_reporting_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 EXPORT_SYMBOL_GPL(page_reporting_order);
 
-static unsigned int page_reporting_delay_ms = PAGE_REPORTING_DELAY_MS;
+static unsigned int page_reporting_delay_ms = PAGE_REPORTING_ADAPTIVE;
 
 /* CPU time that pacing allows. Only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;

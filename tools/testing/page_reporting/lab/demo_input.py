@@ -13,8 +13,7 @@ DEFAULT_MEM = "4G"
 MIN_FREE_MIB = 1024
 MAX_ORDER = 10
 MAX_DELAY_MS = 3600000
-KERNEL_DELAY_MS = 2000
-# As a delay: the kernel decides, and keeps large blocks for up to a second at first.
+# As a delay, and the default: the kernel decides, and keeps large blocks for up to a second at first.
 ADAPTIVE = -1
 ADAPTIVE_MS = 1000
 
@@ -31,8 +30,7 @@ class DemoInput:
     @property
     def delay_s(self):
         """The delay that the guest will use, in seconds."""
-        known = {None: KERNEL_DELAY_MS, ADAPTIVE: ADAPTIVE_MS}
-        return known.get(self.delay_ms, self.delay_ms) / 1000
+        return (ADAPTIVE_MS if self.delay_ms in (None, ADAPTIVE) else self.delay_ms) / 1000
 
     @property
     def given(self):

@@ -534,7 +534,7 @@ def test_release_in_a_guest(boot, monkeypatch):
     monkeypatch.setattr(bench_runs, "WINDOW_S", 20)
     got = bench_runs.release(boot, lambda *_: None, 2048, 1024)
     assert set(got.figures) == {figure.name for figure in bench_plan.RELEASE}
-    assert 0 < got.figures["t50_s"] < got.figures["t90_s"] < bench_runs.WINDOW_S
+    assert 0 < got.figures["t50_s"] <= got.figures["t90_s"] < bench_runs.WINDOW_S
 
 
 def test_fragment_in_a_guest(boot):

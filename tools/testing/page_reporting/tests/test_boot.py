@@ -38,7 +38,13 @@ def test_parameters_accept_and_refuse(boot):
 
 
 def test_memory_comes_back(boot):
-    _, fall = free_memory(boot, expect=["order=9"])
+    _, fall = free_memory(boot, expect=["delay=-1", "order=4"])
+    assert fall.returned_pct >= 95
+
+
+def test_memory_comes_back_with_a_fixed_delay(boot):
+    """The order is that of a pageblock then."""
+    _, fall = free_memory(boot, ["page_reporting.page_reporting_delay_ms=2000"], ["delay=2000", "order=9"])
     assert fall.returned_pct >= 95
 
 
@@ -56,7 +62,7 @@ def test_order_on_boot_line(boot):
 @pytest.mark.parametrize("value", ["99", "abc", "-2"])
 def test_invalid_order_on_boot_line(boot, value):
     """The kernel says so, the default stays, reporting works."""
-    result, fall = free_memory(boot, [f"page_reporting.page_reporting_order={value}"], ["order=9"])
+    result, fall = free_memory(boot, [f"page_reporting.page_reporting_order={value}"], ["order=4"])
     said = [line for line in result.console if "invalid for parameter" in line]
     assert len(said) == 1
     assert f"`{value}' invalid for parameter `page_reporting.page_reporting_order'" in said[0]
