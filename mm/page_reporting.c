@@ -848,6 +848,8 @@ static bool page_reporting_send(struct page_reporting_pass *pass)
 	if (!pass->nents)
 		return true;
 
+	/* The walk has to be paid for, too, but is no part of a block's price. */
+	page_reporting_charge(pass, 0);
 	sg_mark_end(&pass->prdev->sgl[pass->nents - 1]);
 	err = page_reporting_call(pass);
 	page_reporting_drain(pass, !err);
@@ -1318,7 +1320,9 @@ static void page_reporting_work(struct work_struct *work)
 		pass.second = true;
 		page_reporting_walk(&pass);
 	}
-	page_reporting_charge(&pass, 0);
+	/* One that only looks at the counts is free: it could use up all that there is. */
+	if (pass.blocks)
+		page_reporting_charge(&pass, 0);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
 	page_reporting_end_pass(&pass);
