@@ -3743,6 +3743,34 @@ static void b07_walk_pauses(struct kunit *test)
 	kvfree(pages);
 }
 
+/* Nor does isolation, which looks at each page of a large block. */
+static void b07_isolation_counts(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page_reporting_pass pass = { .prdev = &fake->prdev };
+	struct zone *zone = fake_largest_zone();
+	unsigned long taken = 0, nr_free, steps;
+
+	nr_free = list_count_nodes(&zone->free_area[MAX_PAGE_ORDER]
+					.free_list[MIGRATE_MOVABLE]);
+	if (nr_free < 4 * PAGE_REPORTING_PASSES)
+		kunit_skip(test, "only %lu blocks of the highest order", nr_free);
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	fake_register(fake, 0);
+	page_reporting_reset_batch(&pass);
+	pass.limit = fake->prdev.sgl_nents;
+	pass.order = MAX_PAGE_ORDER;
+	pass.zone = zone;
+	steps = 1 + MAX_ORDER_NR_PAGES / PAGE_REPORTING_PAGES_PER_STEP;
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_PAUSE,
+			page_reporting_fill(&pass, MAX_PAGE_ORDER,
+					    MIGRATE_MOVABLE, &taken));
+	KUNIT_EXPECT_EQ(test, DIV_ROUND_UP(PAGE_REPORTING_STEPS, steps),
+			pass.nents);
+	page_reporting_drain(&pass, false);
+}
+
 /* One for all cases: freeing 2 MiB between two of them disturbs the second. */
 static struct fake_block *fake_blocks;
 
@@ -3887,6 +3915,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE_SLOW(b06_memory_in_use_stays),
 	KUNIT_CASE(b07_idle_zone_costs_nothing),
 	KUNIT_CASE(b07_walk_pauses),
+	KUNIT_CASE(b07_isolation_counts),
 #ifdef CONFIG_VM_EVENT_COUNTERS
 	KUNIT_CASE(b08_split_keeps_the_rest_reported),
 	KUNIT_CASE(b08_marked_blocks_make_a_marked_one),
