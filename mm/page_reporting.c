@@ -475,35 +475,43 @@ static unsigned int page_reporting_next_delay(void)
 	return page_reporting_decide(&snap).delay_ms;
 }
 
-static void page_reporting_request_in(struct page_reporting_dev_info *prdev,
-				      unsigned int delay_ms)
+/* True if nobody else has asked for a pass, nor will at the end of this one. */
+static bool page_reporting_ask_for_pass(struct page_reporting_dev_info *prdev)
 {
 	/* Frees come in floods: no write to a shared cache line for each. */
 	if (atomic_read(&prdev->state) == PAGE_REPORTING_REQUESTED)
-		return;
+		return false;
 
-	if (atomic_xchg(&prdev->state, PAGE_REPORTING_REQUESTED) ==
-	    PAGE_REPORTING_IDLE) {
-		page_reporting_queue(prdev, delay_ms);
-		trace_page_reporting_request(delay_ms);
-	}
+	return atomic_xchg(&prdev->state, PAGE_REPORTING_REQUESTED) ==
+	       PAGE_REPORTING_IDLE;
 }
 
 static void page_reporting_request(struct page_reporting_dev_info *prdev)
 {
-	page_reporting_request_in(prdev, page_reporting_next_delay());
+	unsigned int delay_ms;
+
+	if (!page_reporting_ask_for_pass(prdev))
+		return;
+	delay_ms = page_reporting_next_delay();
+	page_reporting_queue(prdev, delay_ms);
+	trace_page_reporting_request(delay_ms);
 }
 
 /*
  * Nothing was freed since, or a pass is on its way already. What pacing waits
- * for is due now.
+ * for is due now, and a tick for each of its windows adds up.
  */
 static void page_reporting_retry(struct timer_list *timer)
 {
 	struct page_reporting_dev_info *prdev = from_timer(prdev, timer, retry);
 
-	page_reporting_request_in(prdev, page_reporting_is_adaptive() ? 0 :
-					 page_reporting_next_delay());
+	if (!page_reporting_is_adaptive()) {
+		page_reporting_request(prdev);
+	} else if (page_reporting_ask_for_pass(prdev)) {
+		/* No zone->lock is held here: a worker can be woken. */
+		queue_delayed_work(system_freezable_wq, &prdev->work, 0);
+		trace_page_reporting_request(0);
+	}
 }
 
 void __page_reporting_notify(void)
