@@ -877,8 +877,6 @@ static bool page_reporting_send(struct page_reporting_pass *pass)
 	if (!pass->nents)
 		return true;
 
-	/* The walk has to be paid for, too, but is no part of a block's price. */
-	page_reporting_charge(pass, 0);
 	sg_mark_end(&pass->prdev->sgl[pass->nents - 1]);
 	err = page_reporting_call(pass);
 	page_reporting_drain(pass, !err);
@@ -1005,6 +1003,9 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 
 	pass->passed = 0;
 	do {
+		/* To find the first block is paid for, but no part of its price. */
+		if (!pass->nents)
+			page_reporting_charge(pass, 0);
 		stop = page_reporting_fill(pass, order, mt, &taken);
 		more = stop == PAGE_REPORTING_BATCH_FULL ||
 		       stop == PAGE_REPORTING_NO_ROOM;
