@@ -23,7 +23,8 @@
  * struct page_reporting_pacing - what is known of the demand for free blocks
  * @low: lowest level since @opened_ms, in pages
  * @past: lowest level of each window before, the latest one first, in pages
- * @began_ms: when the first window began
+ * @unused: of the level at the start, what was not needed up to @opened_ms, in
+ *	pages that the host does not have
  * @opened_ms: when the open window began
  * @quiet_ms: when tau was last found to be none too long
  * @epoch_ms: since when @recent and @early are counted; older ones by half
@@ -43,7 +44,7 @@
 struct page_reporting_pacing {
 	u64 low;
 	u64 past[PAGE_REPORTING_WINDOWS];
-	u64 began_ms;
+	u64 unused;
 	u64 opened_ms;
 	u64 quiet_ms;
 	u64 epoch_ms;
@@ -100,7 +101,7 @@ page_reporting_pacing_note(struct page_reporting_pacing *pacing, u64 level)
 }
 
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
-				unsigned int order, u64 now_ms);
+				unsigned int order, u64 level, u64 now_ms);
 struct page_reporting_grant
 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 			     const struct page_reporting_cap *cap, u64 level,

@@ -109,17 +109,24 @@ unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
 }
 
 /* Pages in blocks of a range, from its smallest order on, in flight or not. */
-static u64 __page_reporting_level(struct zone *zone,
-				  const struct page_reporting_zone *state,
-				  unsigned int range)
+static u64 __page_reporting_level_from(struct zone *zone,
+				       const struct page_reporting_zone *state,
+				       unsigned int range, unsigned int order)
 {
-	unsigned int order = state->pacing[range].order;
 	u64 level = state->in_flight[range];
 
 	for (; order < page_reporting_range_end(range); order++)
 		level += (u64)(zone->free_area[order].nr_free -
 			       state->reported[order]) << order;
 	return level;
+}
+
+static u64 __page_reporting_level(struct zone *zone,
+				  const struct page_reporting_zone *state,
+				  unsigned int range)
+{
+	return __page_reporting_level_from(zone, state, range,
+					   state->pacing[range].order);
 }
 
 /**
@@ -239,16 +246,20 @@ unsigned int __page_reporting_zone_wait(struct zone *zone)
 	return wait_ms;
 }
 
-static void page_reporting_init_zone(struct page_reporting_zone *state,
-				     unsigned int order)
+static void __page_reporting_init_zone(struct zone *zone,
+				       struct page_reporting_zone *state,
+				       unsigned int order)
 {
-	unsigned int range;
+	unsigned int range, low;
+	u64 level;
 
 	state->order = order;
-	for (range = 0; range < PAGE_REPORTING_RANGES; range++)
-		page_reporting_pacing_init(&state->pacing[range],
-					   page_reporting_range_order(range, order),
+	for (range = 0; range < PAGE_REPORTING_RANGES; range++) {
+		low = page_reporting_range_order(range, order);
+		level = __page_reporting_level_from(zone, state, range, low);
+		page_reporting_pacing_init(&state->pacing[range], low, level,
 					   page_reporting_now_ms());
+	}
 }
 
 static bool page_reporting_get_node(int nid)
@@ -289,7 +300,7 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 		return true;
 
 	spin_lock_irq(&zone->lock);
-	page_reporting_init_zone(state, order);
+	__page_reporting_init_zone(zone, state, order);
 	spin_unlock_irq(&zone->lock);
 	return true;
 }

@@ -118,7 +118,8 @@ static void fuzz_calls(struct bytes bytes)
 	struct page_reporting_pacing pacing;
 	struct page_reporting_cap cap;
 
-	page_reporting_pacing_init(&pacing, next(&bytes) % 11, any(&bytes));
+	page_reporting_pacing_init(&pacing, next(&bytes) % 11,
+				   any(&bytes) >> 12, any(&bytes));
 	page_reporting_cap_init(&cap, any(&bytes));
 	while (bytes.left)
 		one_call(&pacing, &cap, &bytes);

@@ -10,7 +10,7 @@ void guest_init(struct guest *guest, unsigned int order, u64 now_ms)
 {
 	*guest = (struct guest) { .now_ms = now_ms, .price_ns = 14000 };
 	stack_init(&guest->unreported);
-	page_reporting_pacing_init(&guest->pacing, order, now_ms);
+	page_reporting_pacing_init(&guest->pacing, order, 0, now_ms);
 	page_reporting_cap_init(&guest->cap, now_ms);
 }
 

@@ -20,9 +20,8 @@ static struct setup setup(void)
 {
 	struct setup s = { .now_ms = 1000000 };
 
-	page_reporting_pacing_init(&s.pacing, ORDER, s.now_ms);
-	/* As if it had begun long ago: what is reported has been used before. */
-	s.pacing.began_ms = 0;
+	/* With all in use: what is reported later has been used before. */
+	page_reporting_pacing_init(&s.pacing, ORDER, 0, s.now_ms);
 	page_reporting_cap_init(&s.cap, s.now_ms);
 	page_reporting_cap_begin(&s.cap, 1ULL << 40, s.now_ms);
 	return s;
@@ -61,7 +60,7 @@ CASE(break_even_grows_as_the_order_falls)
 	unsigned int order;
 
 	for (order = 0; order <= 10; order++) {
-		page_reporting_pacing_init(&pacing, order, 0);
+		page_reporting_pacing_init(&pacing, order, 0, 0);
 		CHECK_EQ(pacing.break_even_ms, ms[order]);
 		CHECK_EQ(page_reporting_pacing_tau_ms(&pacing), ms[order]);
 	}
@@ -210,21 +209,41 @@ CASE(late_refaults_do_not_count)
 }
 
 /* What is free when it begins was never used, and its first use costs a fault anyway. */
-static unsigned int tau_after_start(u64 reported_ms)
+static unsigned int tau_after_start(u64 level, u64 lowest)
 {
-	struct setup s = settled(300 * MIB);
+	struct setup s = setup();
 
-	s.pacing.began_ms = s.now_ms - reported_ms;
+	page_reporting_pacing_init(&s.pacing, ORDER, level, s.now_ms);
+	page_reporting_pacing_note(&s.pacing, lowest);
+	quiet(&s, 600 * MIB, 2 * PAGE_REPORTING_WINDOWS, W_MS);
 	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, 300 * MIB, s.now_ms + 10);
+	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
+	page_reporting_pacing_refaulted(&s.pacing, 600 * MIB, s.now_ms + 10);
 	ask(&s, 0, 20);
 	return page_reporting_pacing_tau_ms(&s.pacing);
 }
 
-CASE(first_reports_do_not_count)
+CASE(memory_never_used_does_not_count)
 {
-	CHECK_EQ(tau_after_start(4 * B_MS - 1), B_MS);
-	CHECK_EQ(tau_after_start(4 * B_MS), 2 * B_MS);
+	CHECK_EQ(tau_after_start(600 * MIB, 600 * MIB), B_MS);
+	CHECK_EQ(tau_after_start(0, 0), 2 * B_MS);
+	/* Taken once, it is as any other, */
+	CHECK_EQ(tau_after_start(600 * MIB, 0), 2 * B_MS);
+	/* and if only half of it was not, the other half counts. */
+	CHECK_EQ(tau_after_start(600 * MIB, 300 * MIB), 2 * B_MS);
+}
+
+/* A flush takes it first, and pacing what is left. */
+CASE(memory_never_used_can_be_flushed)
+{
+	struct setup s = setup();
+
+	page_reporting_pacing_init(&s.pacing, ORDER, 600 * MIB, s.now_ms);
+	page_reporting_pacing_note(&s.pacing, 300 * MIB);
+	ask(&s, 600 * MIB, W_MS);
+	page_reporting_pacing_gone(&s.pacing, 200 * MIB);
+	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
+	CHECK_EQ(s.pacing.recent, 200 * MIB);
 }
 
 CASE(few_refaults_do_not_count)
@@ -269,7 +288,7 @@ CASE(a_longer_tau_starts_with_what_is_known)
 {
 	struct setup s = settled(300 * MIB);
 
-	page_reporting_pacing_reported(&s.pacing, 0, s.now_ms);
+	s.pacing.reported_ms = s.now_ms;
 	s.pacing.recent = 300 * MIB;
 	page_reporting_pacing_refaulted(&s.pacing, 300 * MIB, s.now_ms);
 	/* Eight windows are four now: four more have to follow. */
