@@ -25,7 +25,11 @@
  * each order and migratetype, and the level is the sum of many. Then it is one
  * about quantity: at no time during tau would the zone have missed so many
  * pages. That other pages are reported than were idle can lead to a refault
- * that one list would not have seen; it is noticed as any other, see below.
+ * that one list would not have seen: say a block of a type that nobody wants is
+ * the surplus, and a block of another type is reported, and again in each
+ * period. It is noticed as any other refault (see "Learning"), and if it was a
+ * small one, so many pages are kept beyond the surplus: for 4 B, and up to what
+ * is not looked at there.
  *
  * **Derivation.** The surplus is reported all at once, because each page of it
  * has been kept for tau, and no page of it is any better than another. The
@@ -94,9 +98,9 @@
  * frees all its memory at once does not wait. The price of a block is learned
  * from the time that reports take, so that slow hosts get the same burst.
  *
- * **End.** With demand gone, everything is reported after at most 9/8 tau, or
- * if the cap binds, after 100 times the debt and what the reports add to it;
- * then the answer is to wait for ever.
+ * **End.** With demand gone, everything is reported after at most 9/8 tau, and
+ * what is in doubt after 4 B; or if the cap binds, after 100 times the debt and
+ * what the reports add to it; then the answer is to wait for ever.
  */
 
 #include <linux/bits.h>
@@ -133,6 +137,9 @@
 
 /* What 1 % of a CPU would pay for within the break-even time, and no more. */
 #define NOISE_PAGES			(PAGES_PER_CPU / 100)
+
+/* The surplus is in doubt for so many times B after it was wrong. */
+#define DOUBT_BREAK_EVENS		4
 
 /* 1 % of a millisecond, in ns. */
 #define CAP_NS_PER_MS			10000U
@@ -203,6 +210,14 @@ static u64 lowest(const struct page_reporting_pacing *pacing, unsigned int nr)
 static u64 surplus(const struct page_reporting_pacing *pacing)
 {
 	return min(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
+}
+
+/* Those that are to be kept anyway, as so many were refaulted too soon. */
+static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
+{
+	u64 for_ms = DOUBT_BREAK_EVENS * (u64)pacing->break_even_ms;
+
+	return elapsed(now_ms, pacing->missed_ms) < for_ms ? pacing->missed : 0;
 }
 
 /* Were many pages taken in this window that were idle for most of tau? */
@@ -290,6 +305,7 @@ static void keep_longer(struct page_reporting_pacing *pacing)
 	/* The same refaults do not count again. */
 	pacing->recent = 0;
 	pacing->early = 0;
+	pacing->missed = 0;
 }
 
 static void learn(struct page_reporting_pacing *pacing, u64 now_ms)
@@ -362,6 +378,7 @@ page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	close_window(pacing, level, now_ms);
 	learn(pacing, now_ms);
 	grant.pages = min(surplus(pacing), level);
+	grant.pages -= min(grant.pages, in_doubt(pacing, now_ms));
 	if (cap)
 		grant.pages = min(grant.pages,
 				  page_reporting_cap_blocks(cap) << pacing->order);
@@ -433,8 +450,16 @@ void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages)
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)
 {
-	if (elapsed(now_ms, pacing->reported_ms) < 2 * (u64)pacing->break_even_ms)
-		pacing->early = min(pacing->early + pages, pacing->recent);
+	u64 early = min(pacing->early + pages, pacing->recent);
+
+	if (elapsed(now_ms, pacing->reported_ms) >= 2 * (u64)pacing->break_even_ms)
+		return;
+	if (early == pacing->early)
+		return;
+	pacing->missed = min(in_doubt(pacing, now_ms) + early - pacing->early,
+			     NOISE_PAGES);
+	pacing->missed_ms = now_ms;
+	pacing->early = early;
 }
 
 /**

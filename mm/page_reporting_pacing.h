@@ -31,6 +31,8 @@
  * @reported_ms: when pages were last reported
  * @recent: pages reported lately
  * @early: pages refaulted so soon that they had better been kept
+ * @missed: so many of them that the next grants are smaller by them
+ * @missed_ms: when the last of these were refaulted
  * @break_even_ms: as long as this, keeping a page costs as much as its refault
  * @step: tau is (@break_even_ms / 2) << @step
  * @order: the smallest block that counts
@@ -51,6 +53,8 @@ struct page_reporting_pacing {
 	u64 reported_ms;
 	u64 recent;
 	u64 early;
+	u64 missed;
+	u64 missed_ms;
 	unsigned int break_even_ms;
 	unsigned int step;
 	unsigned int order;

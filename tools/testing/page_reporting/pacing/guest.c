@@ -143,7 +143,10 @@ u64 guest_longest_wait_ms(const struct guest *guest)
 	u64 window_ms = 2 * guest->pacing.break_even_ms / PAGE_REPORTING_WINDOWS;
 	u64 wait_ms = window_ms + guest->late_ms;
 	u64 armed_ms = max(guest->ask_ms, guest->now_ms) - guest->now_ms;
+	u64 tau_ms = max(armed_ms, wait_ms) + 8 * wait_ms;
+	u64 doubt_ms = 4 * guest->pacing.break_even_ms + wait_ms;
 
-	return max(armed_ms, wait_ms) + 8 * wait_ms + 2 * guest->late_ms + 1 +
+	return max(tau_ms, guest->pacing.missed ? doubt_ms : 0) +
+	       2 * guest->late_ms + 1 +
 	       (guest->cap.debt_ns + blocks * guest->price_ns) / PAID_NS_PER_MS;
 }

@@ -259,6 +259,58 @@ CASE(few_refaults_do_not_count)
 	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
 }
 
+/* What is granted of 280 MiB once so many of 20 MiB were refaulted. */
+static u64 granted_after(u64 refaulted, u64 after_ms)
+{
+	struct setup s = settled(300 * MIB);
+
+	page_reporting_pacing_reported(&s.pacing, 20 * MIB, s.now_ms);
+	page_reporting_pacing_refaulted(&s.pacing, refaulted, s.now_ms);
+	return ask(&s, 280 * MIB, after_ms).pages;
+}
+
+CASE(what_is_in_doubt_is_kept)
+{
+	CHECK_EQ(granted_after(0, 1), 280 * MIB);
+	CHECK_EQ(granted_after(8 * MIB, 1), 272 * MIB);
+	CHECK_EQ(granted_after(8 * MIB, 4 * B_MS - 1), 272 * MIB);
+	CHECK_EQ(granted_after(8 * MIB, 4 * B_MS), 280 * MIB);
+	/* More than was reported lately was reported before. */
+	CHECK_EQ(granted_after(80 * MIB, 1), 260 * MIB);
+}
+
+CASE(doubts_add_up)
+{
+	struct setup s = settled(300 * MIB);
+	unsigned int i;
+
+	for (i = 1; i <= 3; i++) {
+		page_reporting_pacing_reported(&s.pacing, 8 * MIB, s.now_ms);
+		page_reporting_pacing_refaulted(&s.pacing, 8 * MIB, s.now_ms);
+		CHECK_EQ(ask(&s, 300 * MIB - i * 8 * MIB, 1).pages,
+			 300 * MIB - i * 16 * MIB);
+	}
+	/* Those of before are settled; a new one is not. */
+	s.now_ms += 4 * B_MS;
+	page_reporting_pacing_reported(&s.pacing, 8 * MIB, s.now_ms);
+	page_reporting_pacing_refaulted(&s.pacing, 8 * MIB, s.now_ms);
+	CHECK_EQ(s.pacing.missed, 8 * MIB);
+}
+
+CASE(no_doubt_about_more_than_noise)
+{
+	struct setup s = settled(GIB);
+
+	page_reporting_pacing_reported(&s.pacing, 500 * MIB, s.now_ms);
+	page_reporting_pacing_refaulted(&s.pacing, NOISE + BLOCK, s.now_ms);
+	CHECK_EQ(s.pacing.missed, NOISE);
+	/* A longer tau sees to what is more. */
+	page_reporting_pacing_refaulted(&s.pacing, 400 * MIB, s.now_ms);
+	ask(&s, 500 * MIB, 1);
+	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
+	CHECK_EQ(s.pacing.missed, 0);
+}
+
 CASE(old_reports_are_forgotten)
 {
 	struct setup s = settled(GIB);
