@@ -27,7 +27,11 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Sample:
-    """QEMU on the host at one instant: resident MiB, minor faults and CPU seconds since its start."""
+    """QEMU on the host at one instant: resident MiB, minor faults and CPU seconds since its start.
+
+    Resident is what it has of anonymous memory: the guest's, and some of its own. Files and shared
+    memory do not count, and TCG keeps its translations of the guest's code there (see qemu.py).
+    """
 
     t: float                    # time.monotonic()
     rss_mib: float
@@ -50,18 +54,19 @@ class Event:
 
 
 def read_sample(pid):
-    """A Sample of process `pid`, from one read of the kernel's table; None once it has ended."""
+    """A Sample of process `pid`, from the kernel's tables; None once it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
             text = stat.read()
+        with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+            _, resident, shared, *_ = map(int, statm.read().split())
     except (FileNotFoundError, ProcessLookupError):
         return None
     # proc(5): the name, in parentheses, may hold blanks; these are fields 3 and up.
     fields = text.rpartition(")")[2].split()
-    rss = int(fields[21])
-    if not rss:
+    if not resident:
         return None
-    return Sample(t=time.monotonic(), rss_mib=rss * _PAGE_MIB, minflt=int(fields[7]),
+    return Sample(t=time.monotonic(), rss_mib=(resident - shared) * _PAGE_MIB, minflt=int(fields[7]),
                   cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
 
 

@@ -103,9 +103,11 @@ def command(path, accel, vm, channel_fd, console_fd):
 
     The machine is "pc": it boots sooner than "q35". Its CPU is QEMU's plainest: one with newer
     features makes the kernel clear memory with string instructions, which TCG runs three times
-    slower. Memory is not reserved, so that a guest may be larger than the host.
+    slower. Memory is not reserved, so that a guest may be larger than the host. TCG's translations,
+    which grow by hundreds of MiB as the guest runs new code, are in shared memory with split-wx,
+    and so can be told from the guest's memory.
     """
-    threads = f",thread={'multi' if vm.parallel else 'single'}" if accel == "tcg" else ""
+    threads = f",thread={'multi' if vm.parallel else 'single'},split-wx=on" if accel == "tcg" else ""
     args = [
         path, "-machine", "pc,memory-backend=ram", "-accel", accel + threads,
         "-cpu", "host" if accel == "kvm" else "qemu64",
