@@ -20,13 +20,15 @@
  *
  * How long that is and how large the budget depends on page_reporting_delay_ms.
  * With -1, the default, what each zone has kept free for long enough is the
- * budget, all of it, and the next pass comes when more may have been:
- * page_reporting_zone.c and page_reporting_pacing.c. A number is the wait before
- * each pass, and each list has a budget of its own: page_reporting_decide().
+ * budget, but for what is in doubt, and the next pass comes when more may have
+ * been: page_reporting_zone.c and page_reporting_pacing.c. A number is the wait
+ * before each pass, and each list has a budget of its own:
+ * page_reporting_decide().
  *
  * A zone in which there is nothing to report costs a pass a look at its counts.
  * Elsewhere, lists are walked in steps, so that zone->lock is never held for
- * longer than it takes to look at PAGE_REPORTING_STEPS blocks or to fill a batch.
+ * longer than it takes to look at PAGE_REPORTING_STEPS blocks, where to isolate
+ * a large one counts as several.
  */
 
 /**
@@ -244,9 +246,10 @@
 #define PAGE_REPORTING_PASSES		6
 
 /*
- * Blocks of a list that are looked at under one hold of zone->lock: a few
- * microseconds. Reported ones gather at its end, so that this many are seldom
- * in the way.
+ * Blocks of a list that are looked at under one hold of zone->lock: about 20 us
+ * with pages of 4 KiB. To isolate a large one counts as several; one of any size
+ * can be. Reported ones gather at the end, so that this many are seldom in the
+ * way.
  */
 #define PAGE_REPORTING_STEPS		256
 
@@ -681,8 +684,10 @@ static void __page_reporting_turn(struct list_head *list, struct page *page)
 /* How many steps it takes to isolate a block, besides the one to look at it. */
 static unsigned int page_reporting_steps_of(unsigned int order)
 {
+	unsigned int pages = max(1UL << order, pageblock_nr_pages);
+
 	return order < pageblock_order - 1 ? 0 :
-			(1U << order) / PAGE_REPORTING_PAGES_PER_STEP;
+					     pages / PAGE_REPORTING_PAGES_PER_STEP;
 }
 
 /*
@@ -861,11 +866,13 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 static void page_reporting_charge(struct page_reporting_pass *pass,
 				  unsigned int blocks)
 {
-	u64 now_ns = task_sched_runtime(current);
+	u64 now_ns;
 
-	if (pass->paced)
-		page_reporting_cap_charge(&page_reporting_cap, blocks,
-					  now_ns - pass->cpu_ns);
+	if (!pass->paced)
+		return;
+	now_ns = task_sched_runtime(current);
+	page_reporting_cap_charge(&page_reporting_cap, blocks,
+				  now_ns - pass->cpu_ns);
 	pass->cpu_ns = now_ns;
 }
 
@@ -996,6 +1003,7 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	unsigned long taken = 0;
 	bool more, go_on = true;
+	unsigned int nents;
 
 	/* No need to look for blocks that have to stay. */
 	if (pass->paced && !page_reporting_paced_budget(pass, order))
@@ -1003,10 +1011,11 @@ static bool page_reporting_walk_list(struct page_reporting_pass *pass,
 
 	pass->passed = 0;
 	do {
-		/* To find the first block is paid for, but no part of its price. */
-		if (!pass->nents)
-			page_reporting_charge(pass, 0);
+		nents = pass->nents;
 		stop = page_reporting_fill(pass, order, mt, &taken);
+		/* To look for a block is paid for, but no part of its price. */
+		if (pass->nents == nents)
+			page_reporting_charge(pass, 0);
 		more = stop == PAGE_REPORTING_BATCH_FULL ||
 		       stop == PAGE_REPORTING_NO_ROOM;
 		if (more)
@@ -1052,6 +1061,8 @@ static bool page_reporting_walk_lists(struct page_reporting_pass *pass)
 {
 	int order, mt;
 
+	/* To look at counts is free: it is not to use up what reports may take. */
+	pass->cpu_ns = task_sched_runtime(current);
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--) {
 		if (!(pass->orders & BIT(order)))
 			continue;
@@ -1332,7 +1343,6 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	pass->paced = pass->adaptive && !pass->flush;
 	pass->wait_ms = PAGE_REPORTING_NEVER;
 	pass->free_blocks = page_reporting_free_blocks(pass->order);
-	pass->cpu_ns = task_sched_runtime(current);
 	page_reporting_reset_batch(pass);
 	trace_page_reporting_pass_begin(pass->order, pass->flush);
 }
@@ -1350,9 +1360,6 @@ static void page_reporting_work(struct work_struct *work)
 		pass.second = true;
 		page_reporting_walk(&pass);
 	}
-	/* One that only looks at the counts is free: it could use up all that there is. */
-	if (pass.blocks)
-		page_reporting_charge(&pass, 0);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
 	page_reporting_end_pass(&pass);

@@ -250,6 +250,7 @@ static void __page_reporting_init_zone(struct zone *zone,
 				       struct page_reporting_zone *state,
 				       unsigned int order)
 {
+	bool anew = state->order == PAGE_REPORTING_ORDER_UNSPECIFIED;
 	unsigned int range, low;
 	u64 level;
 
@@ -257,7 +258,9 @@ static void __page_reporting_init_zone(struct zone *zone,
 	for (range = 0; range < PAGE_REPORTING_RANGES; range++) {
 		low = page_reporting_range_order(range, order);
 		level = __page_reporting_level_from(zone, state, range, low);
-		page_reporting_pacing_init(&state->pacing[range], low, level,
+		/* What is free when a device comes passes for never used. */
+		page_reporting_pacing_init(&state->pacing[range], low,
+					   anew ? level : 0,
 					   page_reporting_now_ms());
 	}
 }

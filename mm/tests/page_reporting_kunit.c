@@ -200,6 +200,7 @@ static void fake_pass(struct fake_device *fake)
 {
 	/* Whoever asks from now on finds that somebody has, and queues nothing. */
 	do {
+		timer_delete_sync(&fake->prdev.retry);
 		cancel_delayed_work_sync(&fake->prdev.work);
 		atomic_set(&fake->prdev.state, PAGE_REPORTING_REQUESTED);
 	} while (delayed_work_pending(&fake->prdev.work));
@@ -3597,6 +3598,23 @@ static void b06_nothing_to_do_has_no_timer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
+/* Eight windows end before anything leaves: no tick of delay for each. */
+static void b06_due_pass_has_no_delay(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	struct page_reporting_dev_info *prdev = &fake->prdev;
+
+	fake_set_order(fake, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_EQ(test, 0, page_reporting_set_delay("-1", NULL));
+	fake_register(fake, 0);
+	fake_calm(fake);
+	page_reporting_retry(&prdev->retry);
+	/* The work is queued, or has run; a timer would expire a tick later. */
+	KUNIT_EXPECT_FALSE(test, timer_pending(&prdev->work.timer));
+	flush_delayed_work(&prdev->work);
+	KUNIT_EXPECT_TRUE(test, timer_pending(&prdev->retry));
+}
+
 /* What the user has reported is not to be paid for by pacing. */
 static void b06_flush_leaves_no_debt(struct kunit *test)
 {
@@ -3749,11 +3767,15 @@ static void b07_isolation_counts(struct kunit *test)
 	struct fake_device *fake = test->priv;
 	struct page_reporting_pass pass = { .prdev = &fake->prdev };
 	struct zone *zone = fake_largest_zone();
+	struct list_head *list =
+		&zone->free_area[MAX_PAGE_ORDER].free_list[MIGRATE_MOVABLE];
 	unsigned long taken = 0, nr_free, steps;
 
-	nr_free = list_count_nodes(&zone->free_area[MAX_PAGE_ORDER]
-					.free_list[MIGRATE_MOVABLE]);
-	if (nr_free < 4 * PAGE_REPORTING_PASSES)
+	spin_lock_irq(&zone->lock);
+	nr_free = list_count_nodes(list);
+	spin_unlock_irq(&zone->lock);
+	/* More than the watermark and a batch, of which nothing is left alone. */
+	if (nr_free < 2 * PAGE_REPORTING_CAPACITY + 4 * PAGE_REPORTING_PASSES)
 		kunit_skip(test, "only %lu blocks of the highest order", nr_free);
 
 	fake_set_order(fake, MAX_PAGE_ORDER);
@@ -3909,6 +3931,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b06_adaptive_keeps_the_order_that_was_asked_for),
 	KUNIT_CASE_SLOW(b06_idle_memory_leaves),
 	KUNIT_CASE_SLOW(b06_nothing_to_do_has_no_timer),
+	KUNIT_CASE(b06_due_pass_has_no_delay),
 	KUNIT_CASE(b06_flush_leaves_no_debt),
 	KUNIT_CASE(b06_cap_counts_blocks_of_any_size),
 	KUNIT_CASE_SLOW(b06_isolation_puts_off),
