@@ -25,21 +25,20 @@
  * each order and migratetype, and the level is the sum of many. Then it is one
  * about quantity: at no time during tau would the zone have missed so many
  * pages. That other pages are reported than were idle can lead to a refault
- * that one list would not have seen: say a block of a type that nobody wants is
- * the surplus, and a block of another type is reported, and again in each
- * period. It is noticed as any other refault (see "Learning"), and if it was a
- * small one, so many pages are kept beyond the surplus: for 4 B, and up to what
- * is not looked at there.
+ * that one list would not have seen: say the surplus is a block of a type that
+ * nobody wants, and a block of another type is reported in its place, and again
+ * in each period. See "Doubt".
  *
  * **Derivation.** The surplus is reported all at once, because each page of it
  * has been kept for tau, and no page of it is any better than another. The
  * lowest level is kept for windows of tau / 8: the open one, which is a compare
  * and a store for each block that leaves a free list, and eight closed ones,
  * which change only when a window is closed. The eight span tau, or more if
- * they were closed late, hence no page leaves before it was idle for tau, and
- * none stays for longer than 9/8 tau plus the delay in closing windows. What is
- * reported leaves at the bottom of the stack, so that all minima fall by as
- * much. A window of which nothing is known has a lowest level of 0.
+ * they were closed late, hence no page leaves before it was idle for tau, and,
+ * but for what is in doubt, none stays for longer than 9/8 tau plus the delay in
+ * closing windows. What is reported leaves at the bottom of the stack, so that
+ * all minima fall by as much. A window of which nothing is known has a lowest
+ * level of 0.
  *
  * If windows are not closed because nobody asks, the open one grows, and its
  * lowest level holds for all of it. So there need not be a timer while the
@@ -60,7 +59,7 @@
  *
  * **Learning.** The bound is for the worst case. What happens in fact is often
  * periodic, and memory that comes back every 1.2 B costs a refault each time
- * with tau = B, and nothing with tau = 2 B. To keep it for longer than 2 B is
+ * with tau = B, and nothing with tau = 2 B. To keep much for longer than 2 B is
  * never right: the report after B and the refault together cost less. So tau
  * is B at first, and at any time B / 2, B or 2 B:
  *
@@ -73,9 +72,18 @@
  *   refaulted with half of it. The windows tell, so that a workload that goes
  *   on as before is not tried with a shorter tau again and again.
  * - what costs less than 1 % of a CPU is not looked at in either case.
- * - nor is memory that was never used: it was not backed before, so that its
- *   first use costs a fault anyway. That is as much as the lowest level since
- *   the start, if what was free then counts as never used.
+ * - refaults of memory that was never used do not make tau rise: it was not
+ *   backed before, so that its first use costs a fault anyway. That is as much
+ *   as the lowest level since the start, taking what was free then as never
+ *   used. It lies at the bottom, and is reported first.
+ *
+ * **Doubt.** Refaults that are too few for tau to rise cost little CPU time, but
+ * somebody waits for each of them, and a longer tau need not help. So each one
+ * that comes within 2 B of the report makes the next grants smaller by as many
+ * pages, for 4 B, up to what is not looked at above: 40 MiB of each zone and
+ * range of orders. For these few pages the bound is another one: kept for up to
+ * 4 B and a window, and refaulted then, they cost 5 1/4 times as much as with
+ * the future known.
  *
  * **Price.** A report of 2 MiB takes about 14 us and its refault 340 us more
  * than a hit; for 4 KiB it is 4.0 and 3.6 us. (From the raw data of HyperAlloc,
@@ -84,23 +92,25 @@
  * block, and the share of one report of 4 us, which falls as the order grows.
  * A huge page of the host that was broken up is also missing afterwards, which
  * these figures leave out: with reports down to 4 KiB, a compilation took 18 %
- * longer in the same source. Hence twice the price there. So a small block waits longer: about
- * 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at 4 KiB.
+ * longer in the same source. Hence twice the price there. So a small block
+ * waits longer: about 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at
+ * 4 KiB.
  *
  * What memory is worth in CPU time is the host's ratio of the two: 4 GiB for
  * each CPU, as in the common machines of all large clouds. At half or twice
  * the ratio B would be half or twice as long, which makes 2 at most 3.
  *
- * **CPU cap.** The time that reports take is a debt, which is paid off at a
- * rate of 1 % of one CPU. Reports go on while the debt is smaller than what it
+ * **CPU cap.** The time that reports take, and the walk to what is reported, is
+ * a debt, which is paid off at a rate of 1 % of one CPU; to look at the counts,
+ * once a window, is free. Reports go on while the debt is smaller than what it
  * takes to report all memory that is free, once. So the time spent between any
  * two moments is at most 1 % of it plus one such release, and a guest that
  * frees all its memory at once does not wait. The price of a block is learned
  * from the time that reports take, so that slow hosts get the same burst.
  *
  * **End.** With demand gone, everything is reported after at most 9/8 tau, and
- * what is in doubt after 4 B; or if the cap binds, after 100 times the debt and
- * what the reports add to it; then the answer is to wait for ever.
+ * what is in doubt after 4 B and a window; or if the cap binds, after 100 times
+ * the debt and what the reports add to it; then the answer is to wait for ever.
  */
 
 #include <linux/bits.h>
@@ -212,7 +222,7 @@ static u64 surplus(const struct page_reporting_pacing *pacing)
 	return min(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
 }
 
-/* Those that are to be kept anyway, as so many were refaulted too soon. */
+/* Pages of the surplus that are to stay, as so many were refaulted too soon. */
 static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	u64 for_ms = DOUBT_BREAK_EVENS * (u64)pacing->break_even_ms;
@@ -382,9 +392,8 @@ page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	if (cap)
 		grant.pages = min(grant.pages,
 				  page_reporting_cap_blocks(cap) << pacing->order);
-	/* Not one block */
-	if (grant.pages >> pacing->order == 0)
-		grant.pages = 0;
+	/* Whole blocks */
+	grant.pages = grant.pages >> pacing->order << pacing->order;
 	grant.wait_ms = page_reporting_pacing_wait(pacing, level - grant.pages,
 						   now_ms);
 	return grant;

@@ -28,10 +28,11 @@
  * @opened_ms: when the open window began
  * @quiet_ms: when tau was last found to be none too long
  * @epoch_ms: since when @recent and @early are counted; older ones by half
- * @reported_ms: when pages were last reported
+ * @reported_ms: when pages that had been used were last reported
  * @recent: pages reported lately
  * @early: pages refaulted so soon that they had better been kept
- * @missed: so many of them that the next grants are smaller by them
+ * @missed: pages to keep of the next surpluses, as so many were refaulted too
+ *	soon
  * @missed_ms: when the last of these were refaulted
  * @break_even_ms: as long as this, keeping a page costs as much as its refault
  * @step: tau is (@break_even_ms / 2) << @step

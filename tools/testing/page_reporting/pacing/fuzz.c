@@ -9,6 +9,7 @@
 #include "guest.h"
 
 #define PAGES_MAX	BIT_ULL(52)
+/* 4 GiB, of which 1 % is the noise of the policy. */
 #define TOTAL		BIT_ULL(20)
 
 struct bytes {
@@ -115,15 +116,17 @@ static void one_call(struct page_reporting_pacing *pacing, struct page_reporting
 
 static void fuzz_calls(struct bytes bytes)
 {
+	unsigned int order = next(&bytes) % 11;
+	u64 level = any(&bytes) >> 12, now_ms = any(&bytes);
 	struct page_reporting_pacing pacing;
 	struct page_reporting_cap cap;
 
-	page_reporting_pacing_init(&pacing, next(&bytes) % 11,
-				   any(&bytes) >> 12, any(&bytes));
+	page_reporting_pacing_init(&pacing, order, level, now_ms);
 	page_reporting_cap_init(&cap, any(&bytes));
 	while (bytes.left)
 		one_call(&pacing, &cap, &bytes);
-	if (pacing.step > 2 || pacing.early > pacing.recent || !cap.price_ns)
+	if (pacing.step > 2 || pacing.early > pacing.recent || !cap.price_ns ||
+	    pacing.missed > TOTAL / 100)
 		abort();
 }
 

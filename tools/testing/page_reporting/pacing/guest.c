@@ -91,7 +91,7 @@ static void ask(struct guest *guest)
 	use_grant(guest, grant);
 	wait_ms = page_reporting_pacing_wait(&guest->pacing, guest->unreported.pages,
 					     guest->now_ms);
-	if (!guest->failing && !(grant.pages & ((1ULL << order) - 1)))
+	if (!guest->failing)
 		promise(guest, wait_ms == grant.wait_ms, "the grant says how long to wait");
 	if (guest->often_ms && wait_ms != PAGE_REPORTING_NEVER)
 		wait_ms = min((u64)wait_ms, guest->often_ms);

@@ -340,6 +340,32 @@ static void check_bound(u64 seed)
 	guest_free(&guest);
 }
 
+/*
+ * What little is in doubt costs more: kept for 4 B and a window, and refaulted
+ * then, again and again.
+ */
+CASE(at_most_5_25_times_what_is_in_doubt)
+{
+	u64 pages = 10240, best = 0, i, cost, freed_ms;
+	struct guest guest;
+
+	guest_init(&guest, ORDER, 0);
+	guest.price_ns = 1;
+	for (i = 0; i < 100; i++) {
+		guest_gives(&guest, pages);
+		freed_ms = guest.now_ms;
+		while (guest.unreported.pages && guest.now_ms < freed_ms + 60000)
+			guest_run(&guest, guest.now_ms + 1);
+		CHECK_EQ(guest.unreported.pages, 0);
+		guest_takes(&guest, pages);
+		best += pages * min(guest.now_ms - freed_ms, 720ULL);
+	}
+	cost = guest.held + 720 * guest.refaulted;
+	CHECK_LE(4 * cost, 21 * best);
+	CHECK(cost > 4 * best);
+	guest_free(&guest);
+}
+
 CASE(at_most_3_25_times_the_cost_of_a_known_future)
 {
 	u64 seed;
