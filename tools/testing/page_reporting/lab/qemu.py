@@ -73,7 +73,7 @@ def check_balloon(path):
     """MissingTool unless this QEMU's balloon can report free pages."""
     run = subprocess.run([path, "-device", "virtio-balloon-pci,help"], capture_output=True,
                          text=True, timeout=30, check=False)
-    remedy = "install Debian's qemu-system-x86 (QEMU 5.1 or newer has what is needed)"
+    remedy = "install Debian's qemu-system-x86 (QEMU 6.0 or newer has what is needed)"
     if run.returncode:
         raise MissingTool(f"start a guest: {path} has no virtio-balloon-pci device: {remedy}")
     if "free-page-reporting" not in run.stdout:
