@@ -46,10 +46,10 @@ def test_h01_suspend_while_in_flight(initrd, state):
                             await_stat("pages", PAGES), UNLOAD], [f"{DELAY}=100"])
     assert any("suspend debug: Waiting for" in line for line in result.console)
     suspended = drivers.last(result, "suspended")
-    # Of the time that it took, five seconds went by with everything frozen.
+    # Of the time that it took, five seconds went by with everything frozen, as mdelay() counts them.
     awake_s = suspended.number("ms") / 1000 - 5
-    assert awake_s >= 0
-    assert suspended.number("after") - suspended.number("before") <= awake_s / 0.1 + 5
+    assert awake_s >= -0.1
+    assert suspended.number("after") - suspended.number("before") <= max(0, awake_s) / 0.1 + 5
 
 
 def disk(folder):
