@@ -19,9 +19,7 @@
  * pgreport_fail         pages that it was given and refused
  * pgreport_refault      pages of marked blocks that left the free lists: to be
  *                       allocated or filled by compaction, as nearly all; to be
- *                       split for isolation, to go offline or bad. Of a block
- *                       that is split for an allocation, parts that are large
- *                       enough to be reported stay marked, and do not count
+ *                       split for isolation, to go offline or bad
  * pgreport_merge        pages of marked blocks that became parts of larger,
  *                       unmarked ones, some of them on their way back already.
  *                       A block that is put together from marked ones alone is
@@ -39,6 +37,9 @@
  *
  * All of them are per-CPU sums: a page that is marked on one CPU and allocated
  * on another is exact when all CPUs have folded theirs, as for nr_free_pages.
+ *
+ * Of a block that is split for an allocation, parts that are large enough to be
+ * reported stay marked, and do not count as refaulted.
  *
  * No block below page_reporting_mark_order is marked. It only falls while a
  * device is there, before the first mark that needs it: that store and the mark
@@ -164,14 +165,6 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	return reported;
 }
 
-static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned int order, unsigned long nr_pages)
-{
-	count_vm_events(PGREPORT_REFAULT, nr_pages);
-	__page_reporting_zone_refault(zone, order, nr_pages);
-	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
-}
-
 /*
  * Marks the parts of a block that are about to be free again, from large to
  * small as expand() makes them, and returns how many pages they have. Below the
@@ -197,14 +190,22 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 	return kept;
 }
 
+static void __page_reporting_refault(struct page *page, struct zone *zone,
+				     unsigned int order, unsigned long nr_pages)
+{
+	count_vm_events(PGREPORT_REFAULT, nr_pages);
+	__page_reporting_zone_refault(zone, order, nr_pages);
+	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
+}
+
 static void __page_reporting_use(struct page *page, struct zone *zone,
 				 unsigned int low, unsigned int high)
 {
-	unsigned long kept;
+	unsigned long used = 1UL << high;
 
+	used -= __page_reporting_keep_parts(page, zone, low, high);
 	__page_reporting_clear(page, zone, high);
-	kept = __page_reporting_keep_parts(page, zone, low, high);
-	__page_reporting_refault(page, zone, high, (1UL << high) - kept);
+	__page_reporting_refault(page, zone, high, used);
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,

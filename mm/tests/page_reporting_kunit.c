@@ -3176,6 +3176,54 @@ static void b03_skipped_zone_is_counted(struct kunit *test)
 	fake_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake_grown(test, before, PAGE_REPORTING_SKIP));
 }
+
+/*
+ * B8: splits
+ */
+
+/*
+ * Takes blocks until one of the largest is split for it, and returns how many
+ * pages were refaulted then. Smaller ones need not be split at all.
+ */
+static unsigned long fake_split_largest(struct kunit *test,
+					struct list_head *taken)
+{
+	struct fake_sums *before;
+	unsigned long largest;
+	struct page *page;
+
+	do {
+		before = fake_new_sums(test);
+		largest = fake_nr_largest();
+		page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
+		if (!page)
+			return 0;
+		list_add(&page->lru, taken);
+	} while (fake_nr_largest() >= largest);
+	return fake_grown(test, before, PGREPORT_REFAULT);
+}
+
+static void b08_split_keeps_the_rest_reported(struct kunit *test)
+{
+	struct fake_device *fake = test->priv;
+	unsigned long used;
+	LIST_HEAD(taken);
+
+	fake_set_order(fake, FAKE_ORDER);
+	fake_register(fake, 0);
+	fake_report_all(fake);
+	used = fake_split_largest(test, &taken);
+	/* Others use some, too, but no block of the largest order is lost. */
+	KUNIT_EXPECT_GE(test, used, 1UL << FAKE_ORDER);
+	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
+	fake_expect_identity(test);
+
+	fake_forget(fake);
+	fake_pass(fake);
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
+	fake_put_list(&taken, FAKE_ORDER);
+}
+
 #endif /* CONFIG_VM_EVENT_COUNTERS */
 
 /*
@@ -3394,53 +3442,10 @@ static void b05_flush_waits_for_the_device(struct kunit *test)
 }
 
 /*
- * B8: splits
+ * B8: merges
  */
 
 #ifdef CONFIG_VM_EVENT_COUNTERS
-/*
- * Takes blocks until one of the largest is split for it, and returns how many
- * pages were refaulted then. Smaller ones need not be split at all.
- */
-static unsigned long fake_split_largest(struct kunit *test,
-					struct list_head *taken)
-{
-	struct fake_sums *before;
-	unsigned long largest;
-	struct page *page;
-
-	do {
-		before = fake_new_sums(test);
-		largest = fake_nr_largest();
-		page = alloc_pages(GFP_KERNEL, FAKE_ORDER);
-		if (!page)
-			return 0;
-		list_add(&page->lru, taken);
-	} while (fake_nr_largest() >= largest);
-	return fake_grown(test, before, PGREPORT_REFAULT);
-}
-
-static void b08_split_keeps_the_rest_reported(struct kunit *test)
-{
-	struct fake_device *fake = test->priv;
-	unsigned long used;
-	LIST_HEAD(taken);
-
-	fake_set_order(fake, FAKE_ORDER);
-	fake_register(fake, 0);
-	fake_report_all(fake);
-	used = fake_split_largest(test, &taken);
-	/* Others use some, too, but no block of the largest order is lost. */
-	KUNIT_EXPECT_GE(test, used, 1UL << FAKE_ORDER);
-	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
-	fake_expect_identity(test);
-
-	fake_forget(fake);
-	fake_pass(fake);
-	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
-	fake_put_list(&taken, FAKE_ORDER);
-}
-
 static void fake_isolate(struct kunit *test, struct page *page)
 {
 	struct zone *zone = page_zone(page);
@@ -3916,6 +3921,7 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b03_merge_in_the_drain_is_counted),
 	KUNIT_CASE(b03_refused_pages_are_counted),
 	KUNIT_CASE(b03_skipped_zone_is_counted),
+	KUNIT_CASE(b08_split_keeps_the_rest_reported),
 #endif
 	KUNIT_CASE(b05_flush_reports_all_at_once),
 	KUNIT_CASE(b05_flush_stops_at_a_size),
@@ -3940,7 +3946,6 @@ static struct kunit_case page_reporting_cases[] = {
 	KUNIT_CASE(b07_walk_pauses),
 	KUNIT_CASE(b07_isolation_counts),
 #ifdef CONFIG_VM_EVENT_COUNTERS
-	KUNIT_CASE(b08_split_keeps_the_rest_reported),
 	KUNIT_CASE(b08_marked_blocks_make_a_marked_one),
 #endif
 	KUNIT_CASE(b09_second_device_is_told_everything),
