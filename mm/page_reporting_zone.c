@@ -109,24 +109,17 @@ unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
 }
 
 /* Pages in blocks of a range, from its smallest order on, in flight or not. */
-static u64 __page_reporting_level_from(struct zone *zone,
-				       const struct page_reporting_zone *state,
-				       unsigned int range, unsigned int order)
+static u64 __page_reporting_level(struct zone *zone,
+				  const struct page_reporting_zone *state,
+				  unsigned int range)
 {
+	unsigned int order = state->pacing[range].order;
 	u64 level = state->in_flight[range];
 
 	for (; order < page_reporting_range_end(range); order++)
 		level += (u64)(zone->free_area[order].nr_free -
 			       state->reported[order]) << order;
 	return level;
-}
-
-static u64 __page_reporting_level(struct zone *zone,
-				  const struct page_reporting_zone *state,
-				  unsigned int range)
-{
-	return __page_reporting_level_from(zone, state, range,
-					   state->pacing[range].order);
 }
 
 /**
@@ -257,7 +250,8 @@ static void __page_reporting_init_zone(struct zone *zone,
 	state->order = order;
 	for (range = 0; range < PAGE_REPORTING_RANGES; range++) {
 		low = page_reporting_range_order(range, order);
-		level = __page_reporting_level_from(zone, state, range, low);
+		state->pacing[range].order = low;
+		level = __page_reporting_level(zone, state, range);
 		/* What is free when a device comes passes for never used. */
 		page_reporting_pacing_init(&state->pacing[range], low,
 					   anew ? level : 0,
