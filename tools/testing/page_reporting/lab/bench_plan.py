@@ -141,6 +141,7 @@ VARIANTS = (
       for order in (0, 3, 9, 10)),
     Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
             together=2),
+    Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),
     Variant("pack", "3-guests", PACK,
             ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
             seconds=104, together=2),

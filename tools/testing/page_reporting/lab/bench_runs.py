@@ -328,6 +328,7 @@ def hotpath(boot, show, order, cpus, state):
 # build
 
 HOST_ROOT = ("-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap")
+RECORDED = paths.REPO / "tools/testing/page_reporting/pacing/recorded"
 INCLUDED = ("scripts/include", "tools/include", "tools/include/uapi", "tools/lib",
             "scripts/dtc/libfdt")
 
@@ -348,12 +349,28 @@ def compile_load(boot, show, files, jobs, tail_s):
         compiling, compiled = watch(vm, "compiling", show), watch(vm, "compiled", show)
         idle = watch(vm, "idle", show)
         result = vm.finish()
-    footprint = between(result.samples, compiling.t, idle.t)
+    return built(result, compiling.t, compiled, idle.t)
+
+
+def demand(boot, show, trace, rounds):
+    """The memory that a recorded build took, taken and freed at the pace of the machine that built:
+    under TCG a compiler takes a dozen times as long, and nothing else that matters here does."""
+    path = RECORDED / f"{trace}.csv"
+    steps = [["demand", f"trace={path}", f"rounds={rounds}"]]
+    with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
+        demanding, demanded = watch(vm, "demanding", show), watch(vm, "demanded", show)
+        result = vm.finish()
+    return built(result, demanding.t, demanded, demanded.t)
+
+
+def built(result, start, done, end):
+    """The figures of a build: its footprint from `start` to `end`, and the time of the event `done`."""
+    footprint = between(result.samples, start, end)
     figures = {"gib_min": mean_rss_mib(footprint) / 1024 * (footprint[-1].t - footprint[0].t) / 60,
-               "run_s": compiled.number("took_ms") / 1000,
+               "run_s": done.number("took_ms") / 1000,
                "refaulted_blocks": regrowth_mib(footprint) / BLOCK_MIB, "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], curve(between(result.samples, 0, idle.t), compiling.t))
+    return Measured(figures, [result], curve(between(result.samples, 0, end), start))
 
 
 WORKLOADS = {workload.__name__: workload for workload in (
-    release, churn, fragment, reuse, split, scale, hotpath, compile_load, pack, flush)}
+    release, churn, fragment, reuse, split, scale, hotpath, compile_load, demand, pack, flush)}
