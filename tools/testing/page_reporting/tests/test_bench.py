@@ -209,7 +209,7 @@ def test_the_whole_bench_fits():
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench_input.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 12 * 60 and sum(needs.values()) <= 52 * 60
+    assert max(needs.values()) <= 12 * 60 and sum(needs.values()) <= 54 * 60
 
 
 @pytest.mark.parametrize("words, expected", [
