@@ -979,7 +979,7 @@ static void s07_isolated_type_is_skipped(struct kunit *test)
 	struct fake_device *fake = test->priv;
 	struct page *page;
 
-	fake_register(fake, 256);
+	fake_register(fake, 0);
 	page = fake_isolate_pageblock(test);
 	fake_report_all(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
@@ -1052,6 +1052,18 @@ static void s08_reported_blocks_are_skipped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, again);
 }
 
+/*
+ * Past the per-CPU lists, which take blocks of the size of a huge page: with
+ * pages of 64 KiB, that is the highest order.
+ */
+static void fake_free_largest(struct page *page)
+{
+	struct zone *zone = page_zone(page);
+
+	__free_pages(page, MAX_PAGE_ORDER);
+	drain_all_pages(zone);
+}
+
 /* A new block at the tail of its list, where it is found last. */
 static void fake_move_to_tail(struct page *page)
 {
@@ -1075,7 +1087,7 @@ static void s08_block_behind_reported_ones_is_found(struct kunit *test)
 	/* Of the type that most have, to be among many. */
 	page = alloc_pages(GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	__free_pages(page, MAX_PAGE_ORDER);
+	fake_free_largest(page);
 	fake_move_to_tail(page);
 	fake_forget(fake);
 	fake_pass(fake);
@@ -1855,7 +1867,7 @@ static void b01_short_zone_is_tried_again(struct kunit *test)
 	fake_register(fake, 1);
 	/* Short, but not for ever: all of it might become free one day. */
 	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
-				      (2UL << pageblock_order);
+				      (1UL << pageblock_order);
 	fake_expect_put_off(fake, 20000);
 	fake_expect_put_off(fake, 40000);
 	fake_expect_put_off(fake, 60000);
@@ -1926,7 +1938,7 @@ static void b01_last_pass_knows_that_it_is(struct kunit *test)
 		fake_report_all(fake);
 		page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
 		KUNIT_ASSERT_NOT_NULL(test, page);
-		__free_pages(page, MAX_PAGE_ORDER);
+		fake_free_largest(page);
 		fake_forget(fake);
 		fake_pass(fake);
 	} while ((!fake->nr_blocks || !fake_is_quiet(fake)) && --tries);
@@ -2013,9 +2025,9 @@ static void b01_split_asks_for_a_pass(struct kunit *test)
 	one = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
 	other = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
 	if (one)
-		__free_pages(one, MAX_PAGE_ORDER);
+		fake_free_largest(one);
 	if (other)
-		__free_pages(other, MAX_PAGE_ORDER);
+		fake_free_largest(other);
 	KUNIT_ASSERT_TRUE(test, one && other);
 
 	fake->hook = hook_split_the_other;
@@ -2253,7 +2265,7 @@ static void b09_unregister_ends_the_retries(struct kunit *test)
 
 	fake_register(fake, 1);
 	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
-				      (2UL << pageblock_order);
+				      (1UL << pageblock_order);
 	fake_pass(fake);
 	zone->_watermark[WMARK_LOW] = low;
 	pending = timer_pending(&fake->prdev.retry);
@@ -2493,7 +2505,7 @@ static void h04_no_delay_is_no_busy_loop(struct kunit *test)
 	fake_calm(fake);
 	fake->err = 0;
 	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
-				      (2UL << pageblock_order);
+				      (1UL << pageblock_order);
 	fake_pass(fake);
 	zone->_watermark[WMARK_LOW] = low;
 	KUNIT_EXPECT_GT(test, fake_wait_of(&fake->prdev.retry), 50);
@@ -2570,7 +2582,7 @@ static void h07_lower_order_starts_a_pass(struct kunit *test)
 	/* Little enough for one pass, which has no other reason to go on. */
 	page = alloc_pages(GFP_KERNEL, MAX_PAGE_ORDER);
 	KUNIT_ASSERT_NOT_NULL(test, page);
-	__free_pages(page, MAX_PAGE_ORDER);
+	fake_free_largest(page);
 	fake_calm(fake);
 	fake_forget(fake);
 	fake->hook = hook_lower_order;
@@ -3169,7 +3181,7 @@ static void b03_skipped_zone_is_counted(struct kunit *test)
 	fake_register(fake, 1);
 	before = fake_new_sums(test);
 	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
-				      (2UL << pageblock_order);
+				      (1UL << pageblock_order);
 	fake_pass(fake);
 	zone->_watermark[WMARK_LOW] = low;
 	KUNIT_EXPECT_EQ(test, 1, fake_grown(test, before, PAGE_REPORTING_SKIP));
@@ -3282,7 +3294,7 @@ static void b05_flush_obeys_watermarks(struct kunit *test)
 
 	fake_register(fake, 1);
 	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone) -
-				      (2UL << pageblock_order);
+				      (1UL << pageblock_order);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
 	zone->_watermark[WMARK_LOW] = low;
 	for (i = 0; i < fake->nr_blocks; i++)
@@ -3719,6 +3731,10 @@ static void b06_memory_in_use_stays(struct kunit *test)
 	fake_idle_pass(fake);
 	KUNIT_EXPECT_GE(test, fake->nr_blocks, 8);
 }
+
+/*
+ * B7: what it costs
+ */
 
 /* A pass looks at nothing where nothing is unreported, and at little else. */
 static void b07_idle_zone_costs_nothing(struct kunit *test)
