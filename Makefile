@@ -4,6 +4,9 @@
 lab	:= tools/testing/page_reporting
 kernels	:= guest debug debug/bzImage off hyperv
 sanitizers := kasan kcsan
+# Those of another ARCH
+kernels-arm64 := arm64-4k arm64-64k
+arch	:= $(filter-out x86 x86_64,$(ARCH))
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
@@ -19,7 +22,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo top trace-examples test test-sanitize bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
+.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
 
 help:		## This text
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -30,6 +33,7 @@ help:		## This text
 	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass, -1: as it pays'
 	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
 	@echo '  TOP_S=n   seconds until "make top" ends by itself'
+	@echo '  ARCH=arm64  for test: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
 	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
 	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
@@ -54,7 +58,7 @@ trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in
 	@$(lab)/trace-examples
 
 test:		## Build all kernels, run KUnit, guests and checks: N passed, N failed
-	$(always)@scripts/test $(kernels)
+	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
 
 test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KASAN and KCSAN
 	@scripts/test --sanitize $(sanitizers)
@@ -72,6 +76,13 @@ bench-selfcheck: python	## The bench on stock against stock: its ratios have to 
 	@scripts/tree
 	@scripts/build $$($(lab)/bench --selfcheck --kernels)
 	@$(lab)/bench --selfcheck
+
+deb: python	## A Debian package of the kernel for virtual machines; installs and boots it
+	@$(lab)/deb --check-only
+	@SETUP_DEB=yes scripts/setup
+	@scripts/tree
+	@scripts/build package
+	@$(lab)/deb
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
 	@scripts/lint

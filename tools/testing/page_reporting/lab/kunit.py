@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0
 """KUnit suites: which cases a source has, and what a console says about them."""
 
+import json
 import re
+import subprocess
+import sys
 
+from . import paths
+from .errors import LabError
+
+PARSER = paths.TREE / "tools" / "testing" / "kunit" / "kunit.py"
 RESULT = re.compile(r"\b(not )?ok \d+ (\w+)( # SKIP.*)?$")
 
 
@@ -20,3 +27,30 @@ def not_passed(lines, cases):
             results[match[2]] = "SKIP" if match[3] else "FAIL" if match[1] else "PASS"
     failed = [case for case in cases if results.get(case) == "FAIL"]
     return failed + [case for case in cases if case not in results][:1]
+
+
+def statuses(group):
+    """{name: status} of every case, with a case that has parameters under its own name."""
+    found = {case["name"]: case["status"] for case in group["test_cases"]}
+    for inner in group["sub_groups"]:
+        below = statuses(inner)
+        found.update(below)
+        if not inner["sub_groups"]:
+            found.setdefault(inner["name"], worst(below.values()))
+    return found
+
+
+def worst(values):
+    """The status of a case with parameters: a failure if there is one."""
+    return next((value for value in values if value not in ("PASS", "SKIP")), "PASS")
+
+
+def parse(log):
+    """What the kernel's own parser makes of a console: {case: PASS, FAIL, SKIP or ERROR}."""
+    report = log.with_suffix(".json")
+    report.unlink(missing_ok=True)
+    done = subprocess.run([sys.executable, PARSER, "parse", f"--json={report}", log],
+                          capture_output=True, text=True, timeout=120, check=False)
+    if not report.exists():
+        raise LabError(f"read the results of KUnit: {(done.stdout + done.stderr).strip()}")
+    return statuses(json.loads(report.read_text(encoding="utf-8")))

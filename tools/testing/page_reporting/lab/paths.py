@@ -31,6 +31,11 @@ def sanitizer_image(name):
     return BUILD / name / "arch" / "x86" / "boot" / "bzImage" if name == "kcsan" else sanitizer_kernel(name)
 
 
+def arm64_kernel(pages):
+    """The kernel of arm64 with pages of this size, "4k" or "64k"."""
+    return BUILD / f"arm64-{pages}" / "arch" / "arm64" / "boot" / "Image"
+
+
 def bench_kernel(name):
     """One of the bench's kernels, such as "stock" or "ours-off"."""
     return BUILD / name / "vmlinux"

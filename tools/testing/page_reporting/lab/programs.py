@@ -10,6 +10,7 @@ from . import paths
 from .errors import LabError
 
 SOURCE = Path(__file__).resolve().parents[1] / "guest"
+ARM64_COMPILER = "aarch64-linux-gnu-gcc"
 
 
 @functools.lru_cache
@@ -20,14 +21,19 @@ def initramfs():
     return build(paths.kernel().parent, paths.BUILD / "guest-programs")
 
 
+def initramfs_for(kernel_build):
+    """The archive for an arm64 kernel that was built in this directory, up to date."""
+    return build(kernel_build, paths.BUILD / "guest-programs-arm64", ARM64_COMPILER)
+
+
 def environment():
     """Ours, without the flags and targets of a make that may have started us."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 
 
-def build(kernel_build, out):
+def build(kernel_build, out, compiler="cc"):
     """Build into `out` what is not up to date there, with the packer of a built kernel's directory."""
-    command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}"]
+    command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}", f"CC={compiler}"]
     try:
         run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     except FileNotFoundError as error:

@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 
+from . import arch as arches
 from .errors import BadInput, MissingTool
 
-BINARY = "qemu-system-x86_64"
+BINARY = arches.X86_64.qemu
 PORT = "org.kernel.page_reporting.0"
 
 # What the kernel takes: CONFIG_INIT_ENV_ARG_LIMIT programs' words, COMMAND_LINE_SIZE bytes.
@@ -32,12 +33,14 @@ def kvm_error():
     return None
 
 
-def choose_accel(choice=None):
+def choose_accel(choice=None, arch=arches.X86_64):
     """The accelerators to try in turn; `choice` or else the environment's ACCEL decides.
 
     Without either, KVM comes first where it looks usable. /dev/kvm alone says little: it may
     open and still hang every guest.
     """
+    if not arch.native:
+        return ["tcg"]
     choice = choice or os.environ.get("ACCEL") or "auto"
     if choice not in ("auto", "tcg", "kvm"):
         raise BadInput(f"ACCEL={choice}: give tcg or kvm, or leave it out to have the lab choose")
@@ -48,12 +51,12 @@ def choose_accel(choice=None):
     return [choice]
 
 
-def find():
+def find(arch=arches.X86_64):
     """The path of QEMU; MissingTool when it, or what starts it, is not there."""
-    path = shutil.which(BINARY)
+    path = shutil.which(arch.qemu)
     if not path:
-        raise MissingTool(f"start a guest: {BINARY} is not installed: run `make setup`, "
-                          "or `apt-get install qemu-system-x86`")
+        raise MissingTool(f"start a guest: {arch.qemu} is not installed: run `make setup`, "
+                          f"or `apt-get install {arch.package}`")
     if not shutil.which("setpriv"):
         raise MissingTool("start a guest: setpriv is not installed: run `apt-get install util-linux`")
     return path
@@ -73,7 +76,7 @@ def check_balloon(path):
     """MissingTool unless this QEMU's balloon can report free pages."""
     run = subprocess.run([path, "-device", "virtio-balloon-pci,help"], capture_output=True,
                          text=True, timeout=30, check=False)
-    remedy = "install Debian's qemu-system-x86 (QEMU 6.0 or newer has what is needed)"
+    remedy = "install Debian's QEMU (6.0 or newer has what is needed)"
     if run.returncode:
         raise MissingTool(f"start a guest: {path} has no virtio-balloon-pci device: {remedy}")
     if "free-page-reporting" not in run.stdout:
@@ -81,7 +84,7 @@ def check_balloon(path):
                           f"free-page-reporting: {remedy}")
 
 
-def boot_line(cmdline, steps):
+def boot_line(cmdline, steps, arch=arches.X86_64):
     """The kernel's boot line: parameters, then the guest programs, joined by "+"."""
     words = []
     for step in steps:
@@ -91,8 +94,7 @@ def boot_line(cmdline, steps):
             raise BadInput(f"guest program's argument {word!r}: no blanks or quotes, and not empty")
     if len(words) > MAX_WORDS:
         raise BadInput(f"{len(words)} words for the guest's programs: the kernel takes {MAX_WORDS}")
-    # Without no_timer_check, a kernel whose QEMU gets no CPU for some ticks at boot panics.
-    line = " ".join(["console=ttyS0", "panic=-1", "no_timer_check", *cmdline] + (["--", *words] if words else []))
+    line = " ".join([*arch.boot_words, *cmdline] + (["--", *words] if words else []))
     if len(line) > MAX_CMDLINE:
         raise BadInput(f"a boot line of {len(line)} characters: the kernel takes {MAX_CMDLINE}")
     return line
@@ -101,16 +103,14 @@ def boot_line(cmdline, steps):
 def command(path, accel, vm, channel_fd, console_fd):
     """The command line that starts `vm`, a VM, with its channel and console on open sockets.
 
-    The machine is "pc": it boots sooner than "q35". Its CPU is QEMU's plainest: one with newer
-    features makes the kernel clear memory with string instructions, which TCG runs three times
-    slower. Memory is not reserved, so that a guest may be larger than the host. TCG's translations,
-    which grow by hundreds of MiB as the guest runs new code, are in shared memory with split-wx,
-    and so can be told from the guest's memory.
+    Memory is not reserved, so that a guest may be larger than the host. TCG's translations, which
+    grow by hundreds of MiB as the guest runs new code, are in shared memory with split-wx, and so
+    can be told from the guest's memory.
     """
     threads = f",thread={'multi' if vm.parallel else 'single'},split-wx=on" if accel == "tcg" else ""
     args = [
-        path, "-machine", "pc,memory-backend=ram", "-accel", accel + threads,
-        "-cpu", "host" if accel == "kvm" else "qemu64",
+        path, "-machine", f"{vm.arch.machine},memory-backend=ram", "-accel", accel + threads,
+        "-cpu", "host" if accel == "kvm" else vm.arch.cpu,
         "-smp", str(vm.smp), "-m", f"{vm.mem_mib}M",
         "-object", f"memory-backend-ram,id=ram,size={vm.mem_mib}M,reserve=off",
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",

@@ -34,20 +34,21 @@ def names():
 
 
 @functools.lru_cache
-def archive():
-    """The archive of the selftests, up to date."""
-    out = paths.BUILD / "selftests"
+def archive(kernel_build=None):
+    """The archive of the selftests, up to date; for an arm64 kernel if its build is given."""
+    out = paths.BUILD / ("selftests-arm64" if kernel_build else "selftests")
+    compiler = programs.ARM64_COMPILER if kernel_build else "cc"
     run = subprocess.run(["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
-                          f"KBUILD={paths.kernel().parent}", f"OUT={out}"],
+                          f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"],
                          env=programs.environment(), capture_output=True, text=True, check=False)
     if run.returncode:
         raise LabError(f"build the selftests: {(run.stderr or run.stdout).strip()}")
     return out / "selftests.cpio.gz"
 
 
-def initramfs(initrd, out, *more):
+def initramfs(initrd, out, *more, kernel_build=None):
     """Write to `out` the archive `initrd` with the selftests and `more` archives."""
-    out.write_bytes(b"".join(Path(part).read_bytes() for part in (initrd, archive(), *more)))
+    out.write_bytes(b"".join(Path(part).read_bytes() for part in (initrd, archive(kernel_build), *more)))
     return out
 
 

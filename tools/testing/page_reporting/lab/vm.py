@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import console, qemu
+from . import arch, console, qemu
 from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
 from .process import Qemu
 
@@ -88,7 +88,8 @@ class VM:
         self.kernel, self.initrd = kernel, initrd
         self.mem_mib, self.smp, self.balloon = mem_mib, smp, balloon
         self.extra_args, self.parallel = extra_args, parallel
-        self.boot_line = qemu.boot_line(cmdline, steps)
+        self.arch = arch.of(kernel)
+        self.boot_line = qemu.boot_line(cmdline, steps, self.arch)
         self._nr_steps = len(steps)
         self.boot_deadline_s, self.run_deadline_s = boot_deadline_s, run_deadline_s
         self.accel = None
@@ -106,10 +107,10 @@ class VM:
 
     def start(self):
         """Boot the guest; returns with its first event."""
-        path = qemu.find()
+        path = qemu.find(self.arch)
         if self.balloon:
             qemu.check_balloon(path)
-        accels = qemu.choose_accel(self._choice)
+        accels = qemu.choose_accel(self._choice, self.arch)
         accels = [accel for accel in accels if accel not in _given_up] or accels
         try:
             while not self._boot(path, accels.pop(0), last=not accels):

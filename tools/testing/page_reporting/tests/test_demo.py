@@ -212,7 +212,7 @@ def test_demo_fails_when_nothing_comes_back(demo, monkeypatch, capsys):
 def test_demo_fails_when_the_guest_does(demo, monkeypatch, capsys, tmp_path):
     """Here, because the boot line does not carry the order that was asked for; nothing is written."""
     real = qemu.boot_line
-    monkeypatch.setattr(qemu, "boot_line", lambda cmdline, steps: real([], steps))
+    monkeypatch.setattr(qemu, "boot_line", lambda _cmdline, steps, arch: real([], steps, arch))
     monkeypatch.setattr(sys, "argv", sys.argv + ["--order", "3"])
     assert demo.main() == 1
     assert "reads 4, expected 3" in capsys.readouterr().err

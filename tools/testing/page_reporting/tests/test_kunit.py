@@ -1,20 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """The KUnit suites, in one boot of the debug kernel: a test here per KUNIT_CASE."""
 
-import json
 import re
-import subprocess
-import sys
 
 import pytest
 from conftest import load_program
 
 from lab import paths, programs
 from lab.errors import LabError
-from lab.kunit import cases_of
+from lab.kunit import cases_of, parse
 from lab.vm import VM
 
-KUNIT = paths.BUILD / "tree" / "tools" / "testing" / "kunit" / "kunit.py"
 SOURCES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
 DEADLINE_S = 900        # a kernel with sanitizers, under TCG
 CASES = [case for source in SOURCES for case in cases_of(source)]
@@ -34,31 +30,6 @@ def run(tmp_path_factory):
     except LabError as error:
         return log, error
     return log, None
-
-
-def statuses(group):
-    """{name: status} of every case, with a case that has parameters under its own name."""
-    found = {case["name"]: case["status"] for case in group["test_cases"]}
-    for inner in group["sub_groups"]:
-        below = statuses(inner)
-        found.update(below)
-        if not inner["sub_groups"]:
-            found.setdefault(inner["name"], worst(below.values()))
-    return found
-
-
-def worst(values):
-    """The status of a case with parameters: a failure if there is one."""
-    return next((value for value in values if value not in ("PASS", "SKIP")), "PASS")
-
-
-def parse(log):
-    """What the kernel's own parser makes of a console: {case: PASS, FAIL, SKIP or ERROR}."""
-    report = log.with_suffix(".json")
-    done = subprocess.run([sys.executable, KUNIT, "parse", f"--json={report}", log],
-                          capture_output=True, text=True, timeout=120, check=False)
-    assert report.exists(), done.stdout + done.stderr
-    return statuses(json.loads(report.read_text(encoding="utf-8")))
 
 
 @pytest.fixture(scope="module")

@@ -346,7 +346,7 @@ def test_kvm_that_does_not_boot_falls_back(boot, monkeypatch, capsys):
         command = real(path, "tcg", *rest)
         return command + ["-S"] if accel == "kvm" else command
 
-    monkeypatch.setattr(qemu, "choose_accel", lambda _: ["kvm", "tcg"])
+    monkeypatch.setattr(qemu, "choose_accel", lambda *_: ["kvm", "tcg"])
     monkeypatch.setattr(qemu, "command", broken_kvm)
     monkeypatch.setattr(vm_module, "KVM_BOOT_DEADLINE_S", 2)
     monkeypatch.setattr(vm_module, "_given_up", set())
@@ -408,6 +408,6 @@ def test_failure_of_the_runner_is_raised(boot, monkeypatch):
 
 def test_guest_that_fails_under_kvm_is_a_failure(boot, monkeypatch):
     """Only an accelerator that starts nothing at all is given up for another."""
-    monkeypatch.setattr(qemu, "choose_accel", lambda _: ["tcg", "kvm"])
+    monkeypatch.setattr(qemu, "choose_accel", lambda *_: ["tcg", "kvm"])
     with pytest.raises(DirtyConsole, match="boot: the kernel panicked"):
         boot(cmdline=["rdinit=/bin", "init=/bin"]).start()

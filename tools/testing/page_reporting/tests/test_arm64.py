@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0
+"""arm64 with pages of 4 and of 64 KiB: KUnit, the selftests and the demo, under qemu-system-aarch64."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import test_kunit
+import test_selftests
+
+from lab import drivers, paths, programs, selftests
+from lab import kunit as kunit_results
+from lab.vm import VM
+
+pytestmark = pytest.mark.arm64
+
+LAB = paths.REPO / "tools" / "testing" / "page_reporting"
+PAGES = ("4k", "64k")
+# A few dozen blocks of the highest order, 4 or 512 MiB; what is not touched takes nothing on the host.
+KUNIT_MIB = {"4k": 2048, "64k": 65536}
+BOOT_S, RUN_S = 300, 600
+# What a case wants that this kernel has not: lockdep, and a block larger than a pageblock.
+SKIPS = {"4k": {"s08_isolation_holds_zone_lock", "h02_pass_takes_no_memory"}}
+SKIPS["64k"] = SKIPS["4k"] | {"h09_halves_go_back_to_their_lists"}
+SELFTEST_MIB = {"4k": 1024, "64k": 4096}
+# What the stress cannot show here: arm64 refuses to take memory of the boot offline, see
+# prevent_bootmem_remove_notifier(), and with pages of 64 KiB a huge page is of 512 MiB.
+NOT_HERE = {"4k": {"memory goes offline beside reporting"}}
+NOT_HERE["64k"] = NOT_HERE["4k"] | {"huge pages are allocated beside reporting"}
+
+
+def kernel_build(pages):
+    """The directory that the kernel was built in."""
+    return paths.BUILD / f"arm64-{pages}"
+
+
+def initramfs(pages):
+    return programs.initramfs_for(kernel_build(pages))
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def kunit(request, tmp_path_factory):
+    """One boot that runs the suite: (size of a page, console, {case: status})."""
+    pages = request.param
+    log = tmp_path_factory.mktemp("kunit") / f"{pages}.log"
+    with VM(paths.arm64_kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
+            console_log=log, cmdline=["kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+            boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
+        vm.finish()
+    return pages, log, kunit_results.parse(log)
+
+
+def test_kunit_passes(kunit):
+    pages, log, results = kunit
+    bad = {case: results.get(case, "no result") for case in test_kunit.CASES
+           if results.get(case) not in ("PASS", "SKIP")}
+    assert not bad, "\n".join(test_kunit.section(log, case) for case in bad)
+    assert {case for case, status in results.items() if status == "SKIP"} == SKIPS[pages]
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def reports(request, tmp_path_factory):
+    """One boot with a balloon that runs the selftests: (size of a page, their reports)."""
+    pages = request.param
+    archive = selftests.initramfs(initramfs(pages), tmp_path_factory.mktemp("selftests") / pages,
+                                  kernel_build=kernel_build(pages))
+    with VM(paths.arm64_kernel(pages), archive, mem_mib=SELFTEST_MIB[pages],
+            cmdline=drivers.PATIENCE,
+            steps=[test_selftests.step(name) for name in test_selftests.PROGRAMS],
+            boot_deadline_s=BOOT_S, run_deadline_s=RUN_S) as vm:
+        return pages, selftests.reports(vm.finish())
+
+
+@pytest.mark.parametrize("program", test_selftests.PROGRAMS)
+def test_selftest_passes(reports, program):
+    """Nothing is skipped but what wants the sample driver or no device, and what is not to be had here."""
+    pages, all_reports = reports
+    report = all_reports[f"page_reporting_{program}"]
+    assert report.status == 0 and not report.skipped, "\n".join(report.lines)
+    may = test_selftests.MAY_SKIP.get(program, set())
+    wanted = set().union(*(needs.get(program, set()) for needs in test_selftests.SKIPS["balloon"]))
+    if program == "stress":
+        wanted |= NOT_HERE[pages]
+    assert {case.name for case in report.cases if case.skip} - may == wanted - may, "\n".join(report.lines)
+
+
+@pytest.mark.parametrize("pages", PAGES)
+def test_demo_gives_memory_back(pages, tmp_path):
+    """With the defaults, at least 90 % of what was freed, and nothing with reporting off."""
+    done = subprocess.run([sys.executable, LAB / "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
+                           initramfs(pages), "--mem", "4G", "--free", "3G", "--out", tmp_path],
+                          capture_output=True, text=True, timeout=RUN_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["returned_pct"] >= 90
+    assert summary["off_returned_pct"] < 1
