@@ -39,9 +39,9 @@ class Machine:
     def apt(self, script):
         self.tool("apt-get", f'echo "$*" >>{self.path}/calls; {script}')
 
-    def run(self, wait="0"):
+    def run(self, wait="0", **variables):
         return subprocess.run([self.path / "scripts" / "setup"], capture_output=True, text=True, timeout=60,
-                              env={"PATH": str(self.bin), "SETUP_LOCK_WAIT": wait})
+                              env={"PATH": str(self.bin), "SETUP_LOCK_WAIT": wait} | variables)
 
     def calls(self):
         return (self.path / "calls").read_text().splitlines() if (self.path / "calls").exists() else []
@@ -50,6 +50,20 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path):
     return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("variable, packages", [
+    ("SETUP_ARM64", ("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-system-arm")),
+    ("SETUP_DEB", ("dpkg-dev", "debhelper", "rsync", "cpio", "kmod", "mmdebstrap", "uidmap", "genext2fs", "libvirt-daemon",
+                   "libvirt-daemon-driver-qemu", "libvirt-clients")),
+])
+def test_packages_of_one_target_come_with_it_alone(machine, variable, packages):
+    machine.installed(*packages)
+    machine.apt(f"[[ $* != *install* ]] || touch {machine.path}/done")
+    assert machine.run().returncode == 0 and not machine.calls()
+    done = machine.run(**{variable: "yes"})
+    assert done.returncode == 0, done.stderr
+    assert machine.calls()[-1].split("--no-install-recommends ")[1].split() == list(packages)
 
 
 def test_nothing_missing_means_nothing_done(machine):

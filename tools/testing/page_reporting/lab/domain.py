@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A virtual machine under libvirt, in a session of its own that leaves nothing behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import paths
+from .errors import GuestDied, LabError, MissingTool, RunTimeout
+
+GUIDE = paths.REPO / "Documentation" / "admin-guide" / "mm" / "free_page_reporting.rst"
+NAME = "page-reporting"
+NOBODY = 65534
+EVENT = re.compile(r"page-reporting-demo: (event=\S+(?: \S+=\S+)*)\r?\n")
+START_S = 30
+VIRSH_S = 60
+
+
+def documented_xml():
+    """The domain that the operator's guide shows."""
+    text = GUIDE.read_text(encoding="utf-8")
+    found = re.search(r"^\t<domain .*?^\t</domain>", text, re.M | re.S)
+    if not found:
+        raise LabError(f"{GUIDE} has no <domain>")
+    return re.sub(r"^\t", "", found[0], flags=re.M)
+
+
+def adapt(xml, kernel, disk, console, cmdline, accel):
+    """The domain for a guest of ours: only names, files, the accelerator and the console differ."""
+    root = ET.fromstring(xml)
+    root.set("type", "kvm" if accel == "kvm" else "qemu")
+    root.find("name").text = NAME
+    root.find("os/kernel").text = str(kernel)
+    root.find("os/cmdline").text += f" {cmdline}"
+    root.find("devices/disk/source").set("file", str(disk))
+    serial = root.find("devices/serial")
+    serial.set("type", "file")
+    ET.SubElement(serial, "source", path=str(console))
+    return ET.tostring(root, encoding="unicode")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Resident memory of QEMU on the host, as virsh dommemstat has it."""
+
+    t: float
+    rss_mib: float
+
+
+class Session:
+    """libvirt's daemon for one user, with all of its files in a directory that goes with it.
+
+    Root has no session, so the daemon and its guest run as nobody then.
+    """
+
+    def __init__(self):
+        self._daemon = self._folder = None
+
+    def __enter__(self):
+        daemon = shutil.which("libvirtd", path="/usr/sbin:/usr/bin")
+        if not daemon or not shutil.which("virsh"):
+            raise MissingTool("start libvirt: libvirtd or virsh is not installed: run `make deb`, or "
+                              "`apt-get install libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients`")
+        self._folder = Path(tempfile.mkdtemp(prefix="page-reporting-libvirt-"))
+        self._own(self._folder)
+        self._log = open(self._folder / "libvirtd.log", "wb")
+        self._daemon = subprocess.Popen([*self._as_user(), daemon, "--timeout", "600"], env=self._env(),
+                                        stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
+                                        # Ctrl-C is for us, who end the guest first.
+                                        start_new_session=True)
+        try:
+            self._wait_for_socket()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._end_guest()
+        self._daemon.terminate()
+        try:
+            self._daemon.wait(VIRSH_S)
+        except subprocess.TimeoutExpired:
+            self._daemon.kill()
+            self._daemon.wait()
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_guest(self):
+        """End QEMU, of which the daemon is no parent that takes it along: by itself, or else by its pid."""
+        if self._daemon.poll() is None:
+            try:
+                self.virsh("destroy", NAME)
+            except LabError:
+                pass            # It has ended, or what follows ends it.
+        for pidfile in self._folder.rglob(f"{NAME}.pid"):
+            try:
+                os.kill(int(pidfile.read_text(encoding="ascii")), signal.SIGKILL)
+            except (ProcessLookupError, FileNotFoundError, ValueError):
+                pass
+
+    @property
+    def folder(self):
+        """Where files can be that the guest writes."""
+        return self._folder
+
+    def copy_in(self, path):
+        """A copy of a file, which the guest may write, for as long as the session lasts."""
+        copy = self._folder / path.name
+        subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(path), str(copy)], check=True)
+        self._own(copy)
+        return copy
+
+    def _own(self, path):
+        if os.geteuid() == 0:
+            os.chown(path, NOBODY, NOBODY)
+
+    def _as_user(self):
+        if os.geteuid():
+            return []
+        # So that nobody may use KVM, whose device is the group's.
+        kvm = Path("/dev/kvm")
+        groups = f"--groups={kvm.stat().st_gid}" if kvm.exists() else "--clear-groups"
+        return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", groups, "--pdeathsig=TERM"]
+
+    def _env(self):
+        folder = str(self._folder)
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": folder, "XDG_RUNTIME_DIR": folder,
+                "XDG_CONFIG_HOME": folder + "/config", "XDG_CACHE_HOME": folder + "/cache"}
+
+    def _virsh(self, *words):
+        socket = self._folder / "libvirt" / "libvirt-sock"
+        return [*self._as_user(), "virsh", "-q", "-c", f"qemu+unix:///session?socket={socket}", *words]
+
+    def _wait_for_socket(self):
+        deadline = time.monotonic() + START_S
+        while not (self._folder / "libvirt" / "libvirt-sock").exists():
+            if self._daemon.poll() is not None or time.monotonic() > deadline:
+                log = (self._folder / "libvirtd.log").read_text(encoding="utf-8", errors="replace")
+                raise LabError(f"start libvirt: libvirtd does not serve a session; it says:\n{log[-1500:]}")
+            time.sleep(0.1)
+
+    def virsh(self, *words):
+        """What virsh prints; LabError with what it says if it fails."""
+        try:
+            done = subprocess.run(self._virsh(*words), env=self._env(), capture_output=True, text=True, check=False,
+                                  stdin=subprocess.DEVNULL, timeout=VIRSH_S)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"virsh {words[0]}: libvirtd does not answer within {VIRSH_S} s") from None
+        if done.returncode:
+            raise LabError(f"virsh {words[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+
+class Domain:
+    """A running domain: its console's events and its resident memory."""
+
+    def __init__(self, session, xml, console):
+        self._session, self._console = session, console
+        path = session.folder / "domain.xml"
+        path.write_text(xml, encoding="utf-8")
+        path.chmod(0o644)
+        session.virsh("create", str(path))
+
+    def sample(self):
+        """A Sample; None once the guest is off."""
+        try:
+            lines = self._session.virsh("dommemstat", NAME).split("\n")
+        except LabError:
+            return None
+        values = dict(line.split() for line in lines if line)
+        return Sample(time.monotonic(), int(values["rss"]) / 1024)
+
+    def text(self):
+        """The console up to now."""
+        return self._console.read_text(encoding="utf-8", errors="replace") if self._console.exists() else ""
+
+    def events(self):
+        """{name: fields} of what the guest has said."""
+        found = [dict(word.split("=", 1) for word in match.split()) for match in EVENT.findall(self.text())]
+        return {fields["event"]: fields for fields in found}
+
+    def wait(self, name, deadline_s, see):
+        """Wait for an event while `see` gets each Sample: its fields."""
+        end = time.monotonic() + deadline_s
+        while name not in (events := self.events()):
+            sample = self.sample()
+            tail = "\n".join(self.text().rstrip().split("\n")[-15:])
+            if not sample:
+                raise GuestDied(f"wait for '{name}': the guest is off; the end of its console:\n{tail}")
+            if sample.t > end:
+                raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of the console:\n{tail}")
+            see(sample)
+            time.sleep(0.2)
+        # The last one was before the event; after a late one, the guest may be off already.
+        sample = self.sample()
+        if sample:
+            see(sample)
+        return events[name]
