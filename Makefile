@@ -8,9 +8,17 @@ sanitizers := kasan kcsan
 kernels-arm64 := arm64-4k arm64-64k
 arch	:= $(filter-out x86 x86_64,$(ARCH))
 
+ifneq ($(filter command line,$(origin ARCH)),)
+ifneq ($(arch),)
+ifneq ($(filter-out test,$(MAKECMDGOALS)),)
+$(error ARCH=$(ARCH) is for "make test" alone: the other targets are of x86-64)
+endif
+endif
+endif
+
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export MEM FREE ORDER DELAY KERNEL ACCEL SCENARIO REPEAT STRESS_S TOP_S
+export MEM FREE ORDER DELAY KERNEL BRANCH VERSION ACCEL SCENARIO REPEAT STRESS_S TOP_S
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -22,7 +30,7 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants kernel tree setup base clean distclean python
+.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
 
 help:		## This text
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -36,6 +44,9 @@ help:		## This text
 	@echo '  ARCH=arm64  for test: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
 	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
+	@echo '            for install-tree: your own git tree, which gets a branch'
+	@echo '  VERSION=n  for series: [PATCH vn]'
+	@echo '  BRANCH=b  for install-tree: the name of that branch'
 	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
@@ -94,6 +105,24 @@ kunit: tree	## Our KUnit suite with the kernel's own kunit.py
 mutants: tree	## Break the engine on purpose; see which test notices
 	@scripts/build guest
 	@$(lab)/mutants
+
+series: tree	## The patches, one idea each, and a cover letter: build/series
+	@scripts/series make
+
+check-series: series	## Apply them, compare, checkpatch; build each state; revert and boot
+	@scripts/check-series
+
+install-tree:	## The series as commits: KERNEL=your git tree of 6.12, BRANCH=new branch
+	@scripts/series install --check-only
+	@scripts/setup
+	@env -u KERNEL scripts/tree
+	@scripts/series install
+
+series-edit: tree	## The steps of series/ as commits in build/series-git, to work on
+	@scripts/series edit
+
+series-save: tree	## Write series/ from the commits of build/series-git
+	@scripts/series save
 
 kernel: tree	## Build the guest kernel
 	@scripts/build guest
