@@ -8,12 +8,9 @@ sanitizers := kasan kcsan
 kernels-arm64 := arm64-4k arm64-64k
 arch	:= $(filter-out x86 x86_64,$(ARCH))
 
-ifneq ($(filter command line,$(origin ARCH)),)
-ifneq ($(arch),)
-ifneq ($(filter-out test,$(MAKECMDGOALS)),)
+# In the environment it may be meant for others.
+ifneq ($(and $(arch),$(filter command,$(origin ARCH)),$(filter-out test,$(MAKECMDGOALS))),)
 $(error ARCH=$(ARCH) is for "make test" alone: the other targets are of x86-64)
-endif
-endif
 endif
 
 # The kernel's own make must not see this one's flags and variables.

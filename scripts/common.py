@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import fcntl
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -139,6 +141,15 @@ def our_files(repo, *folders):
         names = [str(p.relative_to(repo)) for top in folders or ['.'] for p in (repo / top).rglob('*')
                  if '__pycache__' not in p.parts and not p.is_relative_to(repo / 'build')]
     return sorted({n for n in names if n and (repo / n).is_file()})
+
+
+def load_script(name):
+    """One of the scripts beside this file, whose names have no ending, as a module."""
+    loader = importlib.machinery.SourceFileLoader(name, str(REPO / 'scripts' / name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    sys.modules[name] = module      # where dataclasses look
+    loader.exec_module(module)
+    return module
 
 
 class Progress:

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths
+from . import console, paths
 from .errors import GuestDied, LabError, MissingTool, RunTimeout
 
 GUIDE = paths.REPO / "Documentation" / "admin-guide" / "mm" / "free_page_reporting.rst"
@@ -114,7 +114,10 @@ class Session:
     def copy_in(self, path):
         """A copy of a file, which the guest may write, for as long as the session lasts."""
         copy = self._folder / path.name
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(path), str(copy)], check=True)
+        done = subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(path), str(copy)], capture_output=True,
+                              text=True, check=False)
+        if done.returncode:
+            raise LabError(f"copy {path.name} for the guest: {done.stderr.strip()}")
         self._own(copy)
         return copy
 
@@ -182,6 +185,10 @@ class Domain:
         """The console up to now."""
         return self._console.read_text(encoding="utf-8", errors="replace") if self._console.exists() else ""
 
+    def tail(self):
+        """Its end, for a message."""
+        return console.tail(self.text().splitlines())
+
     def events(self):
         """{name: fields} of what the guest has said."""
         found = [dict(word.split("=", 1) for word in match.split()) for match in EVENT.findall(self.text())]
@@ -192,11 +199,10 @@ class Domain:
         end = time.monotonic() + deadline_s
         while name not in (events := self.events()):
             sample = self.sample()
-            tail = "\n".join(self.text().rstrip().split("\n")[-15:])
             if not sample:
-                raise GuestDied(f"wait for '{name}': the guest is off; the end of its console:\n{tail}")
+                raise GuestDied(f"wait for '{name}': the guest is off; the end of its console:\n{self.tail()}")
             if sample.t > end:
-                raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of the console:\n{tail}")
+                raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of the console:\n{self.tail()}")
             see(sample)
             time.sleep(0.2)
         # The last one was before the event; after a late one, the guest may be off already.

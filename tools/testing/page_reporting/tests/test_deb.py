@@ -20,7 +20,7 @@ from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 deb = load_program("deb")
 UP = {"state": "running", "init": "systemd", "balloons": "1", "device": "virtballoon_free_page_report",
       "release": "6.12.0"}
-FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6}
+FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "complaints": []}
 DISK_KIB = 4096
 
 
@@ -325,6 +325,11 @@ def test_session_serves_and_leaves_nothing_behind():
 
 # The verdict
 
+def test_console_is_read_for_complaints():
+    text = "[ 0.1] Linux\r\n[ 1.0] WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1\r\nvm login: \r\n"
+    assert deb.complaints(text) == ["[ 1.0] WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1"]
+
+
 def test_good_verdict():
     assert deb.verdict(UP, FIGURES) == []
 
@@ -335,6 +340,7 @@ def test_good_verdict():
     ({"balloons": "0"}, {}, "0 devices are bound to virtio_balloon"),
     ({"device": "none"}, {}, "reports go to none"),
     ({}, {"taken_mib": 1000}, "the guest took 700 MiB, not 1024"),
+    ({}, {"complaints": ["WARNING: CPU: 0"]}, "the kernel complained: WARNING: CPU: 0"),
     ({}, {"returned_pct": 89.9}, "89.9 % of 1024 MiB came back, not 90"),
 ])
 def test_bad_verdict(up, figures, reason):

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
 """The series: patches made of the tree, steps edited and saved, and the checks of both, on a tiny kernel."""
 
-import importlib.machinery
-import importlib.util
 import os
 from pathlib import Path
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
@@ -481,22 +478,14 @@ def test_install_wants_a_new_branch(project, theirs, branch, cause):
 
 # check-series
 
-def load(name):
-    """One of the scripts, whose names have no ending, as a new module."""
-    loader = importlib.machinery.SourceFileLoader(name, str(SCRIPTS / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    sys.modules[name] = module
-    loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def check(project, monkeypatch):
     """check-series as a module, and its subject: the project, made."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
     monkeypatch.delenv("MAKEFLAGS", raising=False)
     project.good("make")
-    module = load("check-series")
+    import common           # of scripts/
+    module = common.load_script("check-series")
     module.subject = lambda: module.Subject(project.repo, project.build)
     return module
 
