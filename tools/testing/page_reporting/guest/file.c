@@ -3,8 +3,9 @@
  * Read or write one file of the guest.
  *
  *   file read PATH		reports its first 4000 bytes, blanks for newlines
- *   file write PATH TEXT	writes TEXT in one call
+ *   file write PATH TEXT	writes TEXT and a newline in one call, as echo does
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -25,14 +26,20 @@ static int read_file(const char *path)
 	return 0;
 }
 
+/* Without its newline, the kernel would hold back a line for /dev/kmsg until the next one comes. */
 static int write_file(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY);
+	int fd = open(path, O_WRONLY), len;
+	char *line;
 
 	if (fd < 0)
 		fail("open", path, errno);
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+	len = asprintf(&line, "%s\n", text);
+	if (len < 0)
+		fail("allocate", path, ENOMEM);
+	if (write(fd, line, len) != len)
 		fail("write", path, errno);
+	free(line);
 	if (close(fd))
 		fail("close", path, errno);
 	report("event=written path=%s", path);
