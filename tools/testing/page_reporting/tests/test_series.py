@@ -667,6 +667,14 @@ def test_reverts_says_what_is_wrong(check, project, monkeypatch):
     assert reverted(check, monkeypatch) == ["0001-engine.patch, reverted:", "    conflicts in mm/page_reporting.c"]
 
 
+def test_kunit_boots_what_was_just_built(check, project, monkeypatch):
+    """A run that was interrupted may have gone on to another state's kernel after it had built this one."""
+    kernel = ["debug", "vmlinux", "-Werror"]
+    assert reverted(check, monkeypatch, ["a_case: FAIL"]) and made(project).count(kernel) == 1
+    assert reverted(check, monkeypatch) == [] and made(project).count(kernel) == 2
+    assert reverted(check, monkeypatch) == [] and made(project).count(kernel) == 2
+
+
 def test_kunit_wants_each_case_that_the_source_has(check, tmp_path, monkeypatch):
     from lab import kunit
     monkeypatch.setattr(kunit, "parse", lambda _log: {"good": "PASS", "bad": "FAIL", "left": "SKIP"})
