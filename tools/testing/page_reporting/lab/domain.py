@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A virtual machine under libvirt, in a session of its own that leaves nothing behind."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ NOBODY = 65534
 EVENT = re.compile(r"page-reporting-demo: (event=\S+(?: \S+=\S+)*)\r?\n")
 START_S = 30
 VIRSH_S = 60
+GONE_S = 5
 
 
 def documented_xml():
@@ -46,6 +48,18 @@ def adapt(xml, kernel, disk, console, cmdline, accel):
     return ET.tostring(root, encoding="unicode")
 
 
+@contextlib.contextmanager
+def uninterrupted():
+    """Until it is over, no signal gets in the way, nor in that of the programs that are started."""
+    before = {number: signal.signal(number, signal.SIG_IGN)
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Resident memory of QEMU on the host, as virsh dommemstat has it."""
@@ -57,7 +71,8 @@ class Sample:
 class Session:
     """libvirt's daemon for one user, with all of its files in a directory that goes with it.
 
-    Root has no session, so the daemon and its guest run as nobody then.
+    Root has no session, so the daemon and its guest run as nobody then. SIGKILL ends us and the
+    daemon, but neither the guest nor the directory, as the guest is nobody's child.
     """
 
     def __init__(self):
@@ -83,15 +98,20 @@ class Session:
         return self
 
     def __exit__(self, *_):
-        self._end_guest()
+        # Who presses Ctrl-C twice has not ended the guest yet.
+        with uninterrupted():
+            self._end_guest()
+            self._end_daemon()
+            self._log.close()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end_daemon(self):
         self._daemon.terminate()
         try:
             self._daemon.wait(VIRSH_S)
         except subprocess.TimeoutExpired:
             self._daemon.kill()
             self._daemon.wait()
-        self._log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end_guest(self):
         """End QEMU, of which the daemon is no parent that takes it along: by itself, or else by its pid."""
@@ -127,7 +147,7 @@ class Session:
 
     def _as_user(self):
         if os.geteuid():
-            return []
+            return ["setpriv", "--pdeathsig=TERM"]
         # So that nobody may use KVM, whose device is the group's.
         kvm = Path("/dev/kvm")
         groups = f"--groups={kvm.stat().st_gid}" if kvm.exists() else "--clear-groups"
@@ -173,13 +193,27 @@ class Domain:
         session.virsh("create", str(path))
 
     def sample(self):
-        """A Sample; None once the guest is off."""
-        try:
-            lines = self._session.virsh("dommemstat", NAME).split("\n")
-        except LabError:
+        """A Sample; None once the guest is off; LabError if libvirt does not say."""
+        lines = self._memory_statistics()
+        if lines is None:
             return None
         values = dict(line.split() for line in lines if line)
+        if "rss" not in values:
+            raise LabError(f"virsh dommemstat: no rss in: {' '.join(lines)}")
         return Sample(time.monotonic(), int(values["rss"]) / 1024)
+
+    def _memory_statistics(self):
+        """What virsh says, as lines; None for a guest that is off, which libvirt forgets in a moment."""
+        deadline = time.monotonic() + GONE_S
+        while True:
+            try:
+                return self._session.virsh("dommemstat", NAME).split("\n")
+            except LabError:
+                if NAME not in self._session.virsh("list", "--all", "--name").split():
+                    return None
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
 
     def text(self):
         """The console up to now."""
@@ -202,7 +236,8 @@ class Domain:
             if not sample:
                 raise GuestDied(f"wait for '{name}': the guest is off; the end of its console:\n{self.tail()}")
             if sample.t > end:
-                raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of the console:\n{self.tail()}")
+                raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of its console:\n"
+                                 f"{self.tail()}")
             see(sample)
             time.sleep(0.2)
         # The last one was before the event; after a late one, the guest may be off already.

@@ -138,7 +138,8 @@ def installed_kernel(disk, out):
         # debugfs ends with 0 whatever happened.
         said = tool("debugfs", "-R", f"dump /boot/{name} {part}", str(disk))
         if not part.is_file() or part.stat().st_size != size:
-            raise LabError(f"read /boot/{name} from {disk}: not all of its {size} bytes: {said.strip() or 'disk full?'}")
+            raise LabError(f"read /boot/{name} from {disk}: not all of its {size} bytes: "
+                           f"{said.strip() or 'disk full?'}")
         return part.replace(out / name)
     finally:
         part.unlink(missing_ok=True)

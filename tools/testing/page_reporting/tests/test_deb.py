@@ -6,6 +6,7 @@ The package itself, its userland and its boot take most of an hour: `make deb` i
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -60,9 +61,41 @@ def test_package_is_found_again(build):
     assert deb.find_package(build / "deb") == deb.find_package(build / "deb")
 
 
+def test_newest_of_two_builds_is_taken(build):
+    """The first one was interrupted before it was moved."""
+    first, second = build / "linux-image-6.12.2_6.12.2-1_amd64.deb", build / "linux-image-6.12.1_6.12.1-2_amd64.deb"
+    touch(first, second, build / "linux-libc-dev_6.12.2-1_amd64.deb")
+    os.utime(first, (0, 0))
+    assert deb.find_package(build / "deb").name == second.name
+    assert [path.name for path in build.glob("**/*.*")] == [second.name]
+
+
+def test_interrupted_move_goes_on(build, monkeypatch):
+    names = ["linux-headers-6.12.1_6.12.1-2_amd64.deb", "linux-image-6.12.1_6.12.1-2_amd64.deb",
+             "linux-libc-dev_6.12.1-2_amd64.deb", "linux-upstream_6.12.1-2_amd64.changes"]
+    for moves in range(len(names)):
+        touch(build / "deb" / "linux-image-6.12.0_6.12.0-1_amd64.deb", *(build / name for name in names))
+        left, move = moves, shutil.move
+
+        def interrupted(path, target):
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            return move(path, target)
+        monkeypatch.setattr(shutil, "move", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            deb.find_package(build / "deb")
+        monkeypatch.undo()
+        monkeypatch.setattr(paths, "BUILD", build)
+        assert deb.find_package(build / "deb").name == names[1]
+        assert sorted(path.name for path in (build / "deb").iterdir()) == names
+        shutil.rmtree(build / "deb")
+
+
 @pytest.mark.parametrize("names", [(), ("linux-image-6.12.1_1_amd64.deb", "linux-image-6.12.2_1_amd64.deb")])
 def test_not_one_package(build, names):
-    touch(*(build / name for name in names))
+    touch(*(build / "deb" / name for name in names))
     with pytest.raises(BadInput, match=f"{len(names)} packages .*not one: .*make deb"):
         deb.find_package(build / "deb")
 
@@ -255,12 +288,16 @@ class FakeSession:
 
     def __init__(self, folder):
         self.folder, self.on, self.calls = folder, True, []
+        self.answer, self.listed = "actual 2097152\nrss 524288\n\n", 0
 
     def virsh(self, *words):
         self.calls.append(words)
-        if not self.on:
-            raise LabError("virsh dommemstat: domain is not running")
-        return "actual 2097152\nrss 524288\n\n"
+        if words[0] == "list":
+            self.listed -= 1
+            return f"{domain.NAME}\n\n" if self.on or self.listed >= 0 else "\n"
+        if not self.on or not self.answer:
+            raise LabError("virsh dommemstat: it does not say")
+        return self.answer
 
 
 @pytest.fixture
@@ -301,8 +338,16 @@ def test_domain_that_says_nothing_is_timed_out(guest, tmp_path):
 
 def test_domain_that_is_off_has_died(guest, tmp_path):
     (tmp_path / "console.log").write_text("reboot: Power down\n")
-    guest._session.on = False
+    guest._session.on, guest._session.listed = False, 2
     with pytest.raises(GuestDied, match="(?s)'up': the guest is off.*Power down"):
+        guest.wait("up", 5, lambda sample: None)
+
+
+@pytest.mark.parametrize("answer, said", [("", "it does not say"), ("actual 2097152\n", "no rss in: actual 2097152")])
+def test_libvirt_that_fails_is_no_guest_that_is_off(guest, answer, said, monkeypatch):
+    monkeypatch.setattr(domain, "GONE_S", 0.5)
+    guest._session.answer = answer
+    with pytest.raises(LabError, match=f"^virsh dommemstat: {said}"):
         guest.wait("up", 5, lambda sample: None)
 
 
@@ -312,8 +357,24 @@ def test_missing_libvirt(monkeypatch):
         domain.Session().__enter__()
 
 
-@pytest.mark.skipif(not (shutil.which("libvirtd", path="/usr/sbin:/usr/bin") and shutil.which("virsh")),
-                    reason="libvirt is installed by `make deb`")
+libvirt = pytest.mark.skipif(not (shutil.which("libvirtd", path="/usr/sbin:/usr/bin") and shutil.which("virsh")),
+                             reason="libvirt is installed by `make deb`")
+
+
+@libvirt
+def test_guest_of_libvirt_is_on_and_then_off(tmp_path):
+    """Of ours, and without a disk to boot from, which it need not come to."""
+    touch(tmp_path / "disk")
+    with domain.Session() as session:
+        log = session.folder / "console.log"
+        kernel, disk = session.copy_in(paths.kernel()), session.copy_in(tmp_path / "disk")
+        started = domain.Domain(session, domain.adapt(domain.documented_xml(), kernel, disk, log, "", "tcg"), log)
+        assert started.sample().rss_mib > 1
+        session.virsh("destroy", domain.NAME)
+        assert started.sample() is None
+
+
+@libvirt
 def test_session_serves_and_leaves_nothing_behind():
     with domain.Session() as session:
         folder, daemon = session.folder, session._daemon
@@ -321,6 +382,34 @@ def test_session_serves_and_leaves_nothing_behind():
         with pytest.raises(LabError, match="virsh dominfo: .*page-reporting"):
             session.virsh("dominfo", domain.NAME)
     assert not folder.exists() and daemon.returncode is not None
+
+
+def test_second_signal_does_not_keep_the_guest(monkeypatch, tmp_path):
+    """It comes while virsh ends the guest."""
+    (tmp_path / "bin").mkdir()
+    for name, script in {
+            "libvirtd": 'mkdir -p "$XDG_RUNTIME_DIR/libvirt"; : >"$XDG_RUNTIME_DIR/libvirt/libvirt-sock"; exec sleep 60',
+            "virsh": f'case " $* " in *" destroy "*) : >{tmp_path}/there; sleep 1; : >{tmp_path}/destroyed;; esac'}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    program = ("import shutil, sys, time; from lab import domain; from lab.vm import exit_on_signals\n"
+               "exit_on_signals(); which = shutil.which\n"
+               f"shutil.which = lambda name, path=None: which(name, path='{tmp_path}/bin')\n"
+               f"domain.Session._as_user = lambda self: []\n"
+               f"domain.Session._env = lambda self: {{'PATH': '{tmp_path}/bin:/usr/bin:/bin',"
+               "'XDG_RUNTIME_DIR': str(self._folder)}\n"
+               "with domain.Session() as session:\n"
+               "    print(session.folder, session._daemon.pid, flush=True); time.sleep(60)\n")
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=LAB, stdout=subprocess.PIPE, text=True)
+    folder, daemon = child.stdout.readline().split()
+    child.terminate()
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "there").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.terminate()
+    assert child.wait(timeout=20) == 128 + signal.SIGTERM
+    assert (tmp_path / "destroyed").exists() and not os.path.exists(folder) and not os.path.exists(f"/proc/{daemon}")
 
 
 # The verdict
