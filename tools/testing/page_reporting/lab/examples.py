@@ -29,8 +29,11 @@ def section(text, title):
 
 
 def commands(text):
-    """What stands behind a "# " prompt in literal blocks; a backslash continues a line."""
-    found = re.findall(r"^[ \t]+# ((?:.*\\\n)*.*)$", text, re.M)
+    """What stands behind a "# " prompt that opens a literal block; a backslash continues a line.
+
+    Below it is what the command said, of which lines may begin with "# " as well.
+    """
+    found = re.findall(r"::\n\n[ \t]+# ((?:.*\\\n)*.*)$", text, re.M)
     return [re.sub(r"\\\n\s*", "", command) for command in found]
 
 
@@ -41,19 +44,18 @@ def update(text, ran):
     while lines:
         line = lines.pop(0)
         found = re.match(r"([ \t]+)# (.*)", line)
+        opens = len(result) > 1 and not result[-1] and result[-2].endswith("::")
         result.append(line)
-        if not found:
+        if not (found and opens):
             continue
         indent, command = found.groups()
         while command.endswith("\\"):
             result.append(lines.pop(0))
             command = command[:-1] + result[-1].lstrip()
         if command in said:
-            while lines and re.match(r"[ \t]*$|[ \t]+(?![ \t]|# )", lines[0]):
+            while lines and (not lines[0].strip() or lines[0].startswith(indent)):
                 lines.pop(0)
-            result += [f"{indent}{each}".rstrip() for each in trim(said[command])]
-            if not lines or not lines[0].startswith(indent):
-                result.append("")
+            result += [*(f"{indent}{each}".rstrip() for each in trim(said[command])), ""]
     return "\n".join(result)
 
 

@@ -31,6 +31,12 @@ Text # with a hash::
     # perf stat -a \\
           sleep 1
     some output
+    # of a command
+    #
+    # 3
+
+::
+
     # second 'command'
 
 Three
@@ -69,9 +75,9 @@ def test_script_that_was_cut_short():
 
 
 def test_update_puts_the_output_below_the_command():
-    ran = [examples.Ran("perf stat -a sleep 1", ["", "one", "", "  two", ""], 0), examples.Ran("third", ["3"], 0)]
+    ran = [examples.Ran("perf stat -a sleep 1", ["", "one", "", "  # two", ""], 0), examples.Ran("third", ["3"], 0)]
     text = examples.update(DOCUMENT, ran)
-    assert "    # perf stat -a \\\n          sleep 1\n    one\n\n      two\n    # second" in text
+    assert "    # perf stat -a \\\n          sleep 1\n    one\n\n      # two\n\n::\n\n    # second" in text
     assert text.endswith("\t# third\n\t3\n") and "\t# ls -l\n\ttotal 0\n\nTracepoints" in text
     assert examples.update(text, ran) == text
 
