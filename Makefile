@@ -109,7 +109,7 @@ series: tree	## The patches, one idea each, and a cover letter: build/series
 check-series: series	## Apply them, compare, checkpatch; build each state; revert and boot
 	@scripts/check-series
 
-install-tree:	## The series as commits: KERNEL=your git tree of 6.12, BRANCH=new branch
+install-tree: python	## The series as commits: KERNEL=your git tree of 6.12, BRANCH=new branch
 	@scripts/series install --check-only
 	@scripts/setup
 	@env -u KERNEL scripts/tree

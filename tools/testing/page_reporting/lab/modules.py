@@ -20,7 +20,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "module"
 
 def build(kernel_build, name):
     """Build module/NAME.c against the kernel in `kernel_build`: the path of the .ko file."""
-    out, source = Path(kernel_build) / "lab-modules", (Path(kernel_build) / "source").resolve()
+    # make looks for a relative one where its own source is.
+    kernel_build = Path(kernel_build).resolve()
+    out, source = kernel_build / "lab-modules", (kernel_build / "source").resolve()
     out.mkdir(exist_ok=True)
     copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
     (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")

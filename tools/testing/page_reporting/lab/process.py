@@ -85,8 +85,9 @@ class Qemu:
     """A running QEMU, its guest's events, console and resident memory.
 
     `build(channel_fd, console_fd)` gives the command line; `console_log` is a file that gets a
-    copy of the console, `judge` says which of its lines are complaints. Start it from a thread that lives as long as the guest may: setpriv has
-    the kernel kill QEMU when the thread that started it dies, even by SIGKILL.
+    copy of the console, `judge` says which of its lines are complaints. Start it from a thread that
+    lives as long as the guest may: setpriv has the kernel kill QEMU when the thread that started it
+    dies, even by SIGKILL.
     """
 
     def __init__(self, build, console_log=None, judge=None):
