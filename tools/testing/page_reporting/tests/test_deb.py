@@ -384,7 +384,7 @@ def test_session_serves_and_leaves_nothing_behind():
     assert not folder.exists() and daemon.returncode is not None
 
 
-def test_second_signal_does_not_keep_the_guest(monkeypatch, tmp_path):
+def test_second_signal_does_not_keep_the_guest(tmp_path):
     """It comes while virsh ends the guest."""
     (tmp_path / "bin").mkdir()
     for name, script in {
@@ -395,7 +395,7 @@ def test_second_signal_does_not_keep_the_guest(monkeypatch, tmp_path):
     program = ("import shutil, sys, time; from lab import domain; from lab.vm import exit_on_signals\n"
                "exit_on_signals(); which = shutil.which\n"
                f"shutil.which = lambda name, path=None: which(name, path='{tmp_path}/bin')\n"
-               f"domain.Session._as_user = lambda self: []\n"
+               "domain.Session._as_user = lambda self: []\n"
                f"domain.Session._env = lambda self: {{'PATH': '{tmp_path}/bin:/usr/bin:/bin',"
                "'XDG_RUNTIME_DIR': str(self._folder)}\n"
                "with domain.Session() as session:\n"
