@@ -25,6 +25,8 @@ extern unsigned int page_reporting_order;
 extern unsigned int page_reporting_mark_order;
 
 void __page_reporting_notify(void);
+void __page_reporting_freed(struct page *page, struct zone *zone,
+			    unsigned int order);
 void __page_reporting_taken(struct page *page, struct zone *zone,
 			    unsigned int low, unsigned int high);
 void __page_reporting_left(struct page *page, struct zone *zone,
@@ -44,14 +46,30 @@ static inline bool page_reporting_watches(unsigned int order)
 
 /**
  * page_reporting_notify_free - a block has come to a free list
+ * @page: its head
+ * @zone: its zone
  * @order: its order after merging
  *
- * Context: zone->lock held, interrupts off. Does not sleep.
+ * Context: zone->lock held, interrupts off, any context, NMI too. Does not
+ * sleep, takes no lock.
  */
-static inline void page_reporting_notify_free(unsigned int order)
+static inline void page_reporting_notify_free(struct page *page,
+					      struct zone *zone,
+					      unsigned int order)
 {
 	if (static_branch_unlikely(&page_reporting_enabled) &&
 	    order >= READ_ONCE(page_reporting_order))
+		__page_reporting_freed(page, zone, order);
+}
+
+/**
+ * page_reporting_notify - blocks have come to free lists that no free announces
+ *
+ * Context: any.
+ */
+static inline void page_reporting_notify(void)
+{
+	if (static_branch_unlikely(&page_reporting_enabled))
 		__page_reporting_notify();
 }
 
@@ -97,13 +115,19 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order)
 {
-	if (page_reporting_watches(order) && PageReported(page))
+	if (page_reporting_watches(order))
 		__page_reporting_merged(page, zone, order);
 }
 
 #else /* !CONFIG_PAGE_REPORTING */
 
-static inline void page_reporting_notify_free(unsigned int order)
+static inline void page_reporting_notify_free(struct page *page,
+					      struct zone *zone,
+					      unsigned int order)
+{
+}
+
+static inline void page_reporting_notify(void)
 {
 }
 

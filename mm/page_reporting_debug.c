@@ -76,6 +76,9 @@ static struct {
 	unsigned long unreported;
 } page_reporting_ledger;
 
+/* A pass runs, with blocks in its hands. */
+static bool page_reporting_runs;
+
 /* One zone: what its lists hold, by what is counted apart. */
 struct page_reporting_tally {
 	unsigned long violations[PAGE_REPORTING_CHECKS];
@@ -123,11 +126,20 @@ static unsigned long page_reporting_in_flight(void)
 }
 
 /**
+ * page_reporting_debug_begin_pass - a pass may take blocks from now on
+ */
+void page_reporting_debug_begin_pass(void)
+{
+	WRITE_ONCE(page_reporting_runs, true);
+}
+
+/**
  * page_reporting_debug_end_pass - a pass has put back all of its blocks
  */
 void page_reporting_debug_end_pass(void)
 {
 	page_reporting_assert(!page_reporting_in_flight());
+	WRITE_ONCE(page_reporting_runs, false);
 }
 
 /* Do all pageblocks that a free block covers have the type of its list? */
@@ -283,7 +295,7 @@ static void page_reporting_verify_ledger(struct page_reporting_verdict *verdict)
 
 	do {
 		verdict->in_flight = page_reporting_in_flight();
-		if (!verdict->in_flight || page_reporting_is_running())
+		if (!verdict->in_flight || READ_ONCE(page_reporting_runs))
 			return;
 		usleep_range(1000, 2000);
 	} while (--looks);

@@ -47,9 +47,7 @@ struct page_reporting_verdict {
 
 #define page_reporting_assert(cond)	WARN_ON_ONCE(!(cond))
 
-/* Of the engine: does a pass run, with blocks in its hands? */
-bool page_reporting_is_running(void);
-
+void page_reporting_debug_begin_pass(void);
 void page_reporting_debug_isolated(unsigned int order);
 void page_reporting_debug_back(unsigned int order, bool reported);
 void page_reporting_debug_end_pass(void);
@@ -58,6 +56,10 @@ const char *page_reporting_verify(struct page_reporting_verdict *verdict);
 #else /* !CONFIG_PAGE_REPORTING_DEBUG */
 
 #define page_reporting_assert(cond)	BUILD_BUG_ON_INVALID(cond)
+
+static inline void page_reporting_debug_begin_pass(void)
+{
+}
 
 static inline void page_reporting_debug_isolated(unsigned int order)
 {

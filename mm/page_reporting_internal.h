@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what its own files share.
+ * Free page reporting: what its own files share. Calls run one way:
+ *
+ *	params -> flush -> device -> walk -> mark -> pacing
+ *	                   device -> budget -> mark, pacing
  */
 #ifndef _MM_PAGE_REPORTING_INTERNAL_H
 #define _MM_PAGE_REPORTING_INTERNAL_H
 
-#include <linux/bitops.h>
-#include <linux/mm_types.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
+#include <linux/mmzone.h>
 #include <linux/page-flags.h>
 #include <linux/page_reporting.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 #include "page_reporting_debug.h"
@@ -20,91 +25,202 @@ enum page_reporting_state {
 	PAGE_REPORTING_ACTIVE,
 };
 
+/* As a delay, and the default: pacing decides. Reads -1. */
+#define PAGE_REPORTING_ADAPTIVE		UINT_MAX
+
+/*
+ * The unit of account: a huge page of the host, 2 MiB on x86 and on arm64
+ * whatever the guest's page size, or a pageblock where that is smaller.
+ */
+#define PAGE_REPORTING_UNIT_ORDER \
+	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
+
+/*
+ * page_reporting_mark.c: which blocks does the host have?
+ */
+
+/*
+ * Free blocks that are paced together: of a unit of account and more, for
+ * programs and for the kernel, and smaller ones.
+ */
+enum page_reporting_pool {
+	PAGE_REPORTING_MOVABLE,
+	PAGE_REPORTING_KERNEL,
+	PAGE_REPORTING_SMALL,
+	PAGE_REPORTING_POOLS,
+};
+
+/**
+ * struct page_reporting_zone - what is known of a zone
+ * @pacing: the demand for the free blocks of each pool
+ * @kernel: unreported pages of PAGE_REPORTING_KERNEL, of what has come to the free
+ *	lists since the device did
+ * @reported: marked blocks of each order
+ * @joined: while a block is put back: counts the pages of the marked blocks that
+ *	it merges with; else NULL
+ * @order: the reporting order that all this is about
+ *
+ * All under zone->lock. There while a device is, see page_reporting_zone().
+ */
+struct page_reporting_zone {
+	struct page_reporting_pacing pacing[PAGE_REPORTING_POOLS];
+	u64 kernel;
+	unsigned long reported[NR_PAGE_ORDERS];
+	unsigned long *joined;
+	unsigned int order;
+};
+
+struct page_reporting_zone *page_reporting_zone(struct zone *zone);
+u64 page_reporting_now_ms(void);
+enum page_reporting_pool page_reporting_pool(unsigned int order, int mt);
+unsigned long __page_reporting_unreported(struct zone *zone,
+					  unsigned int order);
+u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool);
+bool page_reporting_enter_zone(struct zone *zone, unsigned int order);
+void page_reporting_mark_begin(unsigned int order);
+bool __page_reporting_put_back(struct page *page, struct zone *zone,
+			       unsigned int order, bool reported);
+void page_reporting_sweep(unsigned int below);
+void page_reporting_get_zones(void);
+void page_reporting_put_zones(void);
+
+/*
+ * page_reporting_budget.c: how much may go?
+ */
+
+/**
+ * struct page_reporting_budget - what limits a pass
+ * @ops: the kind of limit
+ * @capacity: blocks in a full batch
+ * @wanted: of a flush: pages that it still wants
+ * @grant: of pacing: pages that may leave the zone, for each pool
+ * @cpu_ns: of pacing: CPU time of this task that is accounted for
+ * @wait_ms: when to look again, or PAGE_REPORTING_NEVER
+ */
+struct page_reporting_budget {
+	const struct page_reporting_budget_ops *ops;
+	unsigned int capacity;
+	unsigned long wanted;
+	u64 grant[PAGE_REPORTING_POOLS];
+	u64 cpu_ns;
+	unsigned int wait_ms;
+};
+
+/**
+ * struct page_reporting_budget_ops - one kind of limit
+ * @open: the pass comes to a zone with unreported blocks. False: nothing of it
+ *	may leave now. zone->lock held
+ * @blocks: how many blocks may leave a list now, of which @taken did in this pass.
+ *	zone->lock held
+ * @take: a block was taken. zone->lock held
+ * @back: it is back, and the host has it. zone->lock held
+ * @spent: after each call of the driver, and after a look that found nothing
+ * @close: the pass leaves the zone; may lower @wait_ms
+ *
+ * All but @open and @blocks may be missing.
+ */
+struct page_reporting_budget_ops {
+	bool (*open)(struct page_reporting_budget *budget, struct zone *zone);
+	unsigned long (*blocks)(struct page_reporting_budget *budget,
+				struct zone *zone, unsigned int order, int mt,
+				unsigned long taken);
+	void (*take)(struct page_reporting_budget *budget, unsigned int order,
+		     int mt);
+	void (*back)(struct page_reporting_budget *budget, struct zone *zone,
+		     unsigned int order, int mt);
+	void (*spent)(struct page_reporting_budget *budget);
+	void (*close)(struct page_reporting_budget *budget, struct zone *zone);
+};
+
+struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity);
+struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity);
+struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
+							 unsigned long wanted);
+void page_reporting_budget_reset(void);
+
+/*
+ * page_reporting_walk.c: what does a pass do to a block?
+ */
+
+/**
+ * struct page_reporting_pass - one walk over free memory
+ * @prdev: the device
+ * @zone: the zone that is walked; a batch never spans two
+ * @order: the reporting order, the same throughout
+ * @budget: what limits the pass
+ * @ended: tells why the pass has to end before the next report; 0 if it need not
+ * @nents: blocks in the batch
+ * @limit: blocks that the batch may have
+ * @nr_pages: pages in the batch
+ * @blocks: blocks that the device took
+ * @pages: pages in them
+ * @err: what the driver returned last in this pass, unless it was 0 each time
+ * @stopped: what @ended said
+ * @more: there is more to report right away: a budget ended before its list
+ *	did, or a block came to a list that had been walked
+ * @put_off: something was left alone that can be reported later
+ * @short_of: the zone has too little memory for now
+ */
+struct page_reporting_pass {
+	struct page_reporting_dev_info *prdev;
+	struct zone *zone;
+	unsigned int order;
+	struct page_reporting_budget budget;
+	int (*ended)(struct page_reporting_pass *pass);
+	unsigned int nents;
+	unsigned int limit;
+	unsigned long nr_pages;
+	unsigned long blocks;
+	unsigned long pages;
+	int err;
+	int stopped;
+	bool more;
+	bool put_off;
+	bool short_of;
+};
+
+void page_reporting_walk(struct page_reporting_pass *pass);
+bool page_reporting_in_report(void);
+
+/*
+ * page_reporting.c: when does a pass run?
+ */
+
 /**
  * struct page_reporting_status - what there is to see from outside
  * @report: the callback of the device; NULL without one
  * @state: an enum page_reporting_state
- * @order: the reporting order in effect
+ * @order: the reporting order, or PAGE_REPORTING_ORDER_UNSPECIFIED
+ * @delay_ms: the wait before a pass, or PAGE_REPORTING_ADAPTIVE
  */
 struct page_reporting_status {
 	int (*report)(struct page_reporting_dev_info *prdev,
 		      struct scatterlist *sg, unsigned int nents);
 	int state;
 	unsigned int order;
-};
-
-/* page_reporting.c: the engine */
-struct page_reporting_status page_reporting_get_status(void);
-int page_reporting_run_now(void);
-
-/*
- * The mark shares a word with flags that others set without zone->lock, such as
- * PG_hwpoison, and the macros for it are not atomic.
- */
-static inline void __page_reporting_set_flag(struct page *page)
-{
-	set_bit(PG_reported, &page->flags);
-}
-
-static inline void __page_reporting_clear_flag(struct page *page)
-{
-	clear_bit(PG_reported, &page->flags);
-}
-
-/* Blocks of a host's huge page and more, and smaller ones. */
-enum {
-	PAGE_REPORTING_LARGE,
-	PAGE_REPORTING_SMALL,
-	PAGE_REPORTING_RANGES,
+	unsigned int delay_ms;
 };
 
 /**
- * struct page_reporting_zone - what is known of a zone
- * @pacing: the demand for free blocks of each range of orders
- * @in_flight: pages of each range that are on their way to the device and back
- * @reported: marked blocks of each order
- * @joined: pages of marked blocks that a block merged with as it was put back
- * @putting_back: that is going on
- * @order: the reporting order that all this is about
- *
- * All under zone->lock. There while a device is, see page_reporting_zone().
+ * struct page_reporting_served - what one pass did for somebody who waited
+ * @nr_pages: pages that were reported
+ * @more: there is more to report
+ * @err: 0, or why the pass ended early: a negative errno
  */
-struct page_reporting_zone {
-	struct page_reporting_pacing pacing[PAGE_REPORTING_RANGES];
-	u64 in_flight[PAGE_REPORTING_RANGES];
-	unsigned long reported[NR_PAGE_ORDERS];
-	unsigned long joined;
-	bool putting_back;
-	unsigned int order;
+struct page_reporting_served {
+	unsigned long nr_pages;
+	bool more;
+	int err;
 };
 
-/* page_reporting_zone.c: how much of it is free, and how much of that may go */
-struct page_reporting_zone *page_reporting_zone(struct zone *zone);
-u64 page_reporting_now_ms(void);
-unsigned int page_reporting_range(unsigned int order);
-unsigned long __page_reporting_unreported(struct zone *zone,
-					  unsigned int order);
-void __page_reporting_zone_taken(struct zone *zone, unsigned int low,
-				 unsigned int high);
-void __page_reporting_zone_refault(struct zone *zone, unsigned int order,
-				   unsigned long nr_pages);
-void __page_reporting_zone_back(struct zone *zone, unsigned int order,
-				bool reported, bool paced);
-u64 __page_reporting_zone_decide(struct zone *zone, u64 *grant);
-unsigned int __page_reporting_zone_wait(struct zone *zone);
-bool page_reporting_enter_zone(struct zone *zone, unsigned int order);
-void page_reporting_get_zones(void);
-void page_reporting_put_zones(void);
+struct page_reporting_status page_reporting_get_status(void);
+void page_reporting_set_order(unsigned int order);
+void page_reporting_set_delay(unsigned int delay_ms);
+struct page_reporting_served page_reporting_serve(unsigned long wanted);
 
-/* page_reporting_mark.c: which blocks the hypervisor has */
-void page_reporting_mark_from(unsigned int order);
-void page_reporting_mark_none(void);
-bool __page_reporting_put_back(struct page *page, struct zone *zone,
-			       unsigned int order, bool reported);
-void page_reporting_sweep(void);
-
-/* page_reporting_flush.c: report now */
-int page_reporting_flush(unsigned long nr_pages);
+/*
+ * page_reporting_flush.c: report now
+ */
 
 /**
  * struct page_reporting_flushed - how a flush ended
@@ -118,12 +234,7 @@ struct page_reporting_flushed {
 	int err;
 };
 
+int page_reporting_flush(unsigned long nr_pages);
 struct page_reporting_flushed page_reporting_last_flush(void);
-bool page_reporting_flush_pending(void);
-unsigned long page_reporting_flush_join(void);
-unsigned long page_reporting_flush_left(unsigned long ticket);
-void page_reporting_flush_add(unsigned long ticket, unsigned long nr_pages);
-bool page_reporting_flush_leave(unsigned long ticket, bool more, int err);
-void page_reporting_flush_abort(int err);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

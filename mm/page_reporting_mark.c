@@ -24,8 +24,9 @@
  *                       unmarked ones, some of them on their way back already.
  *                       A block that is put together from marked ones alone is
  *                       marked, and does not count
- * pgreport_clear        pages of marked blocks that lost the mark where they
- *                       were: the device went, or the system hibernated
+ * pgreport_clear        pages of marked blocks that lost the mark and went to no
+ *                       user: the device went, the system hibernated, the order
+ *                       rose, or the balloon took them
  * page_reporting_pass   passes over free memory
  * page_reporting_call   calls of the driver
  * page_reporting_skip   zones left alone in a pass, short of memory for now
@@ -37,25 +38,60 @@
  *
  * All of them are per-CPU sums: a page that is marked on one CPU and allocated
  * on another is exact when all CPUs have folded theirs, as for nr_free_pages.
+ */
+
+/**
+ * DOC: unit
  *
- * Of a block that is split for an allocation, parts that are large enough to be
- * reported stay marked, and do not count as refaulted.
+ * The host backs a guest's memory by huge pages of 2 MiB where it can. Whoever
+ * touches 4 KiB of a reported 2 MiB makes the host back all of it. So the unit
+ * of account is such a huge page, or a pageblock where that is smaller: of a
+ * marked block that is split for an allocation, parts of a unit and more stay
+ * marked, and do not count as refaulted. Smaller parts lose the mark, as the
+ * host has to back them again, and count. So a marked block is one that the
+ * host does not back, no part of a host's huge page is marked while another part
+ * is in use, and a report does not break up a huge page.
  *
- * No block below page_reporting_mark_order is marked. It only falls while a
- * device is there, before the first mark that needs it: that store and the mark
- * are followed by an unlock of the zone that whoever removes the block locks
- * afterwards.
+ * Where the operator sets a lower order, the host is taken to back smaller
+ * pages, and parts down to this order stay marked. For pacing, the first use
+ * of such a block still is the refault of a unit.
+ */
+
+/**
+ * DOC: zones
+ *
+ * For each zone, marked blocks are counted by order. The difference to the
+ * blocks on the free lists, which the allocator counts, is the level: the free
+ * memory that the hypervisor does not have. It takes a few additions to know,
+ * whatever the size of the zone, and no list is looked at. Pacing is told when
+ * the level changes, see mm/page_reporting_pacing.c.
+ *
+ * What programs use and what the kernel uses comes from lists of other types, and
+ * each type is taken from its own marked blocks before it is taken from unmarked
+ * ones of another. If one level stood for both, two demands that are seldom low at
+ * the same time would have a surplus that neither has. So they are two pools, each
+ * with a level of its own. What was free before the device came counts as movable:
+ * nobody knows its types without a walk over all lists. Blocks below the unit of
+ * account have another price than larger ones, and are a third pool.
+ *
+ * The state of all zones is allocated at registration, for a node at a time. A
+ * node that appears later gets it in the next pass, and nothing of it is
+ * reported before.
  */
 
 #include <linux/align.h>
 #include <linux/bug.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/lockdep.h>
-#include <linux/memory_hotplug.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/nodemask.h>
 #include <linux/page_reporting.h>
+#include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vmstat.h>
 #include <trace/events/page_reporting.h>
@@ -64,30 +100,115 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Page descriptors that are looked at under one hold of zone->lock: 22 us. */
+/* Blocks that a sweep looks at under one hold of zone->lock: about 20 us. */
 #define PAGE_REPORTING_SWEEP		256
 
+/*
+ * The smallest block that may be marked in any zone. Falls before the first such
+ * mark and rises after the last one is gone. That store and the mark are followed
+ * by an unlock of the zone that whoever removes the block locks afterwards.
+ */
 unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
+/* MAX_NR_ZONES for each node, while a device is registered. */
+static struct page_reporting_zone *page_reporting_nodes[MAX_NUMNODES];
+
 /**
- * page_reporting_mark_from - blocks of this order may be marked from now on
- * @order: the reporting order of a pass that begins
+ * page_reporting_zone - what is known of a zone
+ * @zone: the zone
  *
- * So may pageblocks: what a larger block consists of if its types differ.
- *
- * Context: before the pass takes the first zone->lock. One pass at a time.
+ * Context: zone->lock held, or in the work item. Read it once: when the device
+ * goes, the answer turns into NULL under the lock, and what was read before stays
+ * until the lock is dropped. Of a marked block's zone it is never NULL.
+ * Return: its state, or NULL without a device, or if no pass came there yet and
+ * there was no memory for it.
  */
-void page_reporting_mark_from(unsigned int order)
+struct page_reporting_zone *page_reporting_zone(struct zone *zone)
 {
-	order = min_t(unsigned int, order, pageblock_order);
-	if (order < page_reporting_mark_order)
-		WRITE_ONCE(page_reporting_mark_order, order);
+	struct page_reporting_zone *zones;
+
+	zones = READ_ONCE(page_reporting_nodes[zone_to_nid(zone)]);
+	return zones ? &zones[zone_idx(zone)] : NULL;
+}
+
+/**
+ * page_reporting_now_ms - the clock of pacing
+ *
+ * Context: any.
+ * Return: ms since some time before the boot, exact to a tick.
+ */
+u64 page_reporting_now_ms(void)
+{
+	return jiffies64_to_msecs(get_jiffies_64());
+}
+
+/**
+ * page_reporting_pool - what a free block is paced with
+ * @order: its order
+ * @mt: its migratetype
+ *
+ * Return: the pool.
+ */
+enum page_reporting_pool page_reporting_pool(unsigned int order, int mt)
+{
+	if (order < PAGE_REPORTING_UNIT_ORDER)
+		return PAGE_REPORTING_SMALL;
+	if (mt == MIGRATE_UNMOVABLE || mt == MIGRATE_RECLAIMABLE ||
+	    mt == MIGRATE_HIGHATOMIC)
+		return PAGE_REPORTING_KERNEL;
+	return PAGE_REPORTING_MOVABLE;
+}
+
+/**
+ * __page_reporting_unreported - blocks that the hypervisor does not have
+ * @zone: the zone, which a pass has entered
+ * @order: their order
+ *
+ * Context: zone->lock held.
+ * Return: how many, of all types.
+ */
+unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
+{
+	lockdep_assert_held(&zone->lock);
+	return zone->free_area[order].nr_free -
+	       page_reporting_zone(zone)->reported[order];
+}
+
+/**
+ * __page_reporting_level - unreported pages of a pool
+ * @zone: the zone, which a pass has entered
+ * @pool: the pool
+ *
+ * Context: zone->lock held.
+ * Return: pages in blocks of the reporting order and more.
+ */
+u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool)
+{
+	const struct page_reporting_zone *state = page_reporting_zone(zone);
+	unsigned int order = state->pacing[pool].order;
+	unsigned int end = pool == PAGE_REPORTING_SMALL ?
+			   PAGE_REPORTING_UNIT_ORDER : NR_PAGE_ORDERS;
+	u64 level = 0, kernel;
+
+	for (; order < end; order++)
+		level += (u64)(zone->free_area[order].nr_free -
+			       state->reported[order]) << order;
+	if (pool == PAGE_REPORTING_SMALL)
+		return level;
+	kernel = min(level, state->kernel);
+	return pool == PAGE_REPORTING_KERNEL ? kernel : level - kernel;
+}
+
+/* The smallest block of a zone that may be marked from now on. */
+static unsigned int page_reporting_floor(unsigned int order)
+{
+	return min_t(unsigned int, order, PAGE_REPORTING_UNIT_ORDER);
 }
 
 static void __page_reporting_set(struct page *page, struct zone *zone,
 				 unsigned int order)
 {
-	__page_reporting_set_flag(page);
+	SetPageReported(page);
 	page_reporting_zone(zone)->reported[order]++;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, 1L << order);
 }
@@ -95,9 +216,195 @@ static void __page_reporting_set(struct page *page, struct zone *zone,
 static void __page_reporting_clear(struct page *page, struct zone *zone,
 				   unsigned int order)
 {
-	__page_reporting_clear_flag(page);
+	ClearPageReported(page);
 	page_reporting_zone(zone)->reported[order]--;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, -(1L << order));
+}
+
+/* Is this task taking memory for the host, as a balloon does? */
+static bool page_reporting_is_balloon(void)
+{
+	return in_task() && current->flags & PF_BALLOON;
+}
+
+/*
+ * Marks the parts of a block that are about to be free again, from large to
+ * small as expand() makes them, and returns how many pages they have. See "unit"
+ * above for the smaller ones.
+ */
+static unsigned long __page_reporting_keep_parts(struct page *page,
+						 struct zone *zone,
+						 unsigned int low,
+						 unsigned int high)
+{
+	unsigned long kept = 0;
+
+	low = max(low, page_reporting_floor(page_reporting_zone(zone)->order));
+	while (high-- > low) {
+		/* A guard page comes to no list. */
+		if (debug_guardpage_enabled() &&
+		    high < debug_guardpage_minorder())
+			continue;
+		__page_reporting_set(page + (1UL << high), zone, high);
+		kept += 1UL << high;
+	}
+	return kept;
+}
+
+/*
+ * The unreported pages that a block's pool counts have changed by @change, and
+ * @coming of them are about to be back on their lists. Ends the windows that are
+ * over, and returns the pacing of the pool, or NULL if the block does not count.
+ */
+static struct page_reporting_pacing *
+__page_reporting_change(struct page *page, struct zone *zone, unsigned int order,
+			s64 change, u64 coming, u64 *level)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	enum page_reporting_pool pool;
+	struct page_reporting_pacing *pacing;
+	u64 now_ms;
+
+	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
+	if (!state || order < state->pacing[pool].order)
+		return NULL;
+	/* What was free before the device came counts as movable. */
+	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
+		pool = PAGE_REPORTING_MOVABLE;
+	if (pool == PAGE_REPORTING_KERNEL)
+		state->kernel += change;
+
+	pacing = &state->pacing[pool];
+	*level = __page_reporting_level(zone, pool) + coming;
+	now_ms = page_reporting_now_ms();
+	if (now_ms >= pacing->closes_ms)
+		page_reporting_pacing_advance(pacing, max((s64)*level - change, 0LL),
+					      now_ms);
+	return pacing;
+}
+
+/* Pacing is charged whole units, even where smaller parts keep their mark. */
+static void __page_reporting_refault(struct page *page, struct zone *zone,
+				     unsigned int order, unsigned long nr_pages)
+{
+	enum page_reporting_pool pool;
+	unsigned long charged = nr_pages;
+
+	count_vm_events(PGREPORT_REFAULT, nr_pages);
+	if (order >= PAGE_REPORTING_UNIT_ORDER)
+		charged = ALIGN(nr_pages, 1UL << PAGE_REPORTING_UNIT_ORDER);
+	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
+	page_reporting_pacing_refaulted(&page_reporting_zone(zone)->pacing[pool],
+					charged, page_reporting_now_ms());
+	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
+}
+
+static void __page_reporting_use_marked(struct page *page, struct zone *zone,
+					unsigned int low, unsigned int high)
+{
+	unsigned long used = 1UL << high;
+
+	used -= __page_reporting_keep_parts(page, zone, low, high);
+	__page_reporting_clear(page, zone, high);
+	if (page_reporting_is_balloon())
+		count_vm_events(PGREPORT_CLEAR, used);
+	else
+		__page_reporting_refault(page, zone, high, used);
+}
+
+/* What is split off is not on its lists yet. */
+static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
+					  unsigned int low, unsigned int high)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	struct page_reporting_pacing *pacing;
+	unsigned int least;
+	s64 used;
+	u64 level;
+
+	if (!state)
+		return;
+	least = high >= PAGE_REPORTING_UNIT_ORDER ?
+		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
+	used = 1LL << max(low, least);
+	pacing = __page_reporting_change(page, zone, high, -used,
+					 (1ULL << high) - used, &level);
+	if (pacing && page_reporting_is_balloon())
+		page_reporting_pacing_isolated(pacing, used);
+	else if (pacing)
+		page_reporting_pacing_fell(pacing, level);
+}
+
+void __page_reporting_taken(struct page *page, struct zone *zone,
+			    unsigned int low, unsigned int high)
+{
+	if (PageReported(page))
+		__page_reporting_use_marked(page, zone, low, high);
+	else
+		__page_reporting_use_unmarked(page, zone, low, high);
+}
+
+/* The block is as free as before, or goes to nobody who counts as a user. */
+static void __page_reporting_forget(struct page *page, struct zone *zone,
+				    unsigned int order)
+{
+	__page_reporting_clear(page, zone, order);
+	count_vm_events(PGREPORT_CLEAR, 1UL << order);
+}
+
+/* To be reported, to go offline, to be bad, or to another list: not by use. */
+void __page_reporting_left(struct page *page, struct zone *zone,
+			   unsigned int order)
+{
+	struct page_reporting_pacing *pacing;
+	u64 level;
+
+	if (PageReported(page)) {
+		__page_reporting_forget(page, zone, order);
+		return;
+	}
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0,
+					 &level);
+	if (pacing)
+		page_reporting_pacing_isolated(pacing, 1ULL << order);
+}
+
+/**
+ * __page_reporting_freed - a block that can be reported has come to a free list
+ * @page: its head
+ * @zone: its zone
+ * @order: its order, after merging
+ *
+ * Context: as page_reporting_notify_free().
+ */
+void __page_reporting_freed(struct page *page, struct zone *zone,
+			    unsigned int order)
+{
+	u64 level;
+
+	__page_reporting_change(page, zone, order, 1LL << order, 0, &level);
+	__page_reporting_notify();
+}
+
+/* The block is off its list, and will be back as a part of another one. */
+void __page_reporting_merged(struct page *page, struct zone *zone,
+			     unsigned int order)
+{
+	struct page_reporting_zone *state;
+	bool reported = PageReported(page);
+	u64 level;
+
+	__page_reporting_change(page, zone, order,
+				reported ? 0 : -(1LL << order), 0, &level);
+	if (!reported)
+		return;
+	__page_reporting_clear(page, zone, order);
+	state = page_reporting_zone(zone);
+	/* The block that is put back may be all that it lacks. */
+	if (state->joined)
+		*state->joined += 1UL << order;
+	else
+		count_vm_events(PGREPORT_MERGE, 1UL << order);
 }
 
 /* Head of the free block that this page is in. */
@@ -115,29 +422,15 @@ static struct page *__page_reporting_head(struct page *page)
 	return NULL;
 }
 
-/*
- * Marks the block that one has become a part of as it was put back, if the
- * hypervisor has all of it: it was put together from marked ones alone.
- */
-static bool __page_reporting_mark_joined(struct page *page, struct zone *zone,
-					 unsigned long had)
-{
-	struct page *head = __page_reporting_head(page);
-
-	if (head && had == 1UL << buddy_order(head)) {
-		__page_reporting_set(head, zone, buddy_order(head));
-		return true;
-	}
-	count_vm_events(PGREPORT_MERGE, had);
-	return false;
-}
-
 /**
  * __page_reporting_put_back - a block that was isolated goes to its free list
  * @page: its head
  * @zone: its zone
  * @order: its order
  * @reported: the hypervisor has it now
+ *
+ * If it merges with marked blocks alone, the hypervisor has the whole of it, and
+ * the whole is marked.
  *
  * Context: zone->lock held.
  * Return: true if it is marked as reported, or a part of a block that is.
@@ -147,163 +440,233 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 {
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	unsigned long had = reported ? 1UL << order : 0;
+	unsigned long joined = 0;
+	struct page *head;
+	u64 level;
 
 	lockdep_assert_held(&zone->lock);
 	page_reporting_assert(!reported || order >= page_reporting_mark_order);
 
-	state->joined = 0;
-	state->putting_back = true;
+	state->joined = &joined;
 	__putback_isolated_page(page, order, get_pageblock_migratetype(page));
-	state->putting_back = false;
+	state->joined = NULL;
 
 	count_vm_events(PGREPORT, had);
-	if (!PageBuddy(page) || buddy_order(page) != order)
-		return __page_reporting_mark_joined(page, zone,
-						    had + state->joined);
-	if (reported)
-		__page_reporting_set(page, zone, order);
-	return reported;
-}
-
-/*
- * Marks the parts of a block that are about to be free again, from large to
- * small as expand() makes them, and returns how many pages they have. Below the
- * reporting order the host may use what it has for something else: a part of a
- * huge page of its own comes back with the rest of it.
- */
-static unsigned long __page_reporting_keep_parts(struct page *page,
-						 struct zone *zone,
-						 unsigned int low,
-						 unsigned int high)
-{
-	unsigned long kept = 0;
-
-	low = max(low, page_reporting_mark_order);
-	while (high-- > low) {
-		/* A guard page comes to no list. */
-		if (debug_guardpage_enabled() &&
-		    high < debug_guardpage_minorder())
-			continue;
-		__page_reporting_set(page + (1UL << high), zone, high);
-		kept += 1UL << high;
+	head = __page_reporting_head(page);
+	if (!head)
+		return false;
+	order = buddy_order(head);
+	if (had + joined == 1UL << order) {
+		__page_reporting_set(head, zone, order);
+		return true;
 	}
-	return kept;
-}
-
-static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned int order, unsigned long nr_pages)
-{
-	count_vm_events(PGREPORT_REFAULT, nr_pages);
-	__page_reporting_zone_refault(zone, order, nr_pages);
-	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
-}
-
-static void __page_reporting_use(struct page *page, struct zone *zone,
-				 unsigned int low, unsigned int high)
-{
-	unsigned long used = 1UL << high;
-
-	used -= __page_reporting_keep_parts(page, zone, low, high);
-	__page_reporting_clear(page, zone, high);
-	__page_reporting_refault(page, zone, high, used);
-}
-
-void __page_reporting_taken(struct page *page, struct zone *zone,
-			    unsigned int low, unsigned int high)
-{
-	if (PageReported(page))
-		__page_reporting_use(page, zone, low, high);
-	else
-		__page_reporting_zone_taken(zone, low, high);
-}
-
-void __page_reporting_left(struct page *page, struct zone *zone,
-			   unsigned int order)
-{
-	__page_reporting_taken(page, zone, order, order);
-}
-
-void __page_reporting_merged(struct page *page, struct zone *zone,
-			     unsigned int order)
-{
-	struct page_reporting_zone *state = page_reporting_zone(zone);
-
-	__page_reporting_clear(page, zone, order);
-	/* The block that is put back may be all that it lacks. */
-	if (state->putting_back)
-		state->joined += 1UL << order;
-	else
-		count_vm_events(PGREPORT_MERGE, 1UL << order);
-}
-
-static void __page_reporting_forget(struct page *page, struct zone *zone,
-				    unsigned int order)
-{
-	__page_reporting_clear(page, zone, order);
-	count_vm_events(PGREPORT_CLEAR, 1UL << order);
+	count_vm_events(PGREPORT_MERGE, had + joined);
+	__page_reporting_change(head, zone, order, 1LL << order, 0, &level);
+	return false;
 }
 
 /*
- * Clears the marks in a part of a zone, and returns where to go on. Nobody
- * sets a mark that is to go, so that one look at each block is enough.
+ * Looks at the last blocks of a list, clears their marks and moves each to the
+ * front. The order of a list means nothing without marks. Returns how many marked
+ * blocks of this order the zone has left.
  */
-static unsigned long page_reporting_sweep_some(struct zone *zone,
-					       unsigned long pfn,
-					       unsigned long end)
+static unsigned long page_reporting_sweep_list(struct zone *zone,
+					       unsigned int order, int mt)
 {
-	unsigned int steps;
+	struct list_head *list = &zone->free_area[order].free_list[mt];
+	struct page_reporting_zone *state;
+	unsigned int steps = PAGE_REPORTING_SWEEP;
+	unsigned long left;
 
 	spin_lock_irq(&zone->lock);
-	for (steps = 0; pfn < end && steps < PAGE_REPORTING_SWEEP; steps++) {
-		struct page *page = pfn_to_online_page(pfn);
+	/* The device may go meanwhile, and its marks with it. */
+	state = page_reporting_zone(zone);
+	while (state && state->reported[order] && steps-- && !list_empty(list)) {
+		struct page *page = list_last_entry(list, struct page, buddy_list);
 
-		if (!page) {
-			pfn = ALIGN(pfn + 1, pageblock_nr_pages);
-		} else if (page_zone(page) != zone || !PageBuddy(page)) {
-			pfn++;
-		} else {
-			/* No write to the flags of a page that needs none. */
-			if (PageReported(page))
-				__page_reporting_forget(page, zone,
-							buddy_order(page));
-			pfn += 1UL << buddy_order(page);
-		}
+		list_move(&page->buddy_list, list);
+		if (PageReported(page))
+			__page_reporting_forget(page, zone, order);
 	}
+	left = state ? state->reported[order] : 0;
 	spin_unlock_irq(&zone->lock);
-	return pfn;
+	return left;
+}
+
+/* Marked blocks gather at the tails, so that it seldom takes a second round. */
+static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
+{
+	int mt = 0;
+
+	while (page_reporting_sweep_list(zone, order, mt)) {
+		mt = (mt + 1) % MIGRATE_TYPES;
+		cond_resched();
+	}
 }
 
 /**
  * page_reporting_sweep - forget what the hypervisor has
+ * @below: the marks of blocks below this order; NR_PAGE_ORDERS for all
  *
- * What it was told means nothing to another device, or another host. Nobody may
- * report meanwhile.
+ * Takes time in proportion to the marked blocks. Nobody may report meanwhile. A
+ * block that is split keeps its parts marked, which is why large ones go first.
  *
  * Context: Process context. Takes the memory hotplug lock and each zone->lock.
  */
-void page_reporting_sweep(void)
+void page_reporting_sweep(unsigned int below)
 {
 	struct zone *zone;
+	unsigned int order;
 
 	get_online_mems();
-	for_each_populated_zone(zone) {
-		unsigned long pfn = zone->zone_start_pfn;
-
-		while (pfn < zone_end_pfn(zone)) {
-			pfn = page_reporting_sweep_some(zone, pfn,
-							zone_end_pfn(zone));
-			cond_resched();
-		}
-	}
+	for_each_populated_zone(zone)
+		for (order = below; order-- > 0;)
+			page_reporting_sweep_order(zone, order);
 	put_online_mems();
 }
 
+static void __page_reporting_init_zone(struct zone *zone,
+				       struct page_reporting_zone *state,
+				       unsigned int order)
+{
+	bool first = state->order == PAGE_REPORTING_ORDER_UNSPECIFIED;
+	u64 now_ms = page_reporting_now_ms();
+	enum page_reporting_pool pool;
+
+	state->order = order;
+	state->kernel = 0;
+	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
+		struct page_reporting_pacing *pacing = &state->pacing[pool];
+		unsigned int low = order;
+
+		if (pool != PAGE_REPORTING_SMALL)
+			low = max(order, PAGE_REPORTING_UNIT_ORDER);
+		pacing->order = low;
+		/* What is free when a device comes passes for never used. */
+		page_reporting_pacing_init(pacing, low, first ?
+					   __page_reporting_level(zone, pool) : 0,
+					   now_ms);
+	}
+}
+
+/* From now on, no smaller block of any zone gets a mark by a split. */
+static void page_reporting_raise_floor(unsigned int order)
+{
+	struct page_reporting_zone *state;
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		spin_lock_irq(&zone->lock);
+		state = page_reporting_zone(zone);
+		if (state && state->order < order)
+			__page_reporting_init_zone(zone, state, order);
+		spin_unlock_irq(&zone->lock);
+	}
+}
+
 /**
- * page_reporting_mark_none - there is no device, and no mark
+ * page_reporting_mark_begin - a pass begins
+ * @order: its reporting order
+ *
+ * Blocks down to that, or down to the unit of account, may be marked. If the
+ * order has risen, the marks of smaller ones go.
+ *
+ * Context: Process context. One caller at a time, no zone->lock taken yet.
+ */
+void page_reporting_mark_begin(unsigned int order)
+{
+	unsigned int floor = page_reporting_floor(order);
+
+	if (page_reporting_mark_order < floor) {
+		page_reporting_raise_floor(order);
+		page_reporting_sweep(floor);
+	}
+	if (page_reporting_mark_order != floor)
+		WRITE_ONCE(page_reporting_mark_order, floor);
+}
+
+static bool page_reporting_get_node(int nid)
+{
+	struct page_reporting_zone *zones;
+	unsigned int i;
+
+	if (page_reporting_nodes[nid])
+		return true;
+	zones = kcalloc(MAX_NR_ZONES, sizeof(*zones), GFP_KERNEL | __GFP_NOWARN);
+	if (!zones)
+		return false;
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		zones[i].order = PAGE_REPORTING_ORDER_UNSPECIFIED;
+	/* Pairs with page_reporting_zone(), which has a dependency on it. */
+	smp_store_release(&page_reporting_nodes[nid], zones);
+	return true;
+}
+
+/**
+ * page_reporting_enter_zone - a pass comes to a zone
+ * @zone: the zone
+ * @order: the reporting order of the pass
+ *
+ * What was learned from another order is forgotten.
+ *
+ * Context: Process context. May sleep, if the node is new. One caller at a time.
+ * Return: false if there is no memory for a new node's state.
+ */
+bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
+{
+	struct page_reporting_zone *state;
+
+	if (!page_reporting_get_node(zone_to_nid(zone)))
+		return false;
+	state = page_reporting_zone(zone);
+	if (state->order == order)
+		return true;
+
+	spin_lock_irq(&zone->lock);
+	__page_reporting_init_zone(zone, state, order);
+	spin_unlock_irq(&zone->lock);
+	return true;
+}
+
+/**
+ * page_reporting_get_zones - a device comes
+ *
+ * Nodes for which there is no memory get their state later.
+ *
+ * Context: Process context. May sleep.
+ */
+void page_reporting_get_zones(void)
+{
+	int nid;
+
+	for_each_online_node(nid)
+		page_reporting_get_node(nid);
+}
+
+/**
+ * page_reporting_put_zones - the device went, and there is no mark
  *
  * Context: after page_reporting_sweep(), with the static key off.
  */
-void page_reporting_mark_none(void)
+void page_reporting_put_zones(void)
 {
+	struct page_reporting_zone *zones;
+	struct zone *zone;
+	int nid;
+
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
+	/* Those that went offline have their zones still. */
+	for_each_node(nid) {
+		zones = page_reporting_nodes[nid];
+		if (!zones)
+			continue;
+		WRITE_ONCE(page_reporting_nodes[nid], NULL);
+		/* Who has found the state still has the lock. */
+		for (zone = NODE_DATA(nid)->node_zones;
+		     zone < NODE_DATA(nid)->node_zones + MAX_NR_ZONES; zone++) {
+			spin_lock_irq(&zone->lock);
+			spin_unlock_irq(&zone->lock);
+		}
+		kfree(zones);
+	}
 }

@@ -8,12 +8,11 @@
 
 #include <linux/atomic.h>
 #include <linux/scatterlist.h>
-#include <linux/timer.h>
 #include <linux/workqueue.h>
 
 /*
- * Entries in the scatterlist of a driver that does not say otherwise. Drivers
- * compare their own queues with it, so that it is part of the interface.
+ * Most entries in one scatterlist. Drivers compare their own queues with it, so
+ * that it is part of the interface.
  */
 #define PAGE_REPORTING_CAPACITY			32
 
@@ -34,11 +33,11 @@
  *	less often, at least once a minute (or once in the user's delay, where
  *	that is longer). Must not unregister the device.
  * @order: Smallest block that the device wants to see, as a page order. 0 and
- *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order, or less where
- *	pacing decides. A value that the user set for page_reporting_order wins
- *	over this one.
+ *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
+ *	user set for page_reporting_order wins over this one.
  * @capacity: Most entries that one call of @report takes, of any value and not
- *	only a power of two. 0 means PAGE_REPORTING_CAPACITY.
+ *	only a power of two. 0, and more than PAGE_REPORTING_CAPACITY, mean
+ *	PAGE_REPORTING_CAPACITY.
  * @work: The pass over free memory. Owned by the engine.
  * @state: Whether a pass is wanted or under way. Owned by the engine.
  *
@@ -53,20 +52,6 @@ struct page_reporting_dev_info {
 	unsigned int capacity;
 	struct delayed_work work;
 	atomic_t state;
-
-	/* private: the list that is handed to @report */
-	struct scatterlist *sgl;
-	unsigned int sgl_nents;
-	/* private: failures in a row, and which list comes first after one */
-	unsigned int errors;
-	unsigned long start;
-	/* private: the pass for what was put off, and how often there was one */
-	unsigned int retries;
-	struct timer_list retry;
-	/* private: in jiffies; no report before */
-	u64 ready_at;
-	/* private: the work waits because of an error */
-	bool late;
 };
 
 int page_reporting_register(struct page_reporting_dev_info *prdev);

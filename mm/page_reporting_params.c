@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: /sys/kernel/mm/page_reporting/. Its files are described
- * in Documentation/ABI/testing/sysfs-kernel-mm-page-reporting.
+ * Free page reporting: what the user sets and sees. The files of
+ * /sys/kernel/mm/page_reporting/ are described in
+ * Documentation/ABI/testing/sysfs-kernel-mm-page-reporting.
  */
 
 #include <linux/ctype.h>
@@ -10,11 +11,84 @@
 #include <linux/kobject.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "page_reporting_internal.h"
+
+/* The parameters are those of the feature, not of this file. */
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "page_reporting."
+
+/* More than an hour between passes is a typing error, not a wish. */
+#define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
+
+/* -1, which reads and writes as such, or a number up to @max. */
+static int page_reporting_parse(const char *val, unsigned int max,
+				unsigned int *num)
+{
+	if (sysfs_streq(val, "-1")) {
+		*num = UINT_MAX;
+		return 0;
+	}
+	if (kstrtouint(val, 0, num) || *num > max)
+		return -EINVAL;
+	return 0;
+}
+
+static int page_reporting_param_set_order(const char *val,
+					  const struct kernel_param *kp)
+{
+	unsigned int order;
+
+	if (page_reporting_parse(val, MAX_PAGE_ORDER, &order))
+		return -EINVAL;
+	page_reporting_set_order(order);
+	return 0;
+}
+
+static int page_reporting_param_get_order(char *buf,
+					  const struct kernel_param *kp)
+{
+	return scnprintf(buf, PAGE_SIZE, "%d\n",
+			 (int)page_reporting_get_status().order);
+}
+
+static const struct kernel_param_ops page_reporting_order_ops = {
+	.set = page_reporting_param_set_order,
+	.get = page_reporting_param_get_order,
+};
+module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
+MODULE_PARM_DESC(page_reporting_order,
+		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER; -1: the device's choice");
+
+static int page_reporting_param_set_delay(const char *val,
+					  const struct kernel_param *kp)
+{
+	unsigned int delay_ms;
+
+	if (page_reporting_parse(val, PAGE_REPORTING_DELAY_MAX_MS, &delay_ms))
+		return -EINVAL;
+	page_reporting_set_delay(delay_ms);
+	return 0;
+}
+
+static int page_reporting_param_get_delay(char *buf,
+					  const struct kernel_param *kp)
+{
+	return scnprintf(buf, PAGE_SIZE, "%d\n",
+			 (int)page_reporting_get_status().delay_ms);
+}
+
+static const struct kernel_param_ops page_reporting_delay_ops = {
+	.set = page_reporting_param_set_delay,
+	.get = page_reporting_param_get_delay,
+};
+module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
+MODULE_PARM_DESC(page_reporting_delay_ms,
+		 "Wait before a pass over free memory, in ms, 0 to 3600000; -1: what is idle leaves");
 
 static const char * const page_reporting_state_names[] = {
 	[PAGE_REPORTING_IDLE] = "idle",

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Free page reporting: how much a pass may report, and from where.
+ */
+
+/**
+ * DOC: budgets
+ *
+ * A pass asks a budget how many blocks may leave each list. There are three:
+ *
+ * ========  =================================================================
+ * budget    lets go
+ * ========  =================================================================
+ * paced     what pacing says that a zone has had to spare for long enough, in
+ *           each pool, while the CPU cap allows it. Asks for the
+ *           next pass when more may have been
+ * fixed     a share of each list in each pass, in whole batches so that few
+ *           calls of the driver are small ones. For a delay in ms
+ * flush     all of it, up to what the flush wants
+ * ========  =================================================================
+ *
+ * Which blocks are taken first, and what a zone must keep for its watermarks, is
+ * up to the walk and the same for all three.
+ */
+
+#include <linux/kernel.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/sched.h>
+#include <linux/sched/cputime.h>
+
+#include "internal.h"
+#include "page_reporting.h"
+#include "page_reporting_internal.h"
+
+/*
+ * A free list is handed over in about this many passes. With a delay of two
+ * seconds, most of what was freed at once is back on the host within 12 s, while
+ * memory that is used again within seconds keeps most of its backing.
+ */
+#define PAGE_REPORTING_PASSES		6
+
+/* CPU time that pacing allows. Only the work item uses it. */
+static struct page_reporting_cap page_reporting_cap;
+
+/* fixed */
+
+static bool __page_reporting_all_open(struct page_reporting_budget *budget,
+				      struct zone *zone)
+{
+	return true;
+}
+
+static unsigned long
+__page_reporting_fixed_blocks(struct page_reporting_budget *budget,
+			      struct zone *zone, unsigned int order, int mt,
+			      unsigned long taken)
+{
+	unsigned long share = roundup(DIV_ROUND_UP(zone->free_area[order].nr_free,
+						   PAGE_REPORTING_PASSES),
+				      budget->capacity);
+
+	return share - min(share, taken);
+}
+
+static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
+	.open = __page_reporting_all_open,
+	.blocks = __page_reporting_fixed_blocks,
+};
+
+/**
+ * page_reporting_fixed_budget - a share of each list
+ * @capacity: blocks in a full batch
+ *
+ * Return: the budget of one pass.
+ */
+struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity)
+{
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_fixed_ops,
+		.capacity = capacity,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
+}
+
+/* flush */
+
+static unsigned long
+__page_reporting_flush_blocks(struct page_reporting_budget *budget,
+			      struct zone *zone, unsigned int order, int mt,
+			      unsigned long taken)
+{
+	/* Rounded up */
+	return budget->wanted ? ((budget->wanted - 1) >> order) + 1 : 0;
+}
+
+static void __page_reporting_flush_take(struct page_reporting_budget *budget,
+					unsigned int order, int mt)
+{
+	budget->wanted -= min(budget->wanted, 1UL << order);
+}
+
+static const struct page_reporting_budget_ops page_reporting_flush_ops = {
+	.open = __page_reporting_all_open,
+	.blocks = __page_reporting_flush_blocks,
+	.take = __page_reporting_flush_take,
+};
+
+/**
+ * page_reporting_flush_budget - all that is free
+ * @capacity: blocks in a full batch
+ * @wanted: but no more pages than this, rounded up to a block
+ *
+ * Return: the budget of one pass.
+ */
+struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
+							 unsigned long wanted)
+{
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_flush_ops,
+		.capacity = capacity,
+		.wanted = wanted,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
+}
+
+/* paced */
+
+/* To look at the zone is free: it is not to use up what reports may take. */
+static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
+					struct zone *zone)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	u64 now_ms = page_reporting_now_ms(), sum = 0;
+	enum page_reporting_pool pool;
+
+	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
+		u64 level = __page_reporting_level(zone, pool);
+		u64 grant = page_reporting_pacing_decide(&state->pacing[pool],
+							 level, now_ms);
+
+		budget->grant[pool] = grant;
+		sum += grant;
+	}
+	budget->cpu_ns = task_sched_runtime(current);
+	return sum;
+}
+
+static unsigned long
+__page_reporting_paced_blocks(struct page_reporting_budget *budget,
+			      struct zone *zone, unsigned int order, int mt,
+			      unsigned long taken)
+{
+	u64 blocks = budget->grant[page_reporting_pool(order, mt)] >> order;
+
+	if (!page_reporting_cap_allows(&page_reporting_cap, totalram_pages(),
+				       page_reporting_now_ms()))
+		return 0;
+	return min_t(u64, blocks, ULONG_MAX);
+}
+
+static void __page_reporting_paced_take(struct page_reporting_budget *budget,
+					unsigned int order, int mt)
+{
+	budget->grant[page_reporting_pool(order, mt)] -= 1UL << order;
+}
+
+static void __page_reporting_paced_back(struct page_reporting_budget *budget,
+					struct zone *zone, unsigned int order,
+					int mt)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+
+	page_reporting_pacing_reported(&state->pacing[page_reporting_pool(order, mt)],
+				       1UL << order, page_reporting_now_ms());
+}
+
+static void page_reporting_paced_spent(struct page_reporting_budget *budget)
+{
+	u64 now_ns = task_sched_runtime(current);
+
+	page_reporting_cap_charge(&page_reporting_cap, now_ns - budget->cpu_ns);
+	budget->cpu_ns = now_ns;
+}
+
+static void page_reporting_paced_close(struct page_reporting_budget *budget,
+				       struct zone *zone)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	u64 now_ms = page_reporting_now_ms();
+	enum page_reporting_pool pool;
+	unsigned int wait_ms;
+
+	spin_lock_irq(&zone->lock);
+	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
+		wait_ms = page_reporting_pacing_wait(&state->pacing[pool],
+						     __page_reporting_level(zone, pool),
+						     budget->grant[pool], now_ms);
+		budget->wait_ms = min(budget->wait_ms, wait_ms);
+	}
+	spin_unlock_irq(&zone->lock);
+}
+
+static const struct page_reporting_budget_ops page_reporting_paced_ops = {
+	.open = __page_reporting_paced_open,
+	.blocks = __page_reporting_paced_blocks,
+	.take = __page_reporting_paced_take,
+	.back = __page_reporting_paced_back,
+	.spent = page_reporting_paced_spent,
+	.close = page_reporting_paced_close,
+};
+
+/**
+ * page_reporting_paced_budget - what has been idle for long enough
+ * @capacity: blocks in a full batch
+ *
+ * Return: the budget of one pass.
+ */
+struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
+{
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_paced_ops,
+		.capacity = capacity,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
+}
+
+/**
+ * page_reporting_budget_reset - a device comes, and no CPU time is spent yet
+ */
+void page_reporting_budget_reset(void)
+{
+	page_reporting_cap_init(&page_reporting_cap, page_reporting_now_ms());
+}
