@@ -1742,6 +1742,5 @@ bool page_reporting_is_running(void)
 #endif
 
 #ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
-#include "tests/page_reporting_all_kunit.c"
 #include "tests/page_reporting_engine_kunit.h"
 #endif
