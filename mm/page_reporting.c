@@ -827,3 +827,7 @@ struct page_reporting_status page_reporting_get_status(void)
 	}
 	return status;
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_engine_kunit.h"
+#endif

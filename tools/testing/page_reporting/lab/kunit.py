@@ -11,12 +11,21 @@ from .errors import LabError
 
 PARSER = paths.TREE / "tools" / "testing" / "kunit" / "kunit.py"
 RESULT = re.compile(r"\b(not )?ok \d+ (\w+)( # SKIP.*)?$")
+SUITES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
+# The comment above a case begins with the rows of behaviour that it shows.
+ROWS = re.compile(r"^/\*(?:\n \*)? ((?:[SBH]\d+ ?)+)\b(?:(?!\*/).)*\*/\nstatic void (\w+)\(struct kunit \*test\)",
+                  re.M | re.S)
 
 
 def cases_of(source):
     """The names of the cases in a suite's source, in order, whichever of KUnit's macros adds them."""
     text = re.sub(r"/\*.*?\*/", "", source.read_text(encoding="utf-8"), flags=re.S)
     return re.findall(r"\bKUNIT_CASE(?:_\w+)?\(\s*(\w+)", text)
+
+
+def rows_of(source):
+    """{case: its rows of behaviour} of a suite's source; a case without a comment that names them is not in it."""
+    return {name: rows.split() for rows, name in ROWS.findall(source.read_text(encoding="utf-8"))}
 
 
 def not_passed(lines, cases):

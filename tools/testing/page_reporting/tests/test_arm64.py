@@ -21,8 +21,8 @@ PAGES = ("4k", "64k")
 KUNIT_MIB = {"4k": 2048, "64k": 65536}
 BOOT_S, RUN_S = 300, 600
 # What a case wants that this kernel has not: lockdep, and a block larger than a pageblock.
-SKIPS = {"4k": {"s08_isolation_holds_zone_lock", "h02_pass_takes_no_memory"}}
-SKIPS["64k"] = SKIPS["4k"] | {"h09_halves_go_back_to_their_lists"}
+SKIPS = {"4k": {"isolation_holds_zone_lock", "pass_takes_no_memory"}}
+SKIPS["64k"] = SKIPS["4k"] | {"halves_go_back_to_their_lists"}
 SELFTEST_MIB = {"4k": 1024, "64k": 4096}
 # What the stress cannot show here: arm64 refuses to take memory of the boot offline, see
 # prevent_bootmem_remove_notifier(), and with pages of 64 KiB a huge page is of 512 MiB.

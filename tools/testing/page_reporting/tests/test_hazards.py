@@ -11,7 +11,7 @@ from lab.drivers import READ_STATS, UNLOAD, await_stat, load, stats_of
 from lab.errors import GuestDied
 from lab.vm import VM
 from test_boot import free_memory
-from test_stress import SUITES, stress
+from test_stress import stress
 
 DELAY = "page_reporting.page_reporting_delay_ms"
 FREE_MIB = 256
@@ -243,5 +243,5 @@ def test_h14_demo(parameter, comes_back):
 def test_h14_kunit(parameter):
     result = guest(programs.initramfs(), [], [parameter, "kunit.enable=1", "kunit.filter_glob=page_reporting*"],
                    mem_mib=2048, boot_deadline_s=900)
-    cases = [case for suite in SUITES for case in kunit.cases_of(suite)]
+    cases = [case for suite in kunit.SUITES for case in kunit.cases_of(suite)]
     assert kunit.not_passed(result.console, cases) == []

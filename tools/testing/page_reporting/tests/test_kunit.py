@@ -8,12 +8,12 @@ from conftest import load_program
 
 from lab import paths, programs
 from lab.errors import LabError
-from lab.kunit import cases_of, parse
+from lab.kunit import SUITES, cases_of, parse, rows_of
 from lab.vm import VM
 
-SOURCES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
 DEADLINE_S = 900        # a kernel with sanitizers, under TCG
-CASES = [case for source in SOURCES for case in cases_of(source)]
+CASES = [case for suite in SUITES for case in cases_of(suite)]
+DESIGN = paths.REPO / "Documentation" / "mm" / "free_page_reporting.rst"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,19 @@ def test_guest_ends_well(run):
     """It booted, complained of nothing on its console, and powered off by itself."""
     if run[1]:
         raise run[1]
+
+
+def test_case_names_are_unique():
+    """Results and mutations name a case without its suite."""
+    assert len(set(CASES)) == len(CASES)
+
+
+def test_each_case_names_its_rows():
+    """And each row of the design's table has a case."""
+    rows = {case: rows for suite in SUITES for case, rows in rows_of(suite).items()}
+    assert sorted(rows) == sorted(CASES)
+    table = re.findall(r"^([SBH]\d+)  ", DESIGN.read_text(encoding="utf-8"), re.M)
+    assert sorted(table) == sorted({row for of_case in rows.values() for row in of_case})
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -7,7 +7,7 @@ import pytest
 
 from lab import drivers, kunit, paths, programs
 from lab.fall import measure
-from lab.kunit import cases_of
+from lab.kunit import SUITES, cases_of
 from lab.vm import VM
 
 SHORT_S = 60
@@ -17,7 +17,6 @@ LONG_BLOCKS_PER_S = 100000 / 600
 SHORT_BLOCKS_PER_S = 20
 # What KCSAN says of races with code of ours: functions' names, or the sample's as their module.
 RACES = "page_reporting"
-SUITES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
 
 
 def stress(kernel, folder, seconds, *options, image=None, **arguments):

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for free page reporting: flush.
+ */
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/sched/signal.h>
+#include <linux/workqueue.h>
+
+#include "page_reporting_kunit.h"
+
+/* Free blocks of the largest zone that were not reported; a few come and go. */
+static void expect_reported(struct fpr_fake *fake)
+{
+	struct zone *zone = fpr_largest_zone();
+
+	KUNIT_EXPECT_LE(fake->test, fpr_unreported(zone, pageblock_order), 8);
+}
+
+/* B5 */
+static void flush_reports_all_at_once(struct kunit *test)
+{
+	struct page_reporting_flushed flushed;
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 1);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake->calls);
+	KUNIT_EXPECT_GT(test, fake->nr_blocks, 0);
+	KUNIT_EXPECT_EQ(test, 0, flushed.err);
+	KUNIT_EXPECT_GT(test, flushed.duration_us, 0);
+	expect_reported(fake);
+}
+
+/* B5 */
+static void flush_stops_at_a_size(struct kunit *test)
+{
+	unsigned long pages = 3UL << pageblock_order;
+	struct page_reporting_flushed flushed;
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_GE(test, flushed.nr_pages, pages);
+	/* No more than a block of the largest order too many. */
+	KUNIT_EXPECT_LT(test, flushed.nr_pages, pages + MAX_ORDER_NR_PAGES);
+
+	/* A page is less than a block. */
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	flushed = page_reporting_last_flush();
+	KUNIT_EXPECT_GE(test, flushed.nr_pages, 1UL << pageblock_order);
+	KUNIT_EXPECT_LE(test, flushed.nr_pages, MAX_ORDER_NR_PAGES);
+}
+
+/* B5 */
+static void flush_obeys_watermarks(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	struct fpr_fake *fake = test->priv;
+	unsigned int i;
+
+	fpr_register(fake, 1);
+	fpr_starve(fake, zone);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	fpr_feed(fake);
+	for (i = 0; i < fake->nr_blocks; i++)
+		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
+}
+
+/* B5 */
+static void flush_needs_a_device(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX));
+}
+
+/* B5 */
+static void flush_tells_the_drivers_error(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 0);
+	fake->err = -EREMOTEIO;
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_last_flush().err);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
+
+	/* Another try need not wait for the back-off. */
+	fake->err = 0;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_GT(test, page_reporting_last_flush().nr_pages, 0);
+	expect_reported(fake);
+}
+
+/* B5 */
+static void flush_ends_when_the_system_sleeps(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 1);
+	fake->hook = fpr_hook_sleep;
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+}
+
+struct flush_thread {
+	struct fpr_fake *fake;
+	unsigned long nr_pages;
+	struct completion begun;
+	int err;
+};
+
+static int flush_fn(void *data)
+{
+	struct flush_thread *flush = data;
+
+	allow_signal(SIGTERM);
+	complete(&flush->begun);
+	flush->err = page_reporting_flush(flush->nr_pages);
+	complete(&flush->fake->gone);
+	return 0;
+}
+
+/* The thread may outlive a test that aborts, but not the memory of the test. */
+static struct flush_thread *new_flush(struct fpr_fake *fake)
+{
+	struct flush_thread *flush;
+
+	flush = kunit_kzalloc(fake->test, sizeof(*flush), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(fake->test, flush);
+	flush->fake = fake;
+	flush->nr_pages = ULONG_MAX;
+	init_completion(&flush->begun);
+	return flush;
+}
+
+/* A flush that is at work when this returns, and waits for the host. */
+static struct task_struct *start_flush(struct flush_thread *flush)
+{
+	struct fpr_fake *fake = flush->fake;
+	struct task_struct *task;
+
+	fake->hook = fpr_hook_wait;
+	task = fpr_run_thread(fake, flush_fn, flush);
+	KUNIT_EXPECT_NE(fake->test, 0,
+			wait_for_completion_timeout(&fake->entered,
+						    FPR_DEADLINE));
+	return task;
+}
+
+/* B5 */
+static void flush_can_be_interrupted(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct flush_thread *flush = new_flush(fake);
+
+	fpr_register(fake, 1);
+	send_sig(SIGTERM, start_flush(flush), 0);
+	fpr_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, -ERESTARTSYS, flush->err);
+	KUNIT_EXPECT_EQ(test, -EINTR, page_reporting_last_flush().err);
+	KUNIT_EXPECT_EQ(test, 0, fake->returned);
+
+	/* The pass goes on without it, and within its budget. */
+	complete_all(&fake->told);
+	flush_delayed_work(&fake->prdev.work);
+	KUNIT_EXPECT_EQ(test, fake->calls, fake->returned);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	expect_reported(fake);
+}
+
+/* B5 */
+static void flush_ends_with_the_device(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct flush_thread *flush = new_flush(fake);
+
+	fpr_register(fake, 1);
+	start_flush(flush);
+	fpr_unregister_in_thread(fake);
+	complete_all(&fake->told);
+	/* Both, in whatever turn. */
+	fpr_expect_gone(fake);
+	fpr_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, -ENODEV, flush->err);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+}
+
+/* B5 */
+static void flush_waits_behind_a_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct flush_thread *flush = new_flush(fake);
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 1);
+	fake->hook = fpr_hook_wait;
+	fpr_start_worker(fake);
+	fpr_run_thread(fake, flush_fn, flush);
+	wait_for_completion(&flush->begun);
+	/* What is written now must not put it off for an hour. */
+	fpr_set_delay(fake, FPR_QUIET_MS);
+	KUNIT_EXPECT_EQ(test, 0, wait_for_completion_timeout(&fake->gone, HZ / 5));
+	fpr_set_delay(fake, FPR_QUIET_MS);
+	complete_all(&fake->told);
+	fpr_expect_gone(fake);
+	KUNIT_EXPECT_EQ(test, 0, flush->err);
+	expect_reported(fake);
+}
+
+/* B5 */
+static void flush_waits_for_the_device(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	u64 ready;
+
+	fpr_register(fake, 0);
+	ready = get_jiffies_64() + HZ;
+	fpr_engine_live_in(&fake->prdev, MSEC_PER_SEC);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
+}
+
+static struct kunit_case page_reporting_flush_cases[] = {
+	KUNIT_CASE(flush_reports_all_at_once),
+	KUNIT_CASE(flush_stops_at_a_size),
+	KUNIT_CASE(flush_obeys_watermarks),
+	KUNIT_CASE(flush_needs_a_device),
+	KUNIT_CASE(flush_tells_the_drivers_error),
+	KUNIT_CASE(flush_ends_when_the_system_sleeps),
+	KUNIT_CASE(flush_can_be_interrupted),
+	KUNIT_CASE(flush_ends_with_the_device),
+	KUNIT_CASE(flush_waits_behind_a_pass),
+	KUNIT_CASE(flush_waits_for_the_device),
+	{}
+};
+
+static struct kunit_suite page_reporting_flush_suite =
+	FPR_SUITE("flush", page_reporting_flush_cases);
+
+kunit_test_suite(page_reporting_flush_suite);
