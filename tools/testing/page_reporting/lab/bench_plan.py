@@ -77,6 +77,8 @@ RELEASE = (Figure("t50_s", "s"), Figure("t90_s", "s"), Figure("t99_s", "s"),
            Figure("returned_pct", "%", "higher"), HOST_CPU)
 CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
          Figure("refaulted_blocks_per_cycle", "blocks"), Figure("settled_refault_pct", "%"),
+         *(Figure(f"{prefix}{kind}_{how}_pct", "%") for kind in ("short", "long") for how in ("refault", "counted")
+           for prefix in ("", "settled_")), Figure("passes_per_s", "1/s"),
          Figure("worker_cpu_pct", "%"), Figure("host_minflt", "faults"), Figure("mean_rss_mib", "MiB"),
          HOST_CPU)
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
@@ -99,10 +101,11 @@ def _release(name, mem_mib, free_mib, seconds, together):
                    seconds=seconds, together=together)
 
 
-def _churn(name, mib, pause_ms, for_s):
+def _churn(name, mib, pause_ms, for_s, **more):
     return Variant("churn", name, CHURN,
-                   ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s}),
-                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3)
+                   ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s, **more}),
+                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3,
+                   modules=("blocks",) if more.get("of") == "blocks" else ())
 
 
 def _fragment(order, thp, wait_s, together):
@@ -128,6 +131,10 @@ VARIANTS = (
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
+    _churn("4k-512m-0.5s", 512, 500, 35, of="4k"), _churn("4k-128m-0.5s", 128, 500, 35, of="4k"),
+    _churn("4k-128m-0.9s", 128, 900, 35, of="4k"), _churn("tmpfs-256m-0.5s", 256, 500, 35, of="tmpfs"),
+    _churn("blocks-128m-0.5s", 128, 500, 35, of="blocks"),
+    _churn("4k-and-tmpfs-128m", 128, 500, 35, of="4k", beside={"mib": 128, "pause_ms": 300, "of": "tmpfs"}),
     *(_fragment(order, thp, 25, together=4) for order in (9, 2) for thp in ("always", "madvise")),
     _fragment(None, "madvise", 60, together=6),
     *(Variant("reuse", f"256m-{name}", REUSE,

@@ -17,6 +17,7 @@ BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebod
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
 LEARNED_S = 5           # from the begin of a churn, for the kernel to know it
+IDLE_WORDS = {"short": "less than 1.4 s", "long": "1.4 s or longer"}    # as in guest/churn.c
 REPORTING_MS = 60000    # of guest time, for everything to be reported
 ICOUNT = ("-icount", "shift=0,sleep=off")
 PAGE_MIB = 4 / 1024     # of x86-64
@@ -128,31 +129,112 @@ def release_figures(after, free_mib):
 
 # churn
 
-def churn(boot, show, mib, pause_ms, for_s):
-    """Memory taken and freed again and again: what reporting in between costs, and what it saves."""
-    steps = [["churn", f"mem={mib}M", f"pause={pause_ms}", f"for={for_s}", "thp=always"]]
-    with boot(steps=steps, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
+def churn_words(mib, pause_ms, for_s, of="thp"):
+    """The options of guest/churn.c. `of` is what is taken: thp, 4k, tmpfs or blocks (orders 4 to 8)."""
+    kinds = {"thp": ["thp=always"], "4k": ["thp=never"], "tmpfs": ["of=tmpfs"], "blocks": ["of=blocks"]}
+    return [f"mem={mib}M", f"pause={pause_ms}", f"for={for_s}", *kinds[of]]
+
+
+def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
+    """Memory taken and freed again and again: what reporting in between costs, and what it saves.
+
+    beside: the same arguments of a second churn in the same guest.
+    """
+    steps, modules = [["churn", *churn_words(mib, pause_ms, for_s, of)]], ()
+    if beside:
+        steps[0] += ["beside", *churn_words(for_s=for_s, **beside)]
+    if of == "blocks":
+        steps, modules = [["module", "load", "blocks"], *steps], ("blocks",)
+    with boot(steps=steps, modules=modules, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
         churning = watch(vm, "churning", show)
         churned = watch(vm, "churned", show)
         result = vm.finish()
     cycles = [event for event in result.events if event.name == "cycle"]
     samples = between(result.samples, churning.t, churned.t)
-    figures = churn_figures(cycles, samples) | {
-        "settled_refault_pct": settled_refault_pct(cycles, samples, mib),
+    figures, reasons = churn_figures(cycles, samples), {"refaulted_blocks_per_cycle": "only one cycle"}
+    figures["settled_refault_pct"] = settled_refault_pct(cycles, samples)
+    reasons["settled_refault_pct"] = f"no cycle after the first of {LEARNED_S} s"
+    idle, why = idle_figures(result.events, samples)
+    figures |= idle | {
+        "passes_per_s": per_second("passes", churning, churned),
         "worker_cpu_pct": churned.number("workers_ms") / (churned.t - churning.t) / 10,
         "host_cpu_s": result.cpu_s}
+    reasons |= why | {"passes_per_s": "this kernel counts no passes"}
     points = curve(between(result.samples, 0, churned.t), churning.t)
-    reasons = {"refaulted_blocks_per_cycle": "only one cycle",
-               "settled_refault_pct": f"no cycle after the first of {LEARNED_S} s"}
     return Measured(figures, [result], points, {name: why for name, why in reasons.items() if figures[name] is None})
 
 
-def settled_refault_pct(cycles, samples, mib):
-    """Of the memory that was taken once the kernel could know the churn, how much was refaulted."""
-    ends = [event.t for event in cycles if event.t >= samples[0].t + LEARNED_S]
-    if len(ends) < 2:
+def per_second(counter, before, after):
+    """How fast a counter of the guest's kernel rose between two events; None if the kernel has no such counter."""
+    if before.number(counter) < 0:
         return None
-    return 100 * growth_mib(between(samples, ends[0], ends[-1])) / (mib * (len(ends) - 1))
+    return (after.number(counter) - before.number(counter)) / (after.t - before.t)
+
+
+def taken_mib(before, after, kinds=("never", "short", "long")):
+    """What was taken between two events "cycle", of memory idle for as long as `kinds` says."""
+    return sum(after.number(f"{kind}_mib") - before.number(f"{kind}_mib") for kind in kinds)
+
+
+def settled_refault_pct(cycles, samples):
+    """Of the memory that was taken once the kernel could know the churn, how much was refaulted."""
+    known = learned(cycles, samples[0].t)
+    if len(known) < 2:
+        return None
+    return 100 * growth_mib(between(samples, known[0].t, known[-1].t)) / taken_mib(known[0], known[-1])
+
+
+def learned(cycles, start):
+    """The cycles from LEARNED_S after `start` on."""
+    return [event for event in cycles if event.t >= start + LEARNED_S]
+
+
+def idle_figures(events, samples):
+    """How much of what is taken is refaulted, apart by how long it was idle: the figures, and the reasons of others.
+
+    guest/churn.c says how long what it takes was idle: less than 1.4 s (short), or longer (long). A page is idle for
+    the pause, and for as long as touching takes before its turn. What was idle for longer may leave rightly. The first
+    use of memory is neither.
+
+    *_refault_pct is seen from the host, in the same way on each kernel: growth of resident memory while memory of that
+    kind is taken. The pauses count as short. The limits: a block that leaves and returns within 50 ms is missed, the
+    event of a change arrives some ms late, and where two churns work side by side, the kinds may change more often
+    than samples are taken. What the column without reporting shows is growth that no report explains.
+    *_counted_pct is exact, and comes from the kernel's own counter of refaults, which stock does not have.
+
+    settled_*: once known, which is LEARNED_S after the begin; the others include what the kernel learned from.
+    """
+    cycles = [event for event in events if event.name == "cycle"]
+    runs = [event for event in events if event.name == "run"]
+    figures, reasons = {}, {}
+    for prefix, spans in (("", cycles), ("settled_", learned(cycles, samples[0].t))):
+        for kind in ("short", "long"):
+            names = f"{prefix}{kind}_refault_pct", f"{prefix}{kind}_counted_pct"
+            taken = taken_mib(spans[0], spans[-1], [kind]) if spans else 0
+            figures |= dict.fromkeys(names)
+            reasons |= dict.fromkeys(names, f"nothing that was taken again was idle for {IDLE_WORDS[kind]}")
+            if not taken:
+                continue
+            figures[names[0]] = 100 * kind_growth_mib(samples, runs, kind, spans[0].t, spans[-1].t) / taken
+            counted = [event.number(f"{kind}_refaults") for event in (spans[0], spans[-1])]
+            reasons[names[1]] = "this kernel counts no refaults"
+            if counted[0] >= 0:
+                figures[names[1]] = 100 * (counted[1] - counted[0]) * PAGE_MIB / taken
+    return figures, reasons
+
+
+def kind_growth_mib(samples, runs, kind, start, end):
+    """Growth of resident memory from `start` to `end`, in the runs of memory that was idle for as long as `kind` says.
+
+    Each increase belongs to the run that was on when it was seen.
+    """
+    times, grown = [event.t for event in runs], 0
+    for before, after in zip(samples, samples[1:]):
+        if start < after.t <= end and after.rss_mib > before.rss_mib:
+            index = bisect.bisect_left(times, after.t) - 1
+            now = runs[index].fields["idle"] if index >= 0 else "never"
+            grown += (after.rss_mib - before.rss_mib) * (now == kind)
+    return grown
 
 
 def churn_figures(cycles, samples):

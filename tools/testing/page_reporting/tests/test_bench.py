@@ -205,11 +205,11 @@ def test_large_guests_run_one_at_a_time():
 
 
 def test_the_whole_bench_fits():
-    """75 minutes in all, 12 for a scenario, by what runs took; building the kernels comes on top."""
+    """95 minutes in all, 25 for a scenario, by what runs took; building the kernels comes on top."""
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench_input.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 12 * 60 and sum(needs.values()) <= 54 * 60
+    assert max(needs.values()) <= 25 * 60 and sum(needs.values()) <= 95 * 60
 
 
 @pytest.mark.parametrize("words, expected", [
@@ -444,8 +444,15 @@ def test_sum_over_guests():
     assert [mib for _, mib in got] == [110, 110, 120]
 
 
-def cycle_at(t, alloc_us):
-    return Event("cycle", t, None, {"alloc_ns": str(alloc_us * 1000)})
+def cycle_at(t, alloc_us=1000, **more):
+    """An event of guest/churn.c: what was taken so far, of each kind, and counted as refaulted."""
+    names = ("never_mib", "short_mib", "long_mib", "short_refaults", "long_refaults")
+    fields = {"alloc_ns": alloc_us * 1000} | dict.fromkeys(names, 0) | more
+    return Event("cycle", t, None, {name: str(value) for name, value in fields.items()})
+
+
+def run_at(t, idle):
+    return Event("run", t, None, {"idle": idle})
 
 
 def test_churn_leaves_out_the_first_touch():
@@ -457,10 +464,50 @@ def test_churn_leaves_out_the_first_touch():
 
 def test_settled_refaults_are_those_after_five_seconds():
     """What was refaulted before the first cycle that ends later does not count."""
-    cycles = [cycle_at(t, 1000) for t in (1, 4, 6, 8)]
-    got = bench_runs.settled_refault_pct(cycles, samples(0, 100, 50, 150, 50, 150, 150, 110, 130), 100)
+    cycles = [cycle_at(t, never_mib=100, short_mib=done * 50, long_mib=done * 50)
+              for done, t in enumerate((1, 4, 6, 8))]
+    got = bench_runs.settled_refault_pct(cycles, samples(0, 100, 50, 150, 50, 150, 150, 110, 130))
     assert got == 20
-    assert bench_runs.settled_refault_pct(cycles[:3], samples(0, 100, 50, 90, 90, 90, 90, 90), 100) is None
+    assert bench_runs.settled_refault_pct(cycles[:3], samples(0, 100, 50, 90, 90, 90, 90, 90)) is None
+
+
+def idle_figures(counted=True):
+    """The first 100 MiB, then two cycles, each 50 MiB of short and 50 of long; 5 s are over with the second cycle."""
+    runs = [run_at(*run) for run in ((1.5, "short"), (3.5, "long"), (4.5, "short"), (7.5, "long"), (8.5, "short"))]
+    cycles = [cycle_at(t, never_mib=100, short_mib=50 * done, long_mib=50 * done,
+                       short_refaults=512 * done if counted else -1, long_refaults=2560 * done if counted else -1)
+              for done, t in enumerate((1.4, 5, 9))]
+    return bench_runs.idle_figures(sorted(runs + cycles, key=lambda event: event.t),
+                                   samples(0, 100, 60, 70, 100, 60, 60, 61, 100, 100))
+
+
+def test_refaults_are_told_apart_by_idle_time():
+    """Up to 2 s, memory is touched first; then 10 MiB of short, 30 of long, and 1 and 39 once the churn is known."""
+    figures, reasons = idle_figures()
+    assert figures["short_refault_pct"] == 11 and figures["long_refault_pct"] == 69
+    assert figures["settled_short_refault_pct"] == 2 and figures["settled_long_refault_pct"] == 78
+    assert figures["short_counted_pct"] == figures["settled_short_counted_pct"] == 4
+    assert figures["long_counted_pct"] == figures["settled_long_counted_pct"] == 20
+
+
+def test_refaults_of_a_kernel_that_counts_none():
+    figures, reasons = idle_figures(counted=False)
+    assert figures["short_refault_pct"] == 11 and figures["short_counted_pct"] is None
+    assert reasons["short_counted_pct"] == "this kernel counts no refaults"
+
+
+def test_nothing_was_idle_for_long():
+    cycles = [cycle_at(t, never_mib=100, short_mib=100 * t) for t in (1, 6, 7)]
+    figures, reasons = bench_runs.idle_figures(cycles, samples(0, 100))
+    assert figures["short_refault_pct"] == 0 and figures["long_refault_pct"] is None
+    assert reasons["long_refault_pct"] == "nothing that was taken again was idle for 1.4 s or longer"
+
+
+def test_counters_are_rates():
+    before, after = (Event("x", t, None, {"passes": str(passes)}) for t, passes in ((2, 5), (4, 35)))
+    assert bench_runs.per_second("passes", before, after) == 15
+    without = Event("x", 2, None, {"passes": "-1"})
+    assert bench_runs.per_second("passes", without, without) is None
 
 
 def test_one_cycle_has_no_refaults():
@@ -527,6 +574,30 @@ def test_churn_in_a_guest(boot):
     assert got.figures["cycles"] > 3 and got.figures["mean_alloc_ms"] > 0
     assert 0 <= got.figures["worker_cpu_pct"] < 100
     assert 64 < got.figures["mean_rss_mib"] < 1024
+    assert 0 <= got.figures["short_counted_pct"] < 200 and got.figures["passes_per_s"] > 0
+
+
+def last_cycle(got):
+    return [event for event in got.results[0].events if event.name == "cycle"][-1]
+
+
+@pytest.mark.parametrize("of", ["4k", "tmpfs", "blocks"])
+def test_churn_of_other_memory(boot, of):
+    """Long pauses make it long: after the first cycle, no run is short."""
+    got = bench_runs.churn(boot, lambda *_: None, 32, 1600, 7, of=of)
+    last, cycles = last_cycle(got), got.figures["cycles"]
+    assert cycles >= 3
+    assert [last.number(f"{kind}_mib") for kind in ("never", "short", "long")] == [32, 0, 32 * (cycles - 1)]
+    assert got.figures["short_refault_pct"] is None and got.figures["mean_rss_mib"] > 32
+
+
+def test_two_churns_in_a_guest(boot):
+    """The level of both is one: no more than both was ever taken for the first time."""
+    beside = {"mib": 16, "pause_ms": 100, "of": "tmpfs"}
+    got = bench_runs.churn(boot, lambda *_: None, 32, 200, 4, of="4k", beside=beside)
+    last = last_cycle(got)
+    assert 32 <= last.number("never_mib") <= 48 and last.number("short_mib") > 48
+    assert got.figures["short_refault_pct"] >= 0
 
 
 def test_release_in_a_guest(boot, monkeypatch):
