@@ -31,7 +31,7 @@ class Variant:
     seconds: what one run takes, about, for the estimate of the time that is left
     together: how many runs of the scenario go on at the same time; more than one where the guests
         are idle most of the time, or where the figures do not depend on time
-    runs: how many runs it takes, where that is fixed
+    runs: how many runs it takes, where that is fixed: of what is counted
     builds: the kernels that it boots, by what their names end in
     modules: what they are built against, from module/
     """
@@ -83,6 +83,11 @@ CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
          HOST_CPU)
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
             Figure("all_released_mib", "MiB"), HOST_CPU)
+HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("huge_before_mib", "MiB", "higher"),
+             Figure("huge_after_mib", "MiB", "higher"), Figure("lost_huge_mib", "MiB"), Figure("host_splits", ""),
+             Figure("host_deferred_splits", ""), HOST_CPU)
+STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
+           for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
 REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
          Figure("host_minflt", "faults"), HOST_CPU)
 SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib", "MiB", exact=True))
@@ -115,6 +120,19 @@ def _fragment(order, thp, wait_s, together):
                    seconds=2 * wait_s + 19, together=together)
 
 
+def _hostpages(name, mib, each_kib, hole_kib, **more):
+    """One at a time: the host's counters are of all that runs on it."""
+    return Variant("hostpages", name, HOSTPAGES, ("hostpages", {"mib": mib, "each_kib": each_kib, "hole_kib": hole_kib,
+                                                               "wait_s": 20, **more}), seconds=56,
+                   runs=EXACT_RUNS)
+
+
+def _stall(of):
+    return Variant("stall", f"{of}-128m-0.3s", STALL,
+                   ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
+                   columns=WITH_OFF, seconds=130, together=3)
+
+
 def _hotpath(order, cpus, state):
     return Variant("hotpath", f"order{order}-{cpus}cpu-{state}", HOTPATH,
                    ("hotpath", {"order": order, "cpus": cpus, "state": state}), seconds=6, together=2,
@@ -137,6 +155,9 @@ VARIANTS = (
     _churn("4k-and-tmpfs-128m", 128, 500, 35, of="4k", beside={"mib": 128, "pause_ms": 300, "of": "tmpfs"}),
     *(_fragment(order, thp, 25, together=4) for order in (9, 2) for thp in ("always", "madvise")),
     _fragment(None, "madvise", 60, together=6),
+    _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
+    _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
+    *(_stall(of) for of in ("thp", "4k")),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),

@@ -4,7 +4,7 @@
 from . import bench_plan, bench_stats
 from .errors import LabError
 
-META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat")
+META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat", "host_thp")
 NUMBERS = ("stock", "ours", "off", "ratio", "spread_pct")
 ROW = ("scenario", "variant", "figure", "unit", *NUMBERS, "better")
 NO_PART = "no part of this scenario"

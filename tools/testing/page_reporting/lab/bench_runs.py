@@ -8,10 +8,14 @@ kernel's column in the table.
 
 import bisect
 import contextlib
+import os
+import signal
 import statistics
+import tempfile
+import time
 from dataclasses import dataclass, field
 
-from . import fall, paths
+from . import fall, host, paths, qmp
 
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
@@ -269,6 +273,108 @@ def fragment(boot, show, mib, wait_s, order, thp):
     return Measured(figures, [result], points)
 
 
+# hostpages
+
+def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
+    """A hole given back in each piece of the guest's memory, which is in 4 KiB pages: what comes back to the host, and
+    what that costs it in huge pages.
+
+    lost_huge_mib is by how much huge pages fell beyond what came back. The splits are those of the whole host, so that
+    nobody else should work on it.
+
+    huge: False for QEMU without huge pages.
+    """
+    steps = [["fragment", f"mib={mib}", f"wait={wait_s}", f"each={each_kib}", f"hole={hole_kib}", "hold=2"]]
+    with boot(steps=steps, cmdline=["transparent_hugepage=madvise"], host_thp=huge,
+              run_deadline_s=2 * wait_s + 240) as vm:
+        states = []
+        for name in ("touched", "half"):
+            event = watch(vm, name, show)
+            states.append((event, host.huge_mib(vm.pid), *host.splits()))
+        result = vm.finish()
+    (before, huge_before, *splits_before), (after, huge_after, *splits_after) = states
+    figures = {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
+               "huge_before_mib": huge_before, "huge_after_mib": huge_after,
+               "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after),
+               "host_splits": splits_after[0] - splits_before[0],
+               "host_deferred_splits": splits_after[1] - splits_before[1], "host_cpu_s": result.cpu_s}
+    reason, lost = host.no_huge_pages_reason() if huge else "QEMU runs without huge pages here", {}
+    if reason:
+        lost = dict.fromkeys(("huge_before_mib", "huge_after_mib", "lost_huge_mib", "host_splits",
+                              "host_deferred_splits"), reason)
+    points = curve(between(result.samples, 0, after.t), before.t)
+    return Measured(figures | dict.fromkeys(lost), [result], points, lost)
+
+
+def lost_huge_mib(before_mib, after_mib, huge_before_mib, huge_after_mib):
+    """By how much huge pages fell beyond what resident memory fell."""
+    return max(0.0, (huge_before_mib - huge_after_mib) - max(0.0, before_mib - after_mib))
+
+
+# stall
+
+STALL_AFTER_S = 5       # after each stop, for what it made the kernel do
+
+
+def stall(boot, show, mib, pause_ms, of, stops, stop_s, qmp_stop_s):
+    """A known churn, and the whole guest stopped for a while: by SIGSTOP, where its clock goes on, and by QMP, where it
+    does not. What the kernel reports for that is refaulted in the seconds after."""
+    for_s = 3 * LEARNED_S + stops * (stop_s + STALL_AFTER_S) + 2 * STALL_AFTER_S    # of the guest's time
+    steps = [["churn", *churn_words(mib, pause_ms, round(for_s), of)]]
+    deadline_s = 2 * for_s + qmp_stop_s + 120
+    with tempfile.TemporaryDirectory(prefix="page-reporting-qmp-") as folder, \
+            boot(steps=steps, extra_args=qmp.arguments(f"{folder}/qmp"), run_deadline_s=deadline_s) as vm:
+        churning = watch(vm, "churning", show)
+        vm.sleep(3 * LEARNED_S)
+        ends = []
+        for _ in range(stops):
+            with stopped(vm.pid):
+                time.sleep(stop_s)
+            ends.append(vm.samples[-1].t)
+            vm.sleep(STALL_AFTER_S)
+        with qmp.Monitor(f"{folder}/qmp") as monitor:
+            monitor.execute("stop")
+            time.sleep(qmp_stop_s)
+            monitor.execute("cont")
+        continued = vm.samples[-1].t
+        vm.sleep(STALL_AFTER_S)
+        churned = watch(vm, "churned", show)
+        result = vm.finish()
+    cycles = [event for event in result.events if event.name == "cycle"]
+    figures, reasons = {}, {}
+    for how, times in (("sigstop", ends), ("qmp", [continued])):
+        refaulted, churned_mib = after_stops(result.samples, cycles, times)
+        figures[f"{how}_refaulted_mib"] = refaulted / len(times)
+        figures[f"{how}_refault_pct"] = 100 * refaulted / churned_mib if churned_mib else None
+        reasons[f"{how}_refault_pct"] = f"no whole cycle in {STALL_AFTER_S} s"
+    figures["host_cpu_s"] = result.cpu_s
+    points = curve(between(result.samples, 0, churned.t), churning.t)
+    return Measured(figures, [result], points, {name: why for name, why in reasons.items() if figures[name] is None})
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """Have the process stand still meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def after_stops(samples, cycles, times):
+    """In the STALL_AFTER_S after each of `times`: by how much resident memory grew, and what was churned, in MiB.
+
+    A cycle counts where it ends.
+    """
+    refaulted = churned = 0
+    for t in times:
+        refaulted += growth_mib(between(samples, t, t + STALL_AFTER_S))
+        churned += sum(taken_mib(before, after) for before, after in zip(cycles, cycles[1:])
+                       if t < after.t <= t + STALL_AFTER_S)
+    return refaulted, churned
+
+
 # pack
 
 def pack(boot, show, guests, mib, pause_ms, for_s, stagger_s):
@@ -455,4 +561,4 @@ def built(result, start, done, end):
 
 
 WORKLOADS = {workload.__name__: workload for workload in (
-    release, churn, fragment, reuse, split, scale, hotpath, compile_load, demand, pack, flush)}
+    release, churn, fragment, hostpages, stall, reuse, split, scale, hotpath, compile_load, demand, pack, flush)}

@@ -5,7 +5,9 @@ import concurrent.futures
 import json
 import os
 import random
+import socket
 import subprocess
+import sys
 import threading
 import types
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from conftest import LAB, load_program
 from lab import bench_batch, bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats
-from lab import bench_store, bench_table, paths, programs
+from lab import bench_store, bench_table, host, paths, programs, qmp
 from lab import modules as lab_modules
 from lab.bench_plan import Figure, Job, Variant
 from lab.errors import BadInput, LabError
@@ -147,8 +149,8 @@ def test_within(stock, ours, expected):
 # The plan
 
 def test_scenarios_are_those_of_the_specification():
-    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "reuse", "split", "scale", "hotpath",
-                                         "build", "pack", "flush"}
+    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "hostpages", "stall", "reuse",
+                                         "split", "scale", "hotpath", "build", "pack", "flush"}
 
 
 def test_variant_names_are_unique():
@@ -205,11 +207,11 @@ def test_large_guests_run_one_at_a_time():
 
 
 def test_the_whole_bench_fits():
-    """95 minutes in all, 25 for a scenario, by what runs took; building the kernels comes on top."""
+    """105 minutes in all, 25 for a scenario, by what runs took; building the kernels comes on top."""
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench_input.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 25 * 60 and sum(needs.values()) <= 95 * 60
+    assert max(needs.values()) <= 25 * 60 and sum(needs.values()) <= 105 * 60
 
 
 @pytest.mark.parametrize("words, expected", [
@@ -598,6 +600,137 @@ def test_two_churns_in_a_guest(boot):
     last = last_cycle(got)
     assert 32 <= last.number("never_mib") <= 48 and last.number("short_mib") > 48
     assert got.figures["short_refault_pct"] >= 0
+
+
+# The host's huge pages
+
+def test_huge_pages_that_fell_for_nothing():
+    """1766 MiB of huge pages are gone, for 113 MiB that came back."""
+    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 478) == 1653
+    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 2200) == 0
+    assert bench_runs.lost_huge_mib(2305, 2310, 2244, 2240) == 4
+
+
+@pytest.mark.parametrize("text, setting, reason", [
+    ("always [madvise] never\n", "madvise", None), ("[always] madvise never\n", "always", None),
+    ("always madvise [never]\n", "never", "the host's transparent huge pages are set to never"),
+    (None, "none", "the host's transparent huge pages are set to none")])
+def test_setting_of_the_host(tmp_path, monkeypatch, text, setting, reason):
+    monkeypatch.setattr(host, "THP_ENABLED", tmp_path / "enabled")
+    if text:
+        (tmp_path / "enabled").write_text(text)
+    assert (host.thp_setting(), host.no_huge_pages_reason()) == (setting, reason)
+
+
+def test_splits_of_the_host(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "VMSTAT", tmp_path / "vmstat")
+    (tmp_path / "vmstat").write_text("thp_split_page 3\nthp_split_page_failed 9\nthp_deferred_split_page 4\n")
+    assert host.splits() == (3, 4)
+
+
+HOSTPAGES_SMALL = {"mib": 256, "each_kib": 2048, "hole_kib": 1024, "wait_s": 3}
+
+
+def test_hostpages_in_a_guest(boot):
+    got = bench_runs.hostpages(boot, lambda *_: None, **HOSTPAGES_SMALL)
+    assert set(got.figures) == {figure.name for figure in bench_plan.HOSTPAGES}
+    assert 256 < got.figures["before_mib"] < 1024
+    if not host.no_huge_pages_reason():
+        assert 256 < got.figures["huge_before_mib"] <= got.figures["before_mib"] and got.reasons == {}
+
+
+def test_guest_without_huge_pages_of_the_host(boot):
+    """QEMU asks for them, and gets none."""
+    with boot(steps=[["hog", "mem=64M"]], host_thp=False) as vm:
+        vm.wait_event("ready")
+        assert vm.samples[-1].rss_mib > 64 and host.huge_mib(vm.pid) == 0
+        vm.send("quit")
+        vm.finish()
+    got = bench_runs.hostpages(boot, lambda *_: None, huge=False, **HOSTPAGES_SMALL)
+    assert got.figures["huge_after_mib"] is None and got.figures["before_mib"] > 256
+    assert got.reasons["host_splits"] == "QEMU runs without huge pages here"
+
+
+# Stops
+
+def test_what_follows_a_stop():
+    """In the 5 s after 2 s, 30 MiB come, and the cycles that end take 150 MiB; both stops add up."""
+    cycles = [cycle_at(t, never_mib=100, short_mib=50 * done) for done, t in enumerate((1, 3, 5, 7, 9))]
+    curve = samples(0, 100, 60, 90, 90, 90, 90, 90, 100, 90, 90, 95)
+    assert bench_runs.after_stops(curve, cycles, [2]) == (30, 150)
+    assert bench_runs.after_stops(curve, cycles, [2, 7]) == (30 + 15, 150 + 50)
+
+
+def test_a_stopped_process_goes_on():
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with pytest.raises(LabError), bench_runs.stopped(child.pid):
+            assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
+            raise LabError("the guest died")
+        child.communicate(b"\n", timeout=20)
+        assert child.returncode == 0
+
+
+def test_stall_in_a_guest(boot, monkeypatch):
+    monkeypatch.setattr(bench_runs, "LEARNED_S", 1)
+    monkeypatch.setattr(bench_runs, "STALL_AFTER_S", 2)
+    got = bench_runs.stall(boot, lambda *_: None, 32, 100, "4k", 2, 0.3, 1)
+    assert set(got.figures) == {figure.name for figure in bench_plan.STALL}
+    assert got.figures["sigstop_refaulted_mib"] >= 0 and got.figures["qmp_refault_pct"] is not None
+
+
+# QEMU's monitor
+
+@pytest.fixture
+def monitor_socket(tmp_path):
+    """A QEMU of words alone: serve(lines) sends them to who connects, one at once and one per request."""
+    server, threads, asked = socket.socket(socket.AF_UNIX), [], []
+    server.bind(str(tmp_path / "qmp"))
+    server.listen()
+
+    def answer(lines):
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as requests:
+            for line in lines:
+                connection.sendall(line.encode() + b"\n")
+                if line != lines[-1] and '"event"' not in line:
+                    asked.append(json.loads(requests.readline()))
+
+    def serve(*lines):
+        threads.append(threading.Thread(target=answer, args=(lines,)))
+        threads[-1].start()
+        return tmp_path / "qmp", asked
+    yield serve
+    for thread in threads:
+        thread.join(20)
+    server.close()
+
+
+GREETING, EMPTY = '{"QMP": {}}', '{"return": {}}'
+
+
+def test_monitor_leaves_out_events(monitor_socket):
+    path, asked = monitor_socket(GREETING, EMPTY, '{"event": "STOP"}', '{"return": {"a": 1}}')
+    with qmp.Monitor(path) as monitor:
+        assert monitor.execute("query", wanted=2) == {"a": 1}
+    assert asked == [{"execute": "qmp_capabilities"}, {"execute": "query", "arguments": {"wanted": 2}}]
+
+
+@pytest.mark.parametrize("said, message", [
+    ('{"error": {"class": "CommandNotFound", "desc": "The command nosuch has not been found"}}',
+     "QMP nosuch: The command nosuch has not been found"),
+    ("no json", "QMP nosuch: QEMU sent no json"), ("[]", r"QMP nosuch: QEMU sent \[\]"),
+    ('{"id": 1}', "QMP nosuch: {'id': 1}"), ("", "QMP nosuch: QEMU sent nothing")])
+def test_monitor_that_refuses(monitor_socket, said, message):
+    path, _ = monitor_socket(GREETING, EMPTY, said)
+    with qmp.Monitor(path) as monitor, pytest.raises(LabError, match=message):
+        monitor.execute("nosuch")
+
+
+def test_no_monitor(tmp_path, monitor_socket):
+    with pytest.raises(LabError, match="QMP: connect to .*nosuch: No such file"):
+        qmp.Monitor(tmp_path / "nosuch")
+    with pytest.raises(LabError, match="QMP greet: QEMU sent no greeting"):
+        qmp.Monitor(monitor_socket("{}")[0])
 
 
 def test_release_in_a_guest(boot, monkeypatch):
