@@ -94,6 +94,8 @@ SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib
 SCALE = (Figure("idle_pass_insns", "instructions", exact=True),
          Figure("one_block_pass_insns", "instructions", exact=True),
          Figure("max_irqsoff_us", "us", exact=True))
+ONE_BLOCK = (Figure("one_block_pass_insns", "instructions", exact=True),)
+BUSY_BLOCK = (*ONE_BLOCK, Figure("busy_reported_mib", "MiB", exact=True))
 HOTPATH = (Figure("insns_per_pair", "instructions", exact=True),)
 BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks"),
          HOST_CPU)
@@ -144,6 +146,12 @@ def _scale(gib, seconds):
                    together=2, runs=EXACT_RUNS, builds=("", "trace"), modules=("measure",))
 
 
+def _one_block(migratetype, busy=False):
+    arguments = {"mem_mib": 4096, "migratetype": migratetype, "busy": busy}
+    return Variant("scale", f"4g-{migratetype}" + ("-beside-busy" if busy else ""), BUSY_BLOCK if busy else ONE_BLOCK,
+                   ("one_block", arguments), seconds=8, together=2, runs=EXACT_RUNS, modules=("measure",))
+
+
 VARIANTS = (
     # Two guests of 16 GiB do not fit in one machine.
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
@@ -165,8 +173,10 @@ VARIANTS = (
             ("split", {"mem_mib": 1024, "mib": 512, "order": 5, "pause_ms": 250}), seconds=8,
             together=2, runs=EXACT_RUNS, modules=("measure",)),
     *(_scale(gib, seconds) for gib, seconds in ((4, 12), (16, 13), (64, 18), (256, 28))),
-    *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device") for cpus in (1, 2)
-      for order in (0, 3, 9, 10)),
+    *(_one_block(migratetype) for migratetype in ("unmovable", "reclaimable", "movable")),
+    _one_block("movable", busy=True),
+    *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device")
+      for cpus, orders in ((1, range(11)), (2, (0, 9))) for order in orders),
     Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
             together=2),
     Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),

@@ -546,6 +546,24 @@ def test_pairs_are_counted_exactly(boot):
     assert 100 < got[0] == got[1] < got[2]
 
 
+@pytest.mark.parametrize("migratetype", ["unmovable", "reclaimable", "movable"])
+def test_one_block_of_each_type(boot, migratetype):
+    got = bench_runs.one_block(boot, lambda *_: None, 1024, migratetype)
+    assert got.figures["one_block_pass_insns"] > 1000 and got.figures["busy_reported_mib"] == 0
+
+
+def module_of(got):
+    return next(event for event in got.results[0].events if event.name == "module")
+
+
+def test_one_block_beside_a_busy_one(boot):
+    """It is reported, or the figure says that it was not; the busy block takes its turns meanwhile."""
+    got = bench_runs.one_block(boot, lambda *_: None, 1024, "movable", busy=True)
+    insns, passes = got.figures["one_block_pass_insns"], module_of(got).number("passes")
+    assert (insns is None) == ("one_block_pass_insns" in got.reasons) and passes > 2
+    assert insns is None or insns > 1000
+
+
 def test_split_reports_nothing_again(boot):
     """What is left of a reported block of 4 MiB, of which a piece is in use, stays reported."""
     got = bench_runs.split(boot, lambda *_: None, 1024, 64, 5, 250)
