@@ -74,8 +74,8 @@ def check(results):
 
 
 def runs(records):
-    """What was measured in every run, without its curve and its events: what the rows are made of."""
-    return [{name: value for name, value in record.items() if name not in ("points", "events")}
+    """What was measured in every run, without its curves and its events: what the rows are made of."""
+    return [{name: value for name, value in record.items() if name not in ("points", "events", "memory")}
             for group in records.values() for record in group]
 
 

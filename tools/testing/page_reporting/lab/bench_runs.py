@@ -81,6 +81,24 @@ def curve(samples, origin):
     return [[round(sample.t - origin, 3), round(sample.rss_mib, 1)] for sample in samples]
 
 
+MEMORY_MS = 2000        # from one look at what the guest's memory is used for to the next
+MEMORY_KINDS = ("used", "cache", "small", "backed")
+
+
+def decomposed(step):
+    """A guest's step, with guest/memory.c around it: used, page cache, free in blocks below 2 MiB, free but backed.
+
+    Not for what counts instructions.
+    """
+    return ["memory", f"every={MEMORY_MS}", *step]
+
+
+def memory(events):
+    """What decomposed() steps reported: (s of the guest's clock, and MiB of each of MEMORY_KINDS); None if unknown."""
+    return [[event.number("t_ms") / 1000, *(round(kib / 1024, 1) if kib >= 0 else None for kib in kibs)]
+            for event in events if event.name == "memory" for kibs in [[event.number(name) for name in MEMORY_KINDS]]]
+
+
 def watch(vm, name, show, *others):
     """Wait for the event `name`, or one of `others`, showing resident memory."""
     start, names = vm.samples[0].t, (name, *others)
@@ -94,7 +112,7 @@ def watch(vm, name, show, *others):
 
 def release(boot, show, mem_mib, free_mib):
     """Memory freed at once: when 50, 90 and 99 % of it were back on the host."""
-    steps = [["hog", f"mem={free_mib}M", "thp=always", f"limit={WINDOW_S + 600}"]]
+    steps = [decomposed(["hog", f"mem={free_mib}M", "thp=always", f"limit={WINDOW_S + 600}"])]
     with boot(steps=steps, mem_mib=mem_mib, run_deadline_s=240 + WINDOW_S + mem_mib / 50) as vm:
         freeing = watch(vm, "freeing", show)
         end = watch_return(vm, freeing, free_mib, show)
@@ -147,6 +165,7 @@ def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
     steps, modules = [["churn", *churn_words(mib, pause_ms, for_s, of)]], ()
     if beside:
         steps[0] += ["beside", *churn_words(for_s=for_s, **beside)]
+    steps[0] = decomposed(steps[0])
     if of == "blocks":
         steps, modules = [["module", "load", "blocks"], *steps], ("blocks",)
     with boot(steps=steps, modules=modules, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
@@ -259,7 +278,7 @@ def fragment(boot, show, mib, wait_s, order, thp):
 
     `order` is None for what the kernel reports by default.
     """
-    cmdline, steps = [f"transparent_hugepage={thp}"], [["fragment", f"mib={mib}", f"wait={wait_s}"]]
+    cmdline, steps = [f"transparent_hugepage={thp}"], [decomposed(["fragment", f"mib={mib}", f"wait={wait_s}"])]
     if order is not None:
         cmdline.append(f"page_reporting.page_reporting_order={order}")
         steps.insert(0, ["params", "expect", f"order={order}"])
@@ -284,8 +303,8 @@ def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
 
     huge: False for QEMU without huge pages.
     """
-    steps = [["fragment", f"mib={mib}", f"wait={wait_s}", f"each={each_kib}", f"hole={hole_kib}", "hold=2"]]
-    with boot(steps=steps, cmdline=["transparent_hugepage=madvise"], host_thp=huge,
+    program = ["fragment", f"mib={mib}", f"wait={wait_s}", f"each={each_kib}", f"hole={hole_kib}", "hold=2"]
+    with boot(steps=[decomposed(program)], cmdline=["transparent_hugepage=madvise"], host_thp=huge,
               run_deadline_s=2 * wait_s + 240) as vm:
         states = []
         for name in ("touched", "half"):
@@ -320,7 +339,7 @@ def stall(boot, show, mib, pause_ms, of, stops, stop_s, qmp_stop_s):
     """A known churn, and the whole guest stopped for a while: by SIGSTOP, where its clock goes on, and by QMP, where it
     does not. What the kernel reports for that is refaulted in the seconds after."""
     for_s = 3 * LEARNED_S + stops * (stop_s + STALL_AFTER_S) + 2 * STALL_AFTER_S    # of the guest's time
-    steps = [["churn", *churn_words(mib, pause_ms, round(for_s), of)]]
+    steps = [decomposed(["churn", *churn_words(mib, pause_ms, round(for_s), of)])]
     deadline_s = 2 * for_s + qmp_stop_s + 120
     with tempfile.TemporaryDirectory(prefix="page-reporting-qmp-") as folder, \
             boot(steps=steps, extra_args=qmp.arguments(f"{folder}/qmp"), run_deadline_s=deadline_s) as vm:
@@ -379,7 +398,7 @@ def after_stops(samples, cycles, times):
 
 def pack(boot, show, guests, mib, pause_ms, for_s, stagger_s):
     """Several guests on one host, each at its height at another time: what all of them need."""
-    steps = [["churn", f"mem={mib}M", f"pause={pause_ms}", f"for={for_s}", "thp=always"]]
+    steps = [decomposed(["churn", *churn_words(mib, pause_ms, for_s)])]
     deadline_s = 3 * for_s + guests * stagger_s + 300
     with contextlib.ExitStack() as stack:
         vms = []
@@ -441,7 +460,7 @@ def max_rss_mib(samples, end):
 def flush(boot, show, free_mib, wait_s):
     """Before a snapshot: memory freed, a flush, or a wait where the kernel has none, and a pause;
     what a snapshot would have to hold."""
-    steps = [["hog", f"mem={free_mib}M", "thp=always"], ["flush", f"wait={wait_s}"]]
+    steps = [decomposed(["hog", f"mem={free_mib}M", "thp=always"]), ["flush", f"wait={wait_s}"]]
     with boot(steps=steps, run_deadline_s=wait_s + 240) as vm:
         freed = watch(vm, "freed", show)
         vm.send("quit")
@@ -552,7 +571,7 @@ def compile_load(boot, show, files, jobs, tail_s):
     """C files compiled by the host's compiler, in the guest: the footprint of a busy system."""
     arguments = paths.BUILD / "compile.list"
     arguments.write_text(compile_list(files), encoding="utf-8")
-    steps = [["compile", f"list={arguments}", f"jobs={jobs}", f"tail={tail_s}"]]
+    steps = [decomposed(["compile", f"list={arguments}", f"jobs={jobs}", f"tail={tail_s}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
         compiling, compiled = watch(vm, "compiling", show), watch(vm, "compiled", show)
         idle = watch(vm, "idle", show)
@@ -564,7 +583,7 @@ def demand(boot, show, trace, rounds):
     """The memory that a recorded build took, taken and freed at the pace of the machine that built:
     under TCG a compiler takes a dozen times as long, and nothing else that matters here does."""
     path = RECORDED / f"{trace}.csv"
-    steps = [["demand", f"trace={path}", f"rounds={rounds}"]]
+    steps = [decomposed(["demand", f"trace={path}", f"rounds={rounds}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
         demanding, demanded = watch(vm, "demanding", show), watch(vm, "demanded", show)
         result = vm.finish()

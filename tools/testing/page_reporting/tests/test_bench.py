@@ -19,7 +19,7 @@ from lab import bench_batch, bench_config, bench_input, bench_plan, bench_result
 from lab import bench_store, bench_table, host, paths, programs, qmp
 from lab import modules as lab_modules
 from lab.bench_plan import Figure, Job, Variant
-from lab.errors import BadInput, LabError
+from lab.errors import BadInput, LabError, StepFailed
 from lab.process import Event, Sample
 from lab.vm import VM
 
@@ -257,9 +257,9 @@ def test_a_run_without_the_figure_leaves_no_median():
 
 def test_runs_are_what_rows_are_made_of():
     made = records([2, 4], [1, 2])
-    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]]}
+    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]], "memory": [[]]}
     assert [run["figures"]["t50_s"] for run in bench_results.runs(made)] == [2, 4, 1, 2]
-    assert not any({"points", "events"} & run.keys() for run in bench_results.runs(made))
+    assert not any({"points", "events", "memory"} & run.keys() for run in bench_results.runs(made))
 
 
 def test_a_value_of_zero_has_no_ratio():
@@ -618,6 +618,45 @@ def test_two_churns_in_a_guest(boot):
     last = last_cycle(got)
     assert 32 <= last.number("never_mib") <= 48 and last.number("short_mib") > 48
     assert got.figures["short_refault_pct"] >= 0
+
+
+# What the guest's memory is used for
+
+def memory_event(t_ms, **kib):
+    return Event("memory", 0, None, {name: str(value) for name, value in (kib | {"t_ms": t_ms}).items()})
+
+
+def test_memory_is_in_mib():
+    """What stock does not count is unknown, and no number."""
+    events = [memory_event(1500, used=2048, cache=1024, small=512, backed=4096), run_at(1, "short"),
+              memory_event(3500, used=2048, cache=0, small=0, backed=-1)]
+    assert bench_runs.memory(events) == [[1.5, 2, 1, 0.5, 4], [3.5, 2, 0, 0, None]]
+
+
+def test_memory_in_a_guest(boot, monkeypatch):
+    """64 MiB are used while they are held, and then free: first backed, then reported."""
+    monkeypatch.setattr(bench_runs, "MEMORY_MS", 200)
+    steps = [bench_runs.decomposed(["churn", "mem=64M", "pause=6000", "count=1", "thp=always"])]
+    with boot(steps=steps) as vm:
+        result = vm.finish()
+    rows = bench_runs.memory(result.events)
+    used, backed = [row[1] for row in rows], [row[4] for row in rows]
+    assert len(rows) > 10 and min(used) > 0 and None not in backed
+    assert all(sum(row[1:]) < 1024 for row in rows) and backed[-1] < max(backed) - 32
+
+
+def test_failure_beside_memory(boot):
+    with pytest.raises(StepFailed, match="options are mem, pause"):
+        with boot(steps=[bench_runs.decomposed(["churn", "nosuch=1"])]) as vm:
+            vm.finish()
+
+
+@pytest.mark.parametrize("memory", [(), [[1.0, 2, 1, 0.5, 4], [3.0, 2, 0, 0, 1]], [[1.0, 2, 1, 0.5, None]] * 2])
+def test_chart_of_a_curve(tmp_path, memory):
+    bench_chart = pytest.importorskip("lab.bench_chart")
+    points = {"stock": [[[0, 10], [1, 5]]], "ours": [[[0, 10], [1, 2]]]}
+    bench_chart.curves(tmp_path / "c.png", "t", "s", points, bench_runs.MEMORY_KINDS, memory)
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
 
 
 # The host's huge pages
