@@ -88,6 +88,7 @@ HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("hu
              Figure("host_deferred_splits", ""), HOST_CPU)
 STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
            for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
+IDLE = (Figure("works", ""), Figure("timers", ""), Figure("passes", ""), HOST_CPU)
 REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
          Figure("host_minflt", "faults"), HOST_CPU)
 SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib", "MiB", exact=True))
@@ -166,6 +167,9 @@ VARIANTS = (
     _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
     _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
     *(_stall(of) for of in ("thp", "4k")),
+    *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
+              seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
+      for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),

@@ -394,6 +394,27 @@ def after_stops(samples, cycles, times):
     return refaulted, churned
 
 
+# idle
+
+def idle(boot, show, settle_s, for_s, touch_mib):
+    """How often reporting wakes a guest that is at rest, or has a daemon that takes and frees memory once a second.
+
+    Counted are works and timers whose function has page_reporting in its name: by trace events, so that it takes a
+    kernel with tracing, which is booted for nothing else but the irqsoff tracer. A delayed work counts as a work, its
+    timer not again.
+    """
+    steps = [["idle", f"settle={settle_s}", f"for={for_s}", f"touch={touch_mib}"]]
+    with boot(steps=steps, build="trace", run_deadline_s=settle_s + for_s + 120) as vm:
+        resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
+        result = vm.finish()
+    passes = rested.number("passes")
+    figures = {"works": rested.number("works"), "timers": rested.number("timers"),
+               "passes": passes if passes >= 0 else None,
+               "host_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s}
+    reasons = {} if passes >= 0 else {"passes": "this kernel counts no passes"}
+    return Measured(figures, [result], [], reasons)
+
+
 # pack
 
 def pack(boot, show, guests, mib, pause_ms, for_s, stagger_s):
@@ -600,5 +621,5 @@ def built(result, start, done, end):
 
 
 WORKLOADS = {workload.__name__: workload for workload in (
-    release, churn, fragment, hostpages, stall, reuse, split, scale, one_block, hotpath, compile_load, demand, pack,
-    flush)}
+    release, churn, fragment, hostpages, stall, idle, reuse, split, scale, one_block, hotpath, compile_load, demand,
+    pack, flush)}

@@ -2,6 +2,7 @@
 """The bench: its input, its statistics, its files, and a small workload in a guest."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -149,7 +150,7 @@ def test_within(stock, ours, expected):
 # The plan
 
 def test_scenarios_are_those_of_the_specification():
-    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "hostpages", "stall", "reuse",
+    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "hostpages", "stall", "idle", "reuse",
                                          "split", "scale", "hotpath", "build", "pack", "flush"}
 
 
@@ -733,6 +734,19 @@ def test_stall_in_a_guest(boot, monkeypatch):
     got = bench_runs.stall(boot, lambda *_: None, 32, 100, "4k", 2, 0.3, 1)
     assert set(got.figures) == {figure.name for figure in bench_plan.STALL}
     assert got.figures["sigstop_refaulted_mib"] >= 0 and got.figures["qmp_refault_pct"] is not None
+
+
+# Rest
+
+def test_idle_of_a_kernel_without_counters():
+    """What the guest program says becomes the figures; what stock does not count has a reason."""
+    events = {"resting": Event("resting", 1, Sample(1, 100, 0, 2.0), {}),
+              "rested": Event("rested", 61, Sample(61, 100, 0, 2.5), {"works": "30", "timers": "2", "passes": "-1"})}
+    guest = types.SimpleNamespace(samples=samples(100), events=list(events.values()), wait_event=events.get,
+                                  finish=lambda: None)
+    got = bench_runs.idle(lambda **_: contextlib.nullcontext(guest), lambda *_: None, 30, 60, 0)
+    assert got.figures == {"works": 30, "timers": 2, "passes": None, "host_cpu_s": 0.5}
+    assert got.reasons == {"passes": "this kernel counts no passes"}
 
 
 # QEMU's monitor
