@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take memory, give back every other MiB of it, wait, give back the rest, wait.
+ * Take memory, give back a hole in each piece of it, wait, give back the rest, wait.
  *
  *   mib=N	what to take
  *   wait=S	how long to wait, each time
+ *   hold=S	how long to wait before anything is given back; not at all without it
+ *   each=KIB	the size of a piece (2048)
+ *   hole=KIB	the size of a hole, at the beginning of each piece (1024)
  *
- * Events: touched, half (half of it was given back and the wait is over), all (the same for all).
+ * Events: touched, half (the holes were given back and the wait is over), all (the same for all).
  */
 #include <limits.h>
 #include <sys/mman.h>
@@ -13,22 +16,34 @@
 
 #include "report.h"
 
-static long mib, wait_s;
+#define KIB	1024UL
+
+static long mib, wait_s, hold_s, each_kib = 2048, hole_kib = 1024;
 
 static void parse(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		long *value;
+	} options[] = {
+		{ "mib", &mib }, { "wait", &wait_s }, { "hold", &hold_s },
+		{ "each", &each_kib }, { "hole", &hole_kib },
+	};
+	size_t o;
 	int i;
 
 	for (i = 1; i < argc; i++) {
-		if (is_option(argv[i], "mib"))
-			mib = number(argv[i], argv[i] + strlen("mib="), INT_MAX);
-		else if (is_option(argv[i], "wait"))
-			wait_s = number(argv[i], argv[i] + strlen("wait="), INT_MAX);
-		else
-			usage(argv[i], "options are mib, wait");
+		for (o = 0; o < ARRAY_SIZE(options); o++)
+			if (is_option(argv[i], options[o].name))
+				break;
+		if (o == ARRAY_SIZE(options))
+			usage(argv[i], "options are mib, wait, hold, each, hole");
+		*options[o].value = number(argv[i], strchr(argv[i], '=') + 1, INT_MAX);
 	}
 	if (!mib)
 		usage("mib", "mib=N is needed");
+	if (!hole_kib || hole_kib > each_kib)
+		usage("hole", "give a size from 1 to that of a piece, in KiB");
 }
 
 static char *take(void)
@@ -45,12 +60,12 @@ static char *take(void)
 	return mem;
 }
 
-static void give_back_half(char *mem)
+static void give_back_holes(char *mem)
 {
-	long i;
+	size_t off;
 
-	for (i = 0; i < mib; i += 2) {
-		if (munmap(mem + i * MIB, MIB))
+	for (off = 0; off + hole_kib * KIB <= mib * MIB; off += each_kib * KIB) {
+		if (munmap(mem + off, hole_kib * KIB))
 			fail("fragment:", "munmap", errno);
 	}
 }
@@ -62,9 +77,11 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	mem = take();
 	report("event=touched t_ms=%lld", now_ms());
-	give_back_half(mem);
+	sleep(hold_s);
+	give_back_holes(mem);
 	sleep(wait_s);
 	report("event=half t_ms=%lld", now_ms());
+	sleep(hold_s);
 	/* What was given back already is no error here. */
 	if (munmap(mem, mib * MIB))
 		fail("fragment:", "munmap", errno);

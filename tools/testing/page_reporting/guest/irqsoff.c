@@ -8,26 +8,11 @@
  * Event: irqsoff, with the longest time in microseconds, and the functions in which it began and
  * ended.
  */
-#include <sys/mount.h>
-
-#include "report.h"
-
-#define TRACING	"/sys/kernel/tracing"
-
-static void write_file(const char *path, const char *text)
-{
-	FILE *file = fopen(path, "w");
-
-	if (!file || fputs(text, file) == EOF)
-		fail("write", path, errno);
-	if (fclose(file))
-		fail("write", path, errno);
-}
+#include "tracing.h"
 
 static void start(void)
 {
-	if (mount("tracefs", TRACING, "tracefs", 0, NULL) && errno != EBUSY)
-		fail("mount", TRACING, errno);
+	mount_tracing();
 	write_file(TRACING "/tracing_max_latency", "0");
 	write_file(TRACING "/current_tracer", "irqsoff");
 }

@@ -12,8 +12,7 @@
 #include <poll.h>
 
 #include "beside.h"
-
-#define VMSTAT	"/proc/vmstat"
+#include "vmstat.h"
 
 static const char * const counters[] = {
 	"nr_free_pages", "nr_free_reported", "pgreport", "pgreport_fail", "pgreport_refault",
@@ -21,35 +20,30 @@ static const char * const counters[] = {
 	"page_reporting_skip",
 };
 
-/* The value on the line of @text that begins with @name. */
-static unsigned long long counter(const char *text, const char *name)
+static long long counter(const char *text, const char *name)
 {
-	size_t len = strlen(name);
-	const char *line;
+	long long value = find_counter(text, name);
 
-	for (line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, name, len) && line[len] == ' ')
-			return strtoull(line + len, NULL, 10);
+	if (value < 0) {
+		report("event=error text=\"" VMSTAT " has no %s: a kernel without the counters\"",
+		       name);
+		exit(1);
 	}
-	report("event=error text=\"" VMSTAT " has no %s: a kernel without the counters\"", name);
-	exit(1);
+	return value;
 }
 
 static void report_counters(void)
 {
-	unsigned long long values[ARRAY_SIZE(counters)];
+	long long values[ARRAY_SIZE(counters)];
 	char text[16384];
 	size_t i;
-	int err = read_text(VMSTAT, text, sizeof(text));
 
-	if (err)
-		fail("read", VMSTAT, -err);
+	read_vmstat(text, sizeof(text));
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
 		values[i] = counter(text, counters[i]);
 	printf("event=vmstat page_kib=%ld", sysconf(_SC_PAGESIZE) / 1024);
 	for (i = 0; i < ARRAY_SIZE(counters); i++)
-		printf(" %s=%llu", counters[i], values[i]);
+		printf(" %s=%lld", counters[i], values[i]);
 	report(" t_ms=%lld", now_ms());
 }
 

@@ -10,9 +10,16 @@ COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
 BETTER, WORSE, SAME = "#1a7f37", "#cf222e", "#8c959f"
 
 
-def curves(path, title, subtitle, points):
-    """One line per run of one variant; `points` are lists of (s, MiB) curves by column."""
-    figure, axes = pyplot.subplots(figsize=(9, 5), dpi=120)
+MEMORY_COLORS = ("#8c959f", "#bf8700", "#cf222e", "#1f6feb")
+
+
+def curves(path, title, subtitle, points, kinds=(), memory=()):
+    """One line per run of one variant; `points` are lists of (s, MiB) curves by column.
+
+    memory: what the memory of the first guest of ours was used for, (s, MiB of each of `kinds`): a panel below.
+    """
+    figure, panels = pyplot.subplots(2 if memory else 1, figsize=(9, 8 if memory else 5), dpi=120, squeeze=False)
+    axes = panels[0][0]
     for column, runs in points.items():
         for index, run in enumerate(runs):
             axes.plot(*zip(*run), color=COLORS[column], linewidth=1.2, alpha=0.8,
@@ -21,7 +28,22 @@ def curves(path, title, subtitle, points):
     axes.set_xlabel("time (s); 0: the guest frees, or its first cycle begins")
     dress(axes, title, subtitle)
     axes.legend(frameon=False)
+    if memory:
+        draw_memory(panels[1][0], kinds, memory)
     save(figure, path)
+
+
+def draw_memory(axes, kinds, memory):
+    """What a guest's memory is used for, over time; what is not known is left out."""
+    times, *columns = zip(*memory)
+    known = [(kind, column, color) for kind, column, color in zip(kinds, columns, MEMORY_COLORS) if None not in column]
+    labels, series, colors = zip(*known)
+    axes.stackplot(times, *series, labels=labels, colors=colors, alpha=0.8)
+    axes.set_xlabel("time since the guest booted (s)")
+    dress(axes, "ours, run 1: what the guest's memory is used for", "small: free in blocks below 2 MiB; "
+          "backed: free in larger ones, and not reported")
+    axes.set_ylabel("MiB")
+    axes.legend(frameon=False)
 
 
 def scaling(path, subtitle, rows):

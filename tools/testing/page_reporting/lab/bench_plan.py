@@ -31,7 +31,7 @@ class Variant:
     seconds: what one run takes, about, for the estimate of the time that is left
     together: how many runs of the scenario go on at the same time; more than one where the guests
         are idle most of the time, or where the figures do not depend on time
-    runs: how many runs it takes, where that is fixed
+    runs: how many runs it takes, where that is fixed: of what is counted
     builds: the kernels that it boots, by what their names end in
     modules: what they are built against, from module/
     """
@@ -77,16 +77,26 @@ RELEASE = (Figure("t50_s", "s"), Figure("t90_s", "s"), Figure("t99_s", "s"),
            Figure("returned_pct", "%", "higher"), HOST_CPU)
 CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
          Figure("refaulted_blocks_per_cycle", "blocks"), Figure("settled_refault_pct", "%"),
+         *(Figure(f"{prefix}{kind}_{how}_pct", "%") for kind in ("short", "long") for how in ("refault", "counted")
+           for prefix in ("", "settled_")), Figure("passes_per_s", "1/s"),
          Figure("worker_cpu_pct", "%"), Figure("host_minflt", "faults"), Figure("mean_rss_mib", "MiB"),
          HOST_CPU)
 FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
             Figure("all_released_mib", "MiB"), HOST_CPU)
+HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("huge_before_mib", "MiB", "higher"),
+             Figure("huge_after_mib", "MiB", "higher"), Figure("lost_huge_mib", "MiB"), Figure("host_splits", ""),
+             Figure("host_deferred_splits", ""), HOST_CPU)
+STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
+           for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
+IDLE = (Figure("works", ""), Figure("timers", ""), Figure("passes", ""), HOST_CPU)
 REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
          Figure("host_minflt", "faults"), HOST_CPU)
 SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib", "MiB", exact=True))
 SCALE = (Figure("idle_pass_insns", "instructions", exact=True),
          Figure("one_block_pass_insns", "instructions", exact=True),
          Figure("max_irqsoff_us", "us", exact=True))
+ONE_BLOCK = (Figure("one_block_pass_insns", "instructions", exact=True),)
+BUSY_BLOCK = (*ONE_BLOCK, Figure("busy_reported_mib", "MiB", exact=True))
 HOTPATH = (Figure("insns_per_pair", "instructions", exact=True),)
 BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks"),
          HOST_CPU)
@@ -99,10 +109,11 @@ def _release(name, mem_mib, free_mib, seconds, together):
                    seconds=seconds, together=together)
 
 
-def _churn(name, mib, pause_ms, for_s):
+def _churn(name, mib, pause_ms, for_s, **more):
     return Variant("churn", name, CHURN,
-                   ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s}),
-                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3)
+                   ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s, **more}),
+                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3,
+                   modules=("blocks",) if more.get("of") == "blocks" else ())
 
 
 def _fragment(order, thp, wait_s, together):
@@ -110,6 +121,19 @@ def _fragment(order, thp, wait_s, together):
     return Variant("fragment", f"{name}-thp-{thp}", FRAGMENT,
                    ("fragment", {"mib": 1200, "wait_s": wait_s, "order": order, "thp": thp}),
                    seconds=2 * wait_s + 19, together=together)
+
+
+def _hostpages(name, mib, each_kib, hole_kib, **more):
+    """One at a time: the host's counters are of all that runs on it."""
+    return Variant("hostpages", name, HOSTPAGES, ("hostpages", {"mib": mib, "each_kib": each_kib, "hole_kib": hole_kib,
+                                                               "wait_s": 20, **more}), seconds=56,
+                   runs=EXACT_RUNS)
+
+
+def _stall(of):
+    return Variant("stall", f"{of}-128m-0.3s", STALL,
+                   ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
+                   columns=WITH_OFF, seconds=130, together=3)
 
 
 def _hotpath(order, cpus, state):
@@ -123,13 +147,29 @@ def _scale(gib, seconds):
                    together=2, runs=EXACT_RUNS, builds=("", "trace"), modules=("measure",))
 
 
+def _one_block(migratetype, busy=False):
+    arguments = {"mem_mib": 4096, "migratetype": migratetype, "busy": busy}
+    return Variant("scale", f"4g-{migratetype}" + ("-beside-busy" if busy else ""), BUSY_BLOCK if busy else ONE_BLOCK,
+                   ("one_block", arguments), seconds=8, together=2, runs=EXACT_RUNS, modules=("measure",))
+
+
 VARIANTS = (
     # Two guests of 16 GiB do not fit in one machine.
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
+    _churn("4k-512m-0.5s", 512, 500, 35, of="4k"), _churn("4k-128m-0.5s", 128, 500, 35, of="4k"),
+    _churn("4k-128m-0.9s", 128, 900, 35, of="4k"), _churn("tmpfs-256m-0.5s", 256, 500, 35, of="tmpfs"),
+    _churn("blocks-128m-0.5s", 128, 500, 35, of="blocks"),
+    _churn("4k-and-tmpfs-128m", 128, 500, 35, of="4k", beside={"mib": 128, "pause_ms": 300, "of": "tmpfs"}),
     *(_fragment(order, thp, 25, together=4) for order in (9, 2) for thp in ("always", "madvise")),
     _fragment(None, "madvise", 60, together=6),
+    _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
+    _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
+    *(_stall(of) for of in ("thp", "4k")),
+    *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
+              seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
+      for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),
@@ -137,8 +177,10 @@ VARIANTS = (
             ("split", {"mem_mib": 1024, "mib": 512, "order": 5, "pause_ms": 250}), seconds=8,
             together=2, runs=EXACT_RUNS, modules=("measure",)),
     *(_scale(gib, seconds) for gib, seconds in ((4, 12), (16, 13), (64, 18), (256, 28))),
-    *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device") for cpus in (1, 2)
-      for order in (0, 3, 9, 10)),
+    *(_one_block(migratetype) for migratetype in ("unmovable", "reclaimable", "movable")),
+    _one_block("movable", busy=True),
+    *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device")
+      for cpus, orders in ((1, range(11)), (2, (0, 9))) for order in orders),
     Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
             together=2),
     Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),

@@ -4,7 +4,7 @@
 from . import bench_plan, bench_stats
 from .errors import LabError
 
-META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat")
+META = ("accel", "qemu", "base", "commit", "date", "cpus", "repeat", "host_thp")
 NUMBERS = ("stock", "ours", "off", "ratio", "spread_pct")
 ROW = ("scenario", "variant", "figure", "unit", *NUMBERS, "better")
 NO_PART = "no part of this scenario"
@@ -74,8 +74,8 @@ def check(results):
 
 
 def runs(records):
-    """What was measured in every run, without its curve and its events: what the rows are made of."""
-    return [{name: value for name, value in record.items() if name not in ("points", "events")}
+    """What was measured in every run, without its curves and its events: what the rows are made of."""
+    return [{name: value for name, value in record.items() if name not in ("points", "events", "memory")}
             for group in records.values() for record in group]
 
 

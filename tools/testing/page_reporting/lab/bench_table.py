@@ -26,7 +26,7 @@ def table(results):
     """One line per figure."""
     meta = results["meta"]
     made = Table("scenario", "figure", "unit", title=f"stock and ours, {meta['accel']}, {meta['repeat']} "
-                 f"runs each, {meta['base']}, {meta['commit'][:12]}, {meta['date'][:10]}")
+                 f"runs each, host THP {meta['host_thp']}, {meta['base']}, {meta['commit'][:12]}, {meta['date'][:10]}")
     for title in ("stock", "ours", "off", "ratio", "spread"):
         made.add_column(title, justify="right")
     made.add_column("ours is")

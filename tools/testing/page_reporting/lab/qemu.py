@@ -6,12 +6,20 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 from . import arch as arches
+from . import host
 from .errors import BadInput, MissingTool
 
 BINARY = arches.X86_64.qemu
 PORT = "org.kernel.page_reporting.0"
+
+# Starts its arguments as a program that gets no huge pages, not even where it asks for them.
+WITHOUT_THP = f"""import ctypes, os, sys
+if ctypes.CDLL(None).prctl({host.PR_SET_THP_DISABLE}, 1, 0, 0, 0):
+    sys.exit("prctl(PR_SET_THP_DISABLE) failed")
+os.execv(sys.argv[1], sys.argv[1:])"""
 
 # What the kernel takes: CONFIG_INIT_ENV_ARG_LIMIT programs' words, COMMAND_LINE_SIZE bytes.
 MAX_WORDS = 32
@@ -124,4 +132,5 @@ def command(path, accel, vm, channel_fd, console_fd):
         args += ["-initrd", str(vm.initrd)]
     if vm.balloon:
         args += ["-device", f"virtio-balloon-pci,free-page-reporting={vm.balloon}"]
-    return args + list(vm.extra_args)
+    args += vm.extra_args
+    return args if vm.host_thp else [sys.executable, "-S", "-c", WITHOUT_THP, *args]

@@ -65,6 +65,7 @@ class VM:
     mem_mib, smp: size; memory is not reserved on the host
     balloon: "on" or "off" is its free-page-reporting; None is a guest without a balloon
     extra_args: more arguments for QEMU
+    host_thp: whether QEMU gets huge pages of the host, where the host has any
     parallel: under TCG, run each CPU in a thread of its own. Not for a kernel with CONFIG_JUMP_LABEL:
         QEMU 7.2 may still run the int3 that stood in a static branch while another CPU patched
         it, and the guest oopses. Without it the CPUs take turns
@@ -78,7 +79,7 @@ class VM:
     """
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
-                 extra_args=(), parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
+                 extra_args=(), host_thp=True, parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
                  console_log=None, allow=(), races=None, first="boot"):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
@@ -87,7 +88,7 @@ class VM:
                 raise BadInput(f"start a guest: {path} does not exist: `make test` builds it")
         self.kernel, self.initrd = kernel, initrd
         self.mem_mib, self.smp, self.balloon = mem_mib, smp, balloon
-        self.extra_args, self.parallel = extra_args, parallel
+        self.extra_args, self.host_thp, self.parallel = extra_args, host_thp, parallel
         self.arch = arch.of(kernel)
         self.boot_line = qemu.boot_line(cmdline, steps, self.arch)
         self._nr_steps = len(steps)

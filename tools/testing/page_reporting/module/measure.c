@@ -10,8 +10,11 @@
  *		"cpus" CPUs in turns with interrupts off; result: insns_per_pair
  *   passes	a device of its own that takes every report at once. When all free
  *		memory is reported: a pass with nothing to do, and all passes that
- *		follow when one block of 4 MiB is freed; results: idle_pass_insns,
- *		one_block_pass_insns, reported_pages
+ *		follow when one block of 4 MiB of "type" is freed; results: idle_pass_insns,
+ *		one_block_pass_insns, reported_pages. With "busy", an unmovable block of 4 MiB is
+ *		taken and freed every 100 ms meanwhile, so that it is never idle; the passes are
+ *		those until the one block is reported, busy_pages is what else was reported, and
+ *		late says that the block was not reported within 60 s
  *   split	the same device; when all is reported, take "mib" in pieces of "order",
  *		one every "pause_ms"; results: reported_pages, and repeated_pages, those of
  *		them that the device had been given before and nobody has used since
@@ -33,7 +36,12 @@
 #define QUIET_S		30		/* without a report or a pass: all is reported */
 #define WARM_UP		100		/* pairs before those that count */
 #define BLOCK_ORDER	10		/* 4 MiB */
+#define BLOCK_PAGES	BIT(BLOCK_ORDER)
 #define NUDGE_PIECES	16
+#define BUSY_MS		100
+#define LEARN_MS	30000		/* with a busy block, before the one block is freed */
+#define POLL_MS		10
+#define REPORT_MS	60000		/* for the one block to be reported */
 
 static char *what = "";
 module_param(what, charp, 0444);
@@ -43,14 +51,21 @@ module_param(count, uint, 0444);
 module_param(cpus, uint, 0444);
 module_param(mib, uint, 0444);
 module_param(pause_ms, uint, 0444);
+static char *type = "unmovable";
+module_param(type, charp, 0444);
+static bool busy;
+module_param(busy, bool, 0444);
 
 static unsigned long insns_per_pair, idle_pass_insns, one_block_pass_insns;
-static unsigned long reported_pages, repeated_pages, passes;
+static unsigned long reported_pages, repeated_pages, busy_pages, passes;
 module_param(insns_per_pair, ulong, 0444);
 module_param(idle_pass_insns, ulong, 0444);
 module_param(one_block_pass_insns, ulong, 0444);
 module_param(reported_pages, ulong, 0444);
 module_param(repeated_pages, ulong, 0444);
+module_param(busy_pages, ulong, 0444);
+static bool late;
+module_param(late, bool, 0444);
 module_param(passes, ulong, 0444);
 
 static void sleep_ms(unsigned int ms)
@@ -123,6 +138,8 @@ static unsigned long *nudged;		/* of a block that only started a pass */
 static unsigned long nr_frames, unknown_pages;
 static work_func_t reporting_work;
 static unsigned long passes_insns;
+static unsigned long block_pfn = -1UL;	/* the one block that is freed */
+static unsigned long block_pages;	/* of it, reported */
 
 static void note_page(unsigned long pfn)
 {
@@ -144,6 +161,8 @@ static int take_report(struct page_reporting_dev_info *prdev, struct scatterlist
 	unsigned int n;
 
 	for_each_sg(sgl, sg, nents, n) {
+		if (page_to_pfn(sg_page(sg)) - block_pfn < BLOCK_PAGES)
+			block_pages += sg->length >> PAGE_SHIFT;
 		if (!given)
 			reported_pages += sg->length >> PAGE_SHIFT;
 		else
@@ -206,32 +225,90 @@ static unsigned long insns_until_quiet(void)
 	return passes_insns - before;
 }
 
-static int count_passes(void)
+static void use_block(struct work_struct *work);
+static DECLARE_DELAYED_WORK(busy_work, use_block);
+
+/* Take an unmovable block and free it: the same one each time, as it is the last that was freed. */
+static void use_block(struct work_struct *work)
 {
-	unsigned long had;
+	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, BLOCK_ORDER);
+
+	if (page)
+		__free_pages(page, BLOCK_ORDER);
+	schedule_delayed_work(&busy_work, msecs_to_jiffies(BUSY_MS));
+}
+
+/* What all passes from here until the one block is reported take, or until it is late. */
+static unsigned long insns_until_reported(void)
+{
+	unsigned long before = passes_insns, had = reported_pages;
+	unsigned int ms;
+
+	for (ms = 0; READ_ONCE(block_pages) < BLOCK_PAGES && ms < REPORT_MS; ms += POLL_MS)
+		sleep_ms(POLL_MS);
+	late = block_pages < BLOCK_PAGES;
+	busy_pages = reported_pages - had - block_pages;
+	return passes_insns - before;
+}
+
+static int count_block(struct page *page)
+{
+	unsigned long had = reported_pages;
+
+	block_pfn = page_to_pfn(page);
+	block_pages = 0;
+	__free_pages(page, BLOCK_ORDER);
+	if (busy) {
+		one_block_pass_insns = insns_until_reported();
+		return 0;
+	}
+	one_block_pass_insns = insns_until_quiet();
+	return reported_pages - had == BLOCK_PAGES ? 0 : -ENODATA;
+}
+
+static int count_passes(gfp_t gfp)
+{
 	struct page *page;
 
 	wait_until_quiet();
 	mod_delayed_work(system_wq, &device.work, 0);
 	idle_pass_insns = insns_until_quiet();
 
-	page = alloc_pages(GFP_KERNEL, BLOCK_ORDER);
+	page = alloc_pages(gfp, BLOCK_ORDER);
 	if (!page)
 		return -ENOMEM;
-	wait_until_quiet();
-	had = reported_pages;
-	__free_pages(page, BLOCK_ORDER);
-	one_block_pass_insns = insns_until_quiet();
-	return reported_pages - had == 1UL << BLOCK_ORDER ? 0 : -ENODATA;
+	if (busy) {
+		use_block(NULL);
+		sleep_ms(LEARN_MS);
+	} else {
+		wait_until_quiet();
+	}
+	return count_block(page);
 }
+
+static const struct {
+	const char *name;
+	gfp_t gfp;
+} types[] = {
+	{ "unmovable",		GFP_KERNEL },
+	{ "reclaimable",	GFP_KERNEL | __GFP_RECLAIMABLE },
+	{ "movable",		GFP_HIGHUSER_MOVABLE },
+};
 
 static int measure_passes(void)
 {
-	int err = attach();
+	int i, err;
 
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		if (!strcmp(type, types[i].name))
+			break;
+	if (i == ARRAY_SIZE(types))
+		return -EINVAL;
+	err = attach();
 	if (err)
 		return err;
-	err = count_passes();
+	err = count_passes(types[i].gfp);
+	cancel_delayed_work_sync(&busy_work);
 	detach();
 	return err;
 }

@@ -2,10 +2,13 @@
 """The bench: its input, its statistics, its files, and a small workload in a guest."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
+import socket
 import subprocess
+import sys
 import threading
 import types
 from pathlib import Path
@@ -14,10 +17,10 @@ import pytest
 
 from conftest import LAB, load_program
 from lab import bench_batch, bench_config, bench_input, bench_plan, bench_results, bench_runs, bench_stats
-from lab import bench_store, bench_table, paths, programs
+from lab import bench_store, bench_table, host, paths, programs, qmp
 from lab import modules as lab_modules
 from lab.bench_plan import Figure, Job, Variant
-from lab.errors import BadInput, LabError
+from lab.errors import BadInput, LabError, StepFailed
 from lab.process import Event, Sample
 from lab.vm import VM
 
@@ -147,8 +150,8 @@ def test_within(stock, ours, expected):
 # The plan
 
 def test_scenarios_are_those_of_the_specification():
-    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "reuse", "split", "scale", "hotpath",
-                                         "build", "pack", "flush"}
+    assert set(bench_plan.SCENARIOS) == {"release", "churn", "fragment", "hostpages", "stall", "idle", "reuse",
+                                         "split", "scale", "hotpath", "build", "pack", "flush"}
 
 
 def test_variant_names_are_unique():
@@ -205,11 +208,11 @@ def test_large_guests_run_one_at_a_time():
 
 
 def test_the_whole_bench_fits():
-    """75 minutes in all, 12 for a scenario, by what runs took; building the kernels comes on top."""
+    """105 minutes in all, 25 for a scenario, by what runs took; building the kernels comes on top."""
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench_input.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 12 * 60 and sum(needs.values()) <= 54 * 60
+    assert max(needs.values()) <= 25 * 60 and sum(needs.values()) <= 105 * 60
 
 
 @pytest.mark.parametrize("words, expected", [
@@ -255,9 +258,9 @@ def test_a_run_without_the_figure_leaves_no_median():
 
 def test_runs_are_what_rows_are_made_of():
     made = records([2, 4], [1, 2])
-    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]]}
+    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]], "memory": [[]]}
     assert [run["figures"]["t50_s"] for run in bench_results.runs(made)] == [2, 4, 1, 2]
-    assert not any({"points", "events"} & run.keys() for run in bench_results.runs(made))
+    assert not any({"points", "events", "memory"} & run.keys() for run in bench_results.runs(made))
 
 
 def test_a_value_of_zero_has_no_ratio():
@@ -444,8 +447,15 @@ def test_sum_over_guests():
     assert [mib for _, mib in got] == [110, 110, 120]
 
 
-def cycle_at(t, alloc_us):
-    return Event("cycle", t, None, {"alloc_ns": str(alloc_us * 1000)})
+def cycle_at(t, alloc_us=1000, **more):
+    """An event of guest/churn.c: what was taken so far, of each kind, and counted as refaulted."""
+    names = ("never_mib", "short_mib", "long_mib", "short_refaults", "long_refaults")
+    fields = {"alloc_ns": alloc_us * 1000} | dict.fromkeys(names, 0) | more
+    return Event("cycle", t, None, {name: str(value) for name, value in fields.items()})
+
+
+def run_at(t, idle):
+    return Event("run", t, None, {"idle": idle})
 
 
 def test_churn_leaves_out_the_first_touch():
@@ -457,10 +467,50 @@ def test_churn_leaves_out_the_first_touch():
 
 def test_settled_refaults_are_those_after_five_seconds():
     """What was refaulted before the first cycle that ends later does not count."""
-    cycles = [cycle_at(t, 1000) for t in (1, 4, 6, 8)]
-    got = bench_runs.settled_refault_pct(cycles, samples(0, 100, 50, 150, 50, 150, 150, 110, 130), 100)
+    cycles = [cycle_at(t, never_mib=100, short_mib=done * 50, long_mib=done * 50)
+              for done, t in enumerate((1, 4, 6, 8))]
+    got = bench_runs.settled_refault_pct(cycles, samples(0, 100, 50, 150, 50, 150, 150, 110, 130))
     assert got == 20
-    assert bench_runs.settled_refault_pct(cycles[:3], samples(0, 100, 50, 90, 90, 90, 90, 90), 100) is None
+    assert bench_runs.settled_refault_pct(cycles[:3], samples(0, 100, 50, 90, 90, 90, 90, 90)) is None
+
+
+def idle_figures(counted=True):
+    """The first 100 MiB, then two cycles, each 50 MiB of short and 50 of long; 5 s are over with the second cycle."""
+    runs = [run_at(*run) for run in ((1.5, "short"), (3.5, "long"), (4.5, "short"), (7.5, "long"), (8.5, "short"))]
+    cycles = [cycle_at(t, never_mib=100, short_mib=50 * done, long_mib=50 * done,
+                       short_refaults=512 * done if counted else -1, long_refaults=2560 * done if counted else -1)
+              for done, t in enumerate((1.4, 5, 9))]
+    return bench_runs.idle_figures(sorted(runs + cycles, key=lambda event: event.t),
+                                   samples(0, 100, 60, 70, 100, 60, 60, 61, 100, 100))
+
+
+def test_refaults_are_told_apart_by_idle_time():
+    """Up to 2 s, memory is touched first; then 10 MiB of short, 30 of long, and 1 and 39 once the churn is known."""
+    figures, reasons = idle_figures()
+    assert figures["short_refault_pct"] == 11 and figures["long_refault_pct"] == 69
+    assert figures["settled_short_refault_pct"] == 2 and figures["settled_long_refault_pct"] == 78
+    assert figures["short_counted_pct"] == figures["settled_short_counted_pct"] == 4
+    assert figures["long_counted_pct"] == figures["settled_long_counted_pct"] == 20
+
+
+def test_refaults_of_a_kernel_that_counts_none():
+    figures, reasons = idle_figures(counted=False)
+    assert figures["short_refault_pct"] == 11 and figures["short_counted_pct"] is None
+    assert reasons["short_counted_pct"] == "this kernel counts no refaults"
+
+
+def test_nothing_was_idle_for_long():
+    cycles = [cycle_at(t, never_mib=100, short_mib=100 * t) for t in (1, 6, 7)]
+    figures, reasons = bench_runs.idle_figures(cycles, samples(0, 100))
+    assert figures["short_refault_pct"] == 0 and figures["long_refault_pct"] is None
+    assert reasons["long_refault_pct"] == "nothing that was taken again was idle for 1.4 s or longer"
+
+
+def test_counters_are_rates():
+    before, after = (Event("x", t, None, {"passes": str(passes)}) for t, passes in ((2, 5), (4, 35)))
+    assert bench_runs.per_second("passes", before, after) == 15
+    without = Event("x", 2, None, {"passes": "-1"})
+    assert bench_runs.per_second("passes", without, without) is None
 
 
 def test_one_cycle_has_no_refaults():
@@ -497,6 +547,24 @@ def test_pairs_are_counted_exactly(boot):
     assert 100 < got[0] == got[1] < got[2]
 
 
+@pytest.mark.parametrize("migratetype", ["unmovable", "reclaimable", "movable"])
+def test_one_block_of_each_type(boot, migratetype):
+    got = bench_runs.one_block(boot, lambda *_: None, 1024, migratetype)
+    assert got.figures["one_block_pass_insns"] > 1000 and got.figures["busy_reported_mib"] == 0
+
+
+def module_of(got):
+    return next(event for event in got.results[0].events if event.name == "module")
+
+
+def test_one_block_beside_a_busy_one(boot):
+    """It is reported, or the figure says that it was not; the busy block takes its turns meanwhile."""
+    got = bench_runs.one_block(boot, lambda *_: None, 1024, "movable", busy=True)
+    insns, passes = got.figures["one_block_pass_insns"], module_of(got).number("passes")
+    assert (insns is None) == ("one_block_pass_insns" in got.reasons) and passes > 2
+    assert insns is None or insns > 1000
+
+
 def test_split_reports_nothing_again(boot):
     """What is left of a reported block of 4 MiB, of which a piece is in use, stays reported."""
     got = bench_runs.split(boot, lambda *_: None, 1024, 64, 5, 250)
@@ -527,6 +595,213 @@ def test_churn_in_a_guest(boot):
     assert got.figures["cycles"] > 3 and got.figures["mean_alloc_ms"] > 0
     assert 0 <= got.figures["worker_cpu_pct"] < 100
     assert 64 < got.figures["mean_rss_mib"] < 1024
+    assert 0 <= got.figures["short_counted_pct"] < 200 and got.figures["passes_per_s"] > 0
+
+
+def last_cycle(got):
+    return [event for event in got.results[0].events if event.name == "cycle"][-1]
+
+
+@pytest.mark.parametrize("of", ["4k", "tmpfs", "blocks"])
+def test_churn_of_other_memory(boot, of):
+    """Long pauses make it long: after the first cycle, no run is short."""
+    got = bench_runs.churn(boot, lambda *_: None, 32, 1600, 7, of=of)
+    last, cycles = last_cycle(got), got.figures["cycles"]
+    assert cycles >= 3
+    assert [last.number(f"{kind}_mib") for kind in ("never", "short", "long")] == [32, 0, 32 * (cycles - 1)]
+    assert got.figures["short_refault_pct"] is None and got.figures["mean_rss_mib"] > 32
+
+
+def test_two_churns_in_a_guest(boot):
+    """The level of both is one: no more than both was ever taken for the first time."""
+    beside = {"mib": 16, "pause_ms": 100, "of": "tmpfs"}
+    got = bench_runs.churn(boot, lambda *_: None, 32, 200, 4, of="4k", beside=beside)
+    last = last_cycle(got)
+    assert 32 <= last.number("never_mib") <= 48 and last.number("short_mib") > 48
+    assert got.figures["short_refault_pct"] >= 0
+
+
+# What the guest's memory is used for
+
+def memory_event(t_ms, **kib):
+    return Event("memory", 0, None, {name: str(value) for name, value in (kib | {"t_ms": t_ms}).items()})
+
+
+def test_memory_is_in_mib():
+    """What stock does not count is unknown, and no number."""
+    events = [memory_event(1500, used=2048, cache=1024, small=512, backed=4096), run_at(1, "short"),
+              memory_event(3500, used=2048, cache=0, small=0, backed=-1)]
+    assert bench_runs.memory(events) == [[1.5, 2, 1, 0.5, 4], [3.5, 2, 0, 0, None]]
+
+
+def test_memory_in_a_guest(boot, monkeypatch):
+    """64 MiB are used while they are held, and then free: first backed, then reported."""
+    monkeypatch.setattr(bench_runs, "MEMORY_MS", 200)
+    steps = [bench_runs.decomposed(["churn", "mem=64M", "pause=6000", "count=1", "thp=always"])]
+    with boot(steps=steps) as vm:
+        result = vm.finish()
+    rows = bench_runs.memory(result.events)
+    used, backed = [row[1] for row in rows], [row[4] for row in rows]
+    assert len(rows) > 10 and min(used) > 0 and None not in backed
+    assert all(sum(row[1:]) < 1024 for row in rows) and backed[-1] < max(backed) - 32
+
+
+def test_failure_beside_memory(boot):
+    with pytest.raises(StepFailed, match="options are mem, pause"):
+        with boot(steps=[bench_runs.decomposed(["churn", "nosuch=1"])]) as vm:
+            vm.finish()
+
+
+@pytest.mark.parametrize("memory", [(), [[1.0, 2, 1, 0.5, 4], [3.0, 2, 0, 0, 1]], [[1.0, 2, 1, 0.5, None]] * 2])
+def test_chart_of_a_curve(tmp_path, memory):
+    bench_chart = pytest.importorskip("lab.bench_chart")
+    points = {"stock": [[[0, 10], [1, 5]]], "ours": [[[0, 10], [1, 2]]]}
+    bench_chart.curves(tmp_path / "c.png", "t", "s", points, bench_runs.MEMORY_KINDS, memory)
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+
+
+# The host's huge pages
+
+def test_huge_pages_that_fell_for_nothing():
+    """1766 MiB of huge pages are gone, for 113 MiB that came back."""
+    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 478) == 1653
+    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 2200) == 0
+    assert bench_runs.lost_huge_mib(2305, 2310, 2244, 2240) == 4
+
+
+@pytest.mark.parametrize("text, setting, reason", [
+    ("always [madvise] never\n", "madvise", None), ("[always] madvise never\n", "always", None),
+    ("always madvise [never]\n", "never", "the host's transparent huge pages are set to never"),
+    (None, "none", "the host's transparent huge pages are set to none")])
+def test_setting_of_the_host(tmp_path, monkeypatch, text, setting, reason):
+    monkeypatch.setattr(host, "THP_ENABLED", tmp_path / "enabled")
+    if text:
+        (tmp_path / "enabled").write_text(text)
+    assert (host.thp_setting(), host.no_huge_pages_reason()) == (setting, reason)
+
+
+def test_splits_of_the_host(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "VMSTAT", tmp_path / "vmstat")
+    (tmp_path / "vmstat").write_text("thp_split_page 3\nthp_split_page_failed 9\nthp_deferred_split_page 4\n")
+    assert host.splits() == (3, 4)
+
+
+HOSTPAGES_SMALL = {"mib": 256, "each_kib": 2048, "hole_kib": 1024, "wait_s": 3}
+
+
+def test_hostpages_in_a_guest(boot):
+    got = bench_runs.hostpages(boot, lambda *_: None, **HOSTPAGES_SMALL)
+    assert set(got.figures) == {figure.name for figure in bench_plan.HOSTPAGES}
+    assert 256 < got.figures["before_mib"] < 1024
+    if not host.no_huge_pages_reason():
+        assert 256 < got.figures["huge_before_mib"] <= got.figures["before_mib"] and got.reasons == {}
+
+
+def test_guest_without_huge_pages_of_the_host(boot):
+    """QEMU asks for them, and gets none."""
+    with boot(steps=[["hog", "mem=64M"]], host_thp=False) as vm:
+        vm.wait_event("ready")
+        assert vm.samples[-1].rss_mib > 64 and host.huge_mib(vm.pid) == 0
+        vm.send("quit")
+        vm.finish()
+    got = bench_runs.hostpages(boot, lambda *_: None, huge=False, **HOSTPAGES_SMALL)
+    assert got.figures["huge_after_mib"] is None and got.figures["before_mib"] > 256
+    assert got.reasons["host_splits"] == "QEMU runs without huge pages here"
+
+
+# Stops
+
+def test_what_follows_a_stop():
+    """In the 5 s after 2 s, 30 MiB come, and the cycles that end take 150 MiB; both stops add up."""
+    cycles = [cycle_at(t, never_mib=100, short_mib=50 * done) for done, t in enumerate((1, 3, 5, 7, 9))]
+    curve = samples(0, 100, 60, 90, 90, 90, 90, 90, 100, 90, 90, 95)
+    assert bench_runs.after_stops(curve, cycles, [2]) == (30, 150)
+    assert bench_runs.after_stops(curve, cycles, [2, 7]) == (30 + 15, 150 + 50)
+
+
+def test_a_stopped_process_goes_on():
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
+        with pytest.raises(LabError), bench_runs.stopped(child.pid):
+            assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
+            raise LabError("the guest died")
+        child.communicate(b"\n", timeout=20)
+        assert child.returncode == 0
+
+
+def test_stall_in_a_guest(boot, monkeypatch):
+    monkeypatch.setattr(bench_runs, "LEARNED_S", 1)
+    monkeypatch.setattr(bench_runs, "STALL_AFTER_S", 2)
+    got = bench_runs.stall(boot, lambda *_: None, 32, 100, "4k", 2, 0.3, 1)
+    assert set(got.figures) == {figure.name for figure in bench_plan.STALL}
+    assert got.figures["sigstop_refaulted_mib"] >= 0 and got.figures["qmp_refault_pct"] is not None
+
+
+# Rest
+
+def test_idle_of_a_kernel_without_counters():
+    """What the guest program says becomes the figures; what stock does not count has a reason."""
+    events = {"resting": Event("resting", 1, Sample(1, 100, 0, 2.0), {}),
+              "rested": Event("rested", 61, Sample(61, 100, 0, 2.5), {"works": "30", "timers": "2", "passes": "-1"})}
+    guest = types.SimpleNamespace(samples=samples(100), events=list(events.values()), wait_event=events.get,
+                                  finish=lambda: None)
+    got = bench_runs.idle(lambda **_: contextlib.nullcontext(guest), lambda *_: None, 30, 60, 0)
+    assert got.figures == {"works": 30, "timers": 2, "passes": None, "host_cpu_s": 0.5}
+    assert got.reasons == {"passes": "this kernel counts no passes"}
+
+
+# QEMU's monitor
+
+@pytest.fixture
+def monitor_socket(tmp_path):
+    """A QEMU of words alone: serve(lines) sends them to who connects, one at once and one per request."""
+    server, threads, asked = socket.socket(socket.AF_UNIX), [], []
+    server.bind(str(tmp_path / "qmp"))
+    server.listen()
+
+    def answer(lines):
+        connection, _ = server.accept()
+        with connection, connection.makefile("rb") as requests:
+            for line in lines:
+                connection.sendall(line.encode() + b"\n")
+                if line != lines[-1] and '"event"' not in line:
+                    asked.append(json.loads(requests.readline()))
+
+    def serve(*lines):
+        threads.append(threading.Thread(target=answer, args=(lines,)))
+        threads[-1].start()
+        return tmp_path / "qmp", asked
+    yield serve
+    for thread in threads:
+        thread.join(20)
+    server.close()
+
+
+GREETING, EMPTY = '{"QMP": {}}', '{"return": {}}'
+
+
+def test_monitor_leaves_out_events(monitor_socket):
+    path, asked = monitor_socket(GREETING, EMPTY, '{"event": "STOP"}', '{"return": {"a": 1}}')
+    with qmp.Monitor(path) as monitor:
+        assert monitor.execute("query", wanted=2) == {"a": 1}
+    assert asked == [{"execute": "qmp_capabilities"}, {"execute": "query", "arguments": {"wanted": 2}}]
+
+
+@pytest.mark.parametrize("said, message", [
+    ('{"error": {"class": "CommandNotFound", "desc": "The command nosuch has not been found"}}',
+     "QMP nosuch: The command nosuch has not been found"),
+    ("no json", "QMP nosuch: QEMU sent no json"), ("[]", r"QMP nosuch: QEMU sent \[\]"),
+    ('{"id": 1}', "QMP nosuch: {'id': 1}"), ("", "QMP nosuch: QEMU sent nothing")])
+def test_monitor_that_refuses(monitor_socket, said, message):
+    path, _ = monitor_socket(GREETING, EMPTY, said)
+    with qmp.Monitor(path) as monitor, pytest.raises(LabError, match=message):
+        monitor.execute("nosuch")
+
+
+def test_no_monitor(tmp_path, monitor_socket):
+    with pytest.raises(LabError, match="QMP: connect to .*nosuch: No such file"):
+        qmp.Monitor(tmp_path / "nosuch")
+    with pytest.raises(LabError, match="QMP greet: QEMU sent no greeting"):
+        qmp.Monitor(monitor_socket("{}")[0])
 
 
 def test_release_in_a_guest(boot, monkeypatch):

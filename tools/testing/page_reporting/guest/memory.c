@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Report what the guest's memory is used for, again and again, while another guest program runs.
+ *
+ *   every=MS		from one report to the next
+ *   PROGRAM ARG ...	what to run; it has the progress channel as its input
+ *
+ * Event: memory, in KiB: used; cache, which is the page cache with tmpfs and buffers; small, what
+ * is free in blocks below 2 MiB, reported or not; backed, what is free beyond that and not
+ * reported, or -1 on a kernel that does not count what is reported. The host keeps what is backed,
+ * but for what the guest has never touched. What the CPUs' own lists of free pages hold counts as
+ * used. It ends with the other program, and fails with it.
+ */
+#include <limits.h>
+
+#include "beside.h"
+#include "vmstat.h"
+
+#define SMALL_BELOW	(2 * MIB)
+
+static void read_or_fail(const char *path, char *text, size_t size)
+{
+	int err = read_text(path, text, size);
+
+	if (err)
+		fail("read", path, -err);
+}
+
+/* The value in KiB on the line of @meminfo that begins with @key. */
+static long kib_of(const char *meminfo, const char *key)
+{
+	const char *line = strstr(meminfo, key);
+
+	if (!line)
+		fail("memory:", key, ENODATA);
+	return strtol(line + strlen(key), NULL, 10);
+}
+
+/* What is free in blocks below 2 MiB: lines of buddyinfo have a number for each order. */
+static long small_kib(void)
+{
+	long page_kib = sysconf(_SC_PAGESIZE) / 1024, kib = 0, size;
+	char text[4096], *line, *next, *number, *rest;
+
+	read_or_fail("/proc/buddyinfo", text, sizeof(text));
+	for (line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
+		number = strstr(line, "zone");
+		strtok_r(number, " ", &rest);
+		strtok_r(NULL, " ", &rest);	/* the zone's name */
+		size = page_kib;
+		while ((number = strtok_r(NULL, " ", &rest)) && size < (long)SMALL_BELOW / 1024) {
+			kib += size * strtol(number, NULL, 10);
+			size *= 2;
+		}
+	}
+	return kib;
+}
+
+static void report_memory(void)
+{
+	long long reported = read_counter("nr_free_reported"), backed;
+	long free_kib, cache_kib, small = small_kib();
+	char meminfo[4096];
+
+	read_or_fail("/proc/meminfo", meminfo, sizeof(meminfo));
+	free_kib = kib_of(meminfo, "MemFree:");
+	cache_kib = kib_of(meminfo, "\nCached:") + kib_of(meminfo, "Buffers:");
+	backed = free_kib - small - reported * (sysconf(_SC_PAGESIZE) / 1024);
+	if (backed < 0)
+		backed = 0;	/* they are not read at the same time */
+	report("event=memory used=%ld cache=%ld small=%ld backed=%lld t_ms=%lld",
+	       kib_of(meminfo, "MemTotal:") - free_kib - cache_kib, cache_kib, small,
+	       reported < 0 ? -1 : backed, now_ms());
+}
+
+int main(int argc, char **argv)
+{
+	struct timespec period;
+	sigset_t child_ends;
+	long every_ms;
+	pid_t child;
+
+	if (argc < 3 || !is_option(argv[1], "every"))
+		usage(argc > 1 ? argv[1] : "memory", "give every=MS and a program");
+	every_ms = number(argv[1], argv[1] + strlen("every="), INT_MAX);
+	period.tv_sec = every_ms / 1000;
+	period.tv_nsec = every_ms % 1000 * 1000000L;
+	sigemptyset(&child_ends);
+	sigaddset(&child_ends, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child_ends, NULL);
+	child = start_beside(argv + 2);
+	while (works_beside(child)) {
+		report_memory();
+		sigtimedwait(&child_ends, NULL, &period);
+	}
+	return 0;
+}
