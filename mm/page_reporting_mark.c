@@ -251,6 +251,12 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 	return kept;
 }
 
+/* Nothing is known of a zone before the first pass comes there. */
+static bool page_reporting_is_known(const struct page_reporting_zone *state)
+{
+	return state && state->order != PAGE_REPORTING_ORDER_UNSPECIFIED;
+}
+
 /*
  * The unreported pages that a block's pool counts have changed by @change, and
  * @coming of them are about to be back on their lists. Ends the windows that are
@@ -266,7 +272,7 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 	u64 now_ms;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	if (!state || order < state->pacing[pool].order)
+	if (!page_reporting_is_known(state) || order < state->pacing[pool].order)
 		return NULL;
 	/* What was free before the device came counts as movable. */
 	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
@@ -322,7 +328,7 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	s64 used;
 	u64 level;
 
-	if (!state)
+	if (!page_reporting_is_known(state))
 		return;
 	least = high >= PAGE_REPORTING_UNIT_ORDER ?
 		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
