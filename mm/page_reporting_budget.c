@@ -234,3 +234,7 @@ void page_reporting_budget_reset(void)
 {
 	page_reporting_cap_init(&page_reporting_cap, page_reporting_now_ms());
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_budget_engine_kunit.h"
+#endif

@@ -676,3 +676,7 @@ void page_reporting_put_zones(void)
 		kfree(zones);
 	}
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_mark_engine_kunit.h"
+#endif

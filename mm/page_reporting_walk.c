@@ -56,6 +56,7 @@
  * - the driver's callback has one caller
  */
 
+#include <kunit/static_stub.h>
 #include <linux/bits.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -148,6 +149,8 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 
 static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 {
+	/* Few machines have such memory, and KUnit's has not. */
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_unaccepted_pages, zone);
 #ifdef CONFIG_UNACCEPTED_MEMORY
 	return zone_page_state(zone, NR_UNACCEPTED);
 #else
@@ -646,3 +649,7 @@ void page_reporting_walk(struct page_reporting_pass *pass)
 		    !page_reporting_process_zone(pass, zone))
 			break;
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_walk_engine_kunit.h"
+#endif
