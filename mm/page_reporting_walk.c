@@ -485,7 +485,9 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	} while (next == PAGE_REPORTING_NEXT_BATCH &&
 		 (sends || stop == PAGE_REPORTING_PAUSE));
 
-	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
+	/* A budget that closes zones says itself when there is more. */
+	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&
+		      !pass->budget.ops->close;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW ||
 			 stop == PAGE_REPORTING_LOST;
 	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW;
