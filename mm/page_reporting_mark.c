@@ -199,6 +199,28 @@ u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool)
 	return pool == PAGE_REPORTING_KERNEL ? kernel : level - kernel;
 }
 
+/**
+ * __page_reporting_counts_in - which pool's level a free block is part of
+ * @zone: its zone, which a pass has entered
+ * @order: its order
+ * @mt: its migratetype
+ *
+ * What was free before the device came counts as movable, whatever its type.
+ *
+ * Context: zone->lock held.
+ * Return: the pool.
+ */
+enum page_reporting_pool __page_reporting_counts_in(struct zone *zone,
+						    unsigned int order, int mt)
+{
+	enum page_reporting_pool pool = page_reporting_pool(order, mt);
+
+	if (pool == PAGE_REPORTING_KERNEL &&
+	    page_reporting_zone(zone)->kernel < 1ULL << order)
+		return PAGE_REPORTING_MOVABLE;
+	return pool;
+}
+
 /* The smallest block of a zone that may be marked from now on. */
 static unsigned int page_reporting_floor(unsigned int order)
 {
