@@ -430,9 +430,19 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Hands over the batch, if there is anything in it. An error ends the pass, as the
- * next batch would fare no better. A single block that is refused is no reason to
- * keep others from the host: it goes to the tail, and the next list follows.
+ * Would the next batch fare no better after an error? A single block that is refused
+ * is no reason to keep others from the host, unless the driver has raised the order
+ * for it: no batch may have smaller blocks from then on.
+ */
+static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
+				    bool single)
+{
+	return !single || pass->order < READ_ONCE(page_reporting_order);
+}
+
+/*
+ * Hands over the batch, if there is anything in it. After an error, the pass ends, or
+ * the block goes to the tail and the next list follows.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -450,7 +460,8 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 		pass->budget.ops->spent(&pass->budget);
 	page_reporting_reset_batch(pass);
 	cond_resched();
-	if (page_reporting_ends(pass) || (err && !single))
+	if (page_reporting_ends(pass) ||
+	    (err && page_reporting_gives_up(pass, single)))
 		return PAGE_REPORTING_LEAVE;
 	return err ? PAGE_REPORTING_NEXT_LIST : PAGE_REPORTING_NEXT_BATCH;
 }
