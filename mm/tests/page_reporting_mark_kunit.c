@@ -395,32 +395,33 @@ static void raised_order_keeps_no_smaller_parts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
 }
 
-/* Of the large blocks, those of programs and those of the kernel. */
-static const enum page_reporting_pool large_pools[] = {
-	PAGE_REPORTING_MOVABLE, PAGE_REPORTING_KERNEL
-};
+/* More pages than anybody refaults in a test. */
+#define RECENT		SZ_1M
 
-#define for_each_large(zone, i)				\
-	for_each_populated_zone(zone)			\
-		for (i = 0; i < ARRAY_SIZE(large_pools); i++)
+static struct page_reporting_pacing *__pacing_of(struct zone *zone,
+						 enum page_reporting_pool pool)
+{
+	return &page_reporting_zone(zone)->pacing[pool];
+}
 
-/* More than anybody refaults in a test. */
-#define RECENT		(1UL << 20)
-
-/* As if so much had been reported just now that any refault is one of it. */
+/*
+ * As if so much of the large blocks had been reported just now that any refault is
+ * one of it.
+ */
 static void fake_reports(void)
 {
+	struct page_reporting_pacing *pacing;
+	enum page_reporting_pool pool;
 	struct zone *zone;
-	int i;
 
-	for_each_large(zone, i) {
-		struct page_reporting_pacing *pacing;
-
+	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);
-		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
-		pacing->recent = RECENT;
-		pacing->recent_ms = page_reporting_now_ms();
-		pacing->missed = 0;
+		for (pool = 0; pool < PAGE_REPORTING_SMALL; pool++) {
+			pacing = __pacing_of(zone, pool);
+			pacing->recent = RECENT;
+			pacing->recent_ms = page_reporting_now_ms();
+			pacing->missed = 0;
+		}
 		spin_unlock_irq(&zone->lock);
 	}
 }
@@ -428,16 +429,14 @@ static void fake_reports(void)
 /* Pages that pacing was charged since then. */
 static u64 charged(void)
 {
+	enum page_reporting_pool pool;
 	struct zone *zone;
 	u64 pages = 0;
-	int i;
 
-	for_each_large(zone, i) {
-		struct page_reporting_pacing *pacing;
-
+	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);
-		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
-		pages += RECENT - pacing->recent;
+		for (pool = 0; pool < PAGE_REPORTING_SMALL; pool++)
+			pages += RECENT - __pacing_of(zone, pool)->recent;
 		spin_unlock_irq(&zone->lock);
 	}
 	return pages;
@@ -530,7 +529,7 @@ static void fake_idle(struct zone *zone)
 	int i;
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	level = __page_reporting_level(zone, PAGE_REPORTING_KERNEL);
 	pacing->low = level;
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
@@ -547,7 +546,7 @@ static u64 fallen(struct zone *zone)
 	u64 pages;
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	pages = pacing->past[0] - pacing->low;
 	spin_unlock_irq(&zone->lock);
 	return pages;
@@ -595,7 +594,7 @@ static void window_ends_by_an_event(struct kunit *test)
 	fpr_calm(fake);
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	window_ms = page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
 	begin_ms = page_reporting_now_ms() - 3 * window_ms - window_ms / 2;
 	pacing->opened_ms = begin_ms;
