@@ -317,8 +317,13 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	bool late = elapsed(now_ms, pacing->due_ms) > length_ms;
 	unsigned int i;
 
-	if (!over)
+	/* A block that is freed has a pass asked for. */
+	if (pacing->due_ms == U64_MAX || late)
+		pacing->due_ms = now_ms + pacing->break_even_ms;
+	if (!over) {
+		pacing->closes_ms = pacing->opened_ms + length_ms;
 		return;
+	}
 	if (pacing->patient)
 		weigh(pacing, 2 * (s64)saved(pacing));
 	for (i = 0; i < min(over, (u64)PAGE_REPORTING_WINDOWS + 1); i++) {
@@ -328,9 +333,6 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 		pacing->low = level;
 	}
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
-	/* A block that is freed has a pass asked for. */
-	if (pacing->due_ms == U64_MAX || late)
-		pacing->due_ms = now_ms + pacing->break_even_ms;
 }
 
 /**
@@ -354,6 +356,8 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 
 	if (level >> pacing->order == 0) {
 		pacing->due_ms = U64_MAX;
+		/* The next event has to promise a pass. */
+		pacing->closes_ms = 0;
 		return PAGE_REPORTING_NEVER;
 	}
 	if (pacing->low < enough)
@@ -383,6 +387,8 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	u64 pages;
 
 	page_reporting_pacing_advance(pacing, level, now_ms);
+	/* A pass that takes long is not late. */
+	pacing->due_ms = now_ms + pacing->break_even_ms;
 	settle(pacing, now_ms);
 	choose_tau(pacing, now_ms);
 	pages = min(surplus(pacing), level);
@@ -406,6 +412,18 @@ void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 	pacing->low -= min(pacing->low, pages);
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
 		pacing->past[i] -= min(pacing->past[i], pages);
+}
+
+/**
+ * page_reporting_pacing_gone - the host has these pages, whatever was decided here
+ * @pacing: of the pool in question
+ * @pages: how many
+ *
+ * For a flush and for a fixed delay, which are no evidence for or against tau.
+ */
+void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages)
+{
+	pacing->untouched -= min(pages, pacing->untouched);
 }
 
 /**

@@ -74,6 +74,7 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms);
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages);
+void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages);
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms);
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
