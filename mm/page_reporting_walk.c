@@ -12,9 +12,9 @@
  * look at its counts.
  *
  * Blocks that were reported gather at the tail of a list, and what is freed goes
- * to its head. So each list is first looked at from its head, past a few marked
- * blocks at most. Only if the counts say that there are unreported blocks behind
- * them is the list walked to its end. zone->lock is never held for longer than
+ * to its head. So all lists are first looked at from their heads, past a few marked
+ * blocks at most. Only lists that may give more after that are walked to their ends,
+ * and only if the counts say that there are unreported blocks left. zone->lock is never held for longer than
  * it takes to look at PAGE_REPORTING_STEPS blocks.
  */
 
@@ -70,6 +70,7 @@
 #include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/vmstat.h>
 
 #define CREATE_TRACE_POINTS
@@ -102,7 +103,6 @@ static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
  * @head: the list
  * @order: order of its blocks
  * @mt: their migratetype
- * @taken: blocks that left it in this pass
  * @whole: walk all of it, rather than its beginning
  * @seen: PFN of the marked block behind which to go on, or 0
  */
@@ -110,7 +110,6 @@ struct page_reporting_list {
 	struct list_head *head;
 	unsigned int order;
 	int mt;
-	unsigned long taken;
 	bool whole;
 	unsigned long seen;
 };
@@ -135,6 +134,9 @@ enum page_reporting_next {
 
 /* The batch. There is one pass at a time. */
 static struct scatterlist page_reporting_sgl[PAGE_REPORTING_CAPACITY];
+
+/* Blocks that left each list of the zone in this pass. */
+static unsigned long page_reporting_nr_taken[NR_PAGE_ORDERS][MIGRATE_TYPES];
 
 /* Who is in the driver's report() right now. */
 static struct task_struct *page_reporting_reporter;
@@ -211,6 +213,17 @@ static bool __page_reporting_isolate(struct page *page, unsigned int order)
 	return true;
 }
 
+/* Blocks that may yet leave a list. */
+static unsigned long
+__page_reporting_blocks(struct page_reporting_pass *pass,
+			const struct page_reporting_list *list)
+{
+	struct page_reporting_budget *budget = &pass->budget;
+
+	return budget->ops->blocks(budget, pass->zone, list->order, list->mt,
+				   page_reporting_nr_taken[list->order][list->mt]);
+}
+
 static enum page_reporting_stop
 __page_reporting_take(struct page_reporting_pass *pass,
 		      struct page_reporting_list *list, struct page *page)
@@ -221,8 +234,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 
 	lockdep_assert_held(&pass->zone->lock);
 
-	if (!budget->ops->blocks(budget, pass->zone, order, list->mt,
-				 list->taken))
+	if (!__page_reporting_blocks(pass, list))
 		return PAGE_REPORTING_BUDGET_SPENT;
 	room = __page_reporting_room(pass, list->mt);
 	/* One that does not even fit alone is for a better time. */
@@ -235,7 +247,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	sg_set_page(&page_reporting_sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
 	pass->nr_pages += 1UL << order;
-	list->taken++;
+	page_reporting_nr_taken[order][list->mt]++;
 	if (budget->ops->take)
 		budget->ops->take(budget, order, list->mt);
 	return pass->nents == pass->limit ?
@@ -281,8 +293,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
-	if (!pass->budget.ops->blocks(&pass->budget, pass->zone, list->order,
-				      list->mt, list->taken))
+	if (!__page_reporting_blocks(pass, list))
 		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
 				    PAGE_REPORTING_END;
 	/* Somebody took the block: the rest is for another pass. */
@@ -489,8 +500,8 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	return next != PAGE_REPORTING_LEAVE;
 }
 
-static bool page_reporting_has_blocks(struct page_reporting_pass *pass,
-				      unsigned int order)
+static bool page_reporting_has_unreported(struct page_reporting_pass *pass,
+					  unsigned int order)
 {
 	bool has;
 
@@ -501,52 +512,48 @@ static bool page_reporting_has_blocks(struct page_reporting_pass *pass,
 }
 
 /* Each list of an order: its beginning, or the whole of it. False ends the pass. */
-static bool page_reporting_walk_lists(struct page_reporting_pass *pass,
-				      struct page_reporting_list *lists,
+static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
-	int i, mt;
+	int i;
 
-	if (!page_reporting_has_blocks(pass, order))
+	if (!page_reporting_has_unreported(pass, order))
 		return true;
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
-		/* UNMOVABLE is 0 */
-		mt = i % MIGRATE_TYPES;
-		lists[mt].whole = whole;
-		lists[mt].seen = 0;
+		struct page_reporting_list list = {
+			.order = order,
+			/* UNMOVABLE is 0 */
+			.mt = i % MIGRATE_TYPES,
+			.whole = whole,
+		};
+
+		list.head = &pass->zone->free_area[order].free_list[list.mt];
 		/* These return to other lists without a word, or go away. */
-		if (is_migrate_isolate(mt))
-			pass->put_off |= !list_empty_careful(lists[mt].head);
-		else if (!page_reporting_cycle(pass, &lists[mt]))
+		if (is_migrate_isolate(list.mt))
+			pass->put_off |= !list_empty_careful(list.head);
+		else if (!page_reporting_cycle(pass, &list))
 			return false;
 	}
 	return true;
 }
 
-static bool page_reporting_walk_order(struct page_reporting_pass *pass,
-				      unsigned int order)
-{
-	struct page_reporting_list lists[MIGRATE_TYPES] = {};
-	int mt;
-
-	for (mt = 0; mt < MIGRATE_TYPES; mt++) {
-		lists[mt].head = &pass->zone->free_area[order].free_list[mt];
-		lists[mt].order = order;
-		lists[mt].mt = mt;
-	}
-	return page_reporting_walk_lists(pass, lists, order, false) &&
-	       page_reporting_walk_lists(pass, lists, order, true);
-}
-
 /* From high to low: what is left is what allocations look at first. */
-static bool page_reporting_walk_orders(struct page_reporting_pass *pass)
+static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
+				       bool whole)
 {
 	int order;
 
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
-		if (!page_reporting_walk_order(pass, order))
+		if (!page_reporting_walk_order(pass, order, whole))
 			return false;
 	return page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+}
+
+static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
+{
+	memset(page_reporting_nr_taken, 0, sizeof(page_reporting_nr_taken));
+	return page_reporting_walk_orders(pass, false) &&
+	       page_reporting_walk_orders(pass, true);
 }
 
 /* Is there anything that is not reported? Costs the same in each zone. */
@@ -554,8 +561,6 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 {
 	unsigned int order;
 
-	if (page_reporting_is_hopeless(pass))
-		return false;
 	for (order = pass->order; order < NR_PAGE_ORDERS; order++)
 		if (__page_reporting_unreported(pass->zone, order))
 			return true;
@@ -571,8 +576,8 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 	bool open;
 
 	spin_lock_irq(&pass->zone->lock);
-	open = __page_reporting_is_due(pass) &&
-	       pass->budget.ops->open(&pass->budget, pass->zone);
+	open = pass->budget.ops->open(&pass->budget, pass->zone) &&
+	       __page_reporting_is_due(pass);
 	spin_unlock_irq(&pass->zone->lock);
 	return open;
 }
@@ -616,9 +621,9 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 	pass->zone = zone;
 	pass->short_of = false;
 	pass->put_off = !page_reporting_enter_zone(zone, pass->order);
-	if (!pass->put_off) {
+	if (!pass->put_off && !page_reporting_is_hopeless(pass)) {
 		if (page_reporting_open_zone(pass))
-			go_on = page_reporting_walk_orders(pass);
+			go_on = page_reporting_walk_zone(pass);
 		page_reporting_close_zone(pass);
 	}
 	if (pass->short_of)
