@@ -242,7 +242,7 @@ static bool page_reporting_is_adaptive(void)
 static unsigned int page_reporting_next_delay(void)
 {
 	if (page_reporting_is_adaptive())
-		return page_reporting_pacing_first_ms();
+		return page_reporting_pacing_soonest_ms();
 	return READ_ONCE(page_reporting_delay_ms);
 }
 

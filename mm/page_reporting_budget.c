@@ -65,20 +65,9 @@ __page_reporting_fixed_blocks(struct page_reporting_budget *budget,
 	return share - min(share, taken);
 }
 
-static void __page_reporting_unpaced_back(struct page_reporting_budget *budget,
-					  struct zone *zone, unsigned int order,
-					  int mt)
-{
-	struct page_reporting_zone *state = page_reporting_zone(zone);
-
-	page_reporting_pacing_gone(&state->pacing[page_reporting_pool(order, mt)],
-				   1UL << order);
-}
-
 static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
 	.open = __page_reporting_all_open,
 	.blocks = __page_reporting_fixed_blocks,
-	.back = __page_reporting_unpaced_back,
 };
 
 /**
@@ -117,7 +106,6 @@ static const struct page_reporting_budget_ops page_reporting_flush_ops = {
 	.open = __page_reporting_all_open,
 	.blocks = __page_reporting_flush_blocks,
 	.take = __page_reporting_flush_take,
-	.back = __page_reporting_unpaced_back,
 };
 
 /**

@@ -332,7 +332,8 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	if (pacing && page_reporting_is_balloon())
 		page_reporting_pacing_isolated(pacing, used);
 	else if (pacing)
-		page_reporting_pacing_fell(pacing, level);
+		page_reporting_pacing_fell(pacing, used, level,
+					   page_reporting_now_ms());
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,
@@ -529,7 +530,6 @@ static void __page_reporting_init_zone(struct zone *zone,
 				       struct page_reporting_zone *state,
 				       unsigned int order)
 {
-	bool first = state->order == PAGE_REPORTING_ORDER_UNSPECIFIED;
 	u64 now_ms = page_reporting_now_ms();
 	enum page_reporting_pool pool;
 
@@ -542,9 +542,8 @@ static void __page_reporting_init_zone(struct zone *zone,
 		if (pool != PAGE_REPORTING_SMALL)
 			low = max(order, PAGE_REPORTING_UNIT_ORDER);
 		pacing->order = low;
-		/* What is free when a device comes passes for never used. */
-		page_reporting_pacing_init(pacing, low, first ?
-					   __page_reporting_level(zone, pool) : 0,
+		page_reporting_pacing_init(pacing, low,
+					   __page_reporting_level(zone, pool),
 					   now_ms);
 	}
 }
