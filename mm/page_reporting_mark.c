@@ -266,7 +266,8 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 	u64 now_ms;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	if (!state || order < state->pacing[pool].order)
+	/* Nothing counts until the first pass has been there. */
+	if (!state || order < max(state->order, state->pacing[pool].order))
 		return NULL;
 	/* What was free before the device came counts as movable. */
 	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
