@@ -12,10 +12,11 @@
  * look at its counts.
  *
  * Blocks that were reported gather at the tail of a list, and what is freed goes
- * to its head. So all lists are first looked at from their heads, past a few marked
- * blocks at most. Only lists that may give more after that are walked to their ends,
- * and only if the counts say that there are unreported blocks left. zone->lock is never held for longer than
- * it takes to look at PAGE_REPORTING_STEPS blocks.
+ * to its head. So all lists are first looked at from their heads, past a few
+ * marked blocks at most. Only lists that may give more after that are walked to
+ * their ends, and only if the counts say that there are unreported blocks left.
+ * zone->lock is never held for longer than it takes to look at
+ * PAGE_REPORTING_STEPS blocks.
  */
 
 /**
