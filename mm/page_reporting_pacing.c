@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: how much of the free memory to report, and when.
+ * Free page reporting: how much of the free memory may go, and when.
  */
 
 /**
@@ -11,7 +11,12 @@
  * the refault, and the report that led to it. Nobody knows when a page will be
  * used again. This is the ski rental problem: rent by the day (keep), or buy
  * (report, and perhaps pay for a refault). Let B be the time for which keeping
- * a page costs as much as a refault.
+ * a page costs as much as its refault.
+ *
+ * **Unit of account.** The host backs a guest by huge pages where it can. The
+ * first touch of 4 KiB in a reported 2 MiB makes it back all of them, so a
+ * refault costs, and is charged as, a whole huge page. See "unit" in
+ * mm/page_reporting_mark.c.
  *
  * **Observation.** Free lists behave as a stack. Allocation takes from the
  * head, what is freed goes there too, and what was reported goes to the tail.
@@ -25,92 +30,88 @@
  * each order and migratetype, and the level is the sum of many. Then it is one
  * about quantity: at no time during tau would the zone have missed so many
  * pages. That other pages are reported than were idle can lead to a refault
- * that one list would not have seen: say the surplus is a block of a type that
- * nobody wants, and a block of another type is reported in its place, and again
- * in each period. See "Doubt".
+ * that one list would not have seen. See "Doubt".
  *
- * **Derivation.** The surplus is reported all at once, because each page of it
- * has been kept for tau, and no page of it is any better than another. The
- * lowest level is kept for windows of tau / 8: the open one, which is a compare
- * and a store for each block that leaves a free list, and eight closed ones,
- * which change only when a window is closed. The eight span tau, or more if
- * they were closed late, hence no page leaves before it was idle for tau, and,
- * but for what is in doubt, none stays for longer than 9/8 tau plus the delay in
- * closing windows. What is reported leaves at the bottom of the stack, so that
- * all minima fall by as much. A window of which nothing is known has a lowest
- * level of 0.
+ * **Derivation.** All of the surplus is reported at once: each page of it has
+ * been kept for tau, and none is better than another. The lowest level is kept
+ * for windows of tau / 8: the open one and eight closed ones. The eight span
+ * tau, so no page leaves before it was idle for tau, and none stays for longer
+ * than 9/8 tau plus the delay of the pass, unless it is in doubt. Windows end
+ * with the first event after their time: a block that comes to the free lists,
+ * one that leaves them, or a pass. Between two events the level does not
+ * change, so the windows in which nothing happened are known exactly, and no
+ * timer has to close them. What is reported leaves at the bottom of the stack,
+ * and all minima fall by as much.
  *
- * If windows are not closed because nobody asks, the open one grows, and its
- * lowest level holds for all of it. So there need not be a timer while the
- * level is 0: the first question after a long silence closes one long window.
+ * **Waiting.** The surplus can grow only when the latest window that was too
+ * low is older than tau. A pass is asked for at that time, and not before. It
+ * is asked for after B at the latest, which shows a stall.
+ *
+ * **Stalls.** A guest that the host stops sees time pass in which nothing
+ * happens, as if it were idle. The promised pass is then late. Whoever finds it
+ * late by more than a window counts the windows without an event as two at
+ * most. A stall shorter than B may hide between two passes. It can make a page
+ * look idle for as much longer.
  *
  * **Bound.** Take the pages by their depth, each a ski rental of its own, and
  * charge for an idle period of length G: min(G, B) if the future is known, and
  * G for G < tau, tau + B otherwise, if it is not. With tau = B that is at most
  * twice as much, whatever happens; no rule that does not look ahead and does
- * not throw dice has a better bound. The windows make it 2 1/8: a page is kept
- * for up to 9/8 tau. For tau = 2 B it is 3 1/4, the worst case being a page
- * that is never used soon; for tau = B / 2 it is 3 1/8, the worst case being
- * one that is used just after it left. The assumptions: the free lists behave
- * as one stack, a price per page that does not depend on how many are reported,
- * windows that are closed in time, and a CPU cap (below) that does not bind. A
- * change of tau adds at most one tau of keeping what is free then, since longer
- * windows are filled anew.
+ * not throw dice has a better bound. The windows make it 2 1/8. For tau = 2 B
+ * it is 3 1/4, the worst case being a page that is never used again. The
+ * assumptions: the free lists behave as one stack, a price per page that does
+ * not depend on how many are reported, passes in time, and a CPU cap that does
+ * not bind. A change of tau adds at most one tau of keeping what is free then.
  *
  * **Learning.** The bound is for the worst case. What happens in fact is often
  * periodic, and memory that comes back every 1.2 B costs a refault each time
- * with tau = B, and nothing with tau = 2 B. To keep much for longer than 2 B is
- * never right: the report after B and the refault together cost less. So tau
- * is B at first, and at any time B / 2, B or 2 B:
+ * with tau = B, and nothing with tau = 2 B. To keep memory for longer than 2 B
+ * is never right: a report after B and the refault cost less. So tau is B or
+ * 2 B. The balance of the two is kept in pages, and each event counts once:
  *
- * - it rises to 2 B when refaults come within 2 B of the report, and cost more
- *   than to keep the other pages of the report for tau longer. A refault counts
- *   twice here: the figures below are of a fast host, and somebody waits for
- *   it.
- * - it halves after 32 tau in which it was of no use. It is of use when pages
- *   are taken that were idle between tau / 2 and tau: those would have been
- *   refaulted with half of it. The windows tell, so that a workload that goes
- *   on as before is not tried with a shorter tau again and again.
- * - what costs less than 1 % of a CPU is not looked at in either case.
- * - refaults of memory that was never used do not make tau rise: it was not
- *   backed before, so that its first use costs a fault anyway. That is as much
- *   as the lowest level since the start, taking what was free then as never
- *   used. It lies at the bottom, and is reported first.
+ * - tau is B, and a page that was reported comes back within 2 B: 2 B would
+ *   have saved the refault. Counts +2, as somebody waits for a refault;
+ * - tau is B, and a reported page does not come back in 2 B: -1, the price of
+ *   keeping it longer;
+ * - tau is 2 B, and a page is used that was idle for B to 2 B: +2;
+ * - tau is 2 B, and a page is reported: -1.
+ *
+ * At +40 MiB tau becomes 2 B, at -40 MiB it becomes B, and the balance stops
+ * there. So time alone teaches nothing: not a night without demand, not a
+ * stall, not ballooning. Memory that was free at the start and never used is
+ * left out, as its first use costs a fault anyway.
  *
  * **Doubt.** Refaults that are too few for tau to rise cost little CPU time, but
  * somebody waits for each of them, and a longer tau need not help. So each one
  * that comes within 2 B of the report makes the next grants smaller by as many
- * pages, for 4 B, up to what is not looked at above: 40 MiB of each zone and
- * range of orders. For these few pages the bound is another one: kept for up to
- * 4 B and a window, and refaulted then, they cost 5 1/4 times as much as with
- * the future known.
+ * pages, for 4 B, up to 40 MiB of each zone and range of orders. For these few
+ * pages the bound is another one: kept for up to 4 B and a window, and refaulted
+ * then, they cost 5 1/4 times as much as with the future known.
  *
  * **Price.** A report of 2 MiB takes about 14 us and its refault 340 us more
  * than a hit; for 4 KiB it is 4.0 and 3.6 us. (From the raw data of HyperAlloc,
- * EuroSys 2025: a guest of 16 GiB under KVM.) Below the huge page of the host
- * a refault is taken for each small page: that is 3.6 us a page whatever the
- * block, and the share of one report of 4 us, which falls as the order grows.
- * A huge page of the host that was broken up is also missing afterwards, which
- * these figures leave out: with reports down to 4 KiB, a compilation took 18 %
- * longer in the same source. Hence twice the price there. So a small block
- * waits longer: about 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at
- * 4 KiB.
+ * EuroSys 2025: a guest of 16 GiB under KVM.) Blocks below the host's huge page
+ * are reported only where the operator sets such an order. There a refault is
+ * taken for each small page: that is 3.6 us a page whatever the block, and the
+ * share of one report of 4 us, which falls as the order grows. A huge page of
+ * the host that was broken up is also missing afterwards, which these figures
+ * leave out: with reports down to 4 KiB, a compilation took 18 % longer in the
+ * same source. Hence twice the price there. So a small block waits longer:
+ * B is 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at 4 KiB.
  *
  * What memory is worth in CPU time is the host's ratio of the two: 4 GiB for
  * each CPU, as in the common machines of all large clouds. At half or twice
  * the ratio B would be half or twice as long, which makes 2 at most 3.
  *
- * **CPU cap.** The time that reports take, and the walk to what is reported, is
- * a debt, which is paid off at a rate of 1 % of one CPU; to look at the counts,
- * once a window, is free. Reports go on while the debt is smaller than what it
- * takes to report all memory that is free, once. So the time spent between any
- * two moments is at most 1 % of it plus one such release, and a guest that
- * frees all its memory at once does not wait. The price of a block is learned
- * from the time that reports take, so that slow hosts get the same burst.
+ * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
+ * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for each
+ * 2 MiB of the guest's memory. That is the time for one report of all of it, on
+ * a host that takes 3.5 times as long as the one above. So a guest that frees
+ * all its memory at once does not wait, and between any two moments reporting
+ * takes at most 1 % of the time and one such release.
  *
  * **End.** With demand gone, everything is reported after at most 9/8 tau, and
- * what is in doubt after 4 B and a window; or if the cap binds, after 100 times
- * the debt and what the reports add to it; then the answer is to wait for ever.
+ * what is in doubt after 4 B and a window; then the answer is to wait for ever.
  */
 
 #include <linux/bits.h>
@@ -135,32 +136,22 @@
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
 #define PAGES_PER_CPU			(SZ_4G >> PAGE_SHIFT)
 
-/* tau is half of, once or twice the break-even time, and once at first. */
-#define STEP_FIRST			1
-#define STEP_MAX			2
+/* Windows have a whole number of ms. */
+#define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
 
-/* Windows of half of the shortest tau have a whole number of ms. */
-#define BREAK_EVEN_MULTIPLE		(2 * PAGE_REPORTING_WINDOWS)
+/* Windows without an event that count when a pass is late. See "Stalls". */
+#define LATE_WINDOWS			2
 
-/* tau halves if it was of no use for so many times tau. */
-#define QUIET_TAUS			32
-
-/* What 1 % of a CPU would pay for within the break-even time, and no more. */
-#define NOISE_PAGES			(PAGES_PER_CPU / 100)
-
-/* The surplus is in doubt for so many times B after it was wrong. */
+/* The balance at which tau changes: what 1 % of a CPU pays for within B. */
+#define BALANCE_PAGES			((s64)(PAGES_PER_CPU / 100))
+/* Most pages that are in doubt, and for how many times B. */
+#define DOUBT_PAGES			(PAGES_PER_CPU / 100)
 #define DOUBT_BREAK_EVENS		4
 
 /* 1 % of a millisecond, in ns. */
 #define CAP_NS_PER_MS			10000U
-/* The price of one block: what it is before anything was measured, and limits. */
-#define CAP_PRICE_NS			14000U
-#define CAP_PRICE_MAX_NS		BIT_ULL(23)
-/* Blocks that the known price counts for, and that a new one counts for at most. */
-#define CAP_SAMPLE			64
-#define CAP_SAMPLE_MAX			BIT_ULL(16)
-/* Keeps all products and sums below 2^64: 2^40 blocks, 2^23 ns each. */
-#define CAP_BLOCKS_MAX			BIT_ULL(40)
+/* A release of everything: 50 us for each huge page. See "CPU cap". */
+#define CAP_BURST_NS			50000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 
 /* No machine has more pages. */
@@ -190,19 +181,26 @@ static unsigned int break_even_ms(unsigned int shift)
 
 /**
  * page_reporting_pacing_tau_ms - for how long free pages are kept now
- * @pacing: of the zone and orders in question
+ * @pacing: of the range in question
  *
  * Return: tau, in ms.
  */
 unsigned int
 page_reporting_pacing_tau_ms(const struct page_reporting_pacing *pacing)
 {
-	return pacing->break_even_ms / 2 << pacing->step;
+	return pacing->patient ? 2 * pacing->break_even_ms :
+				 pacing->break_even_ms;
 }
 
 static unsigned int window_ms(const struct page_reporting_pacing *pacing)
 {
 	return page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
+}
+
+static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
+{
+	pacing->opened_ms = now_ms;
+	pacing->closes_ms = now_ms + window_ms(pacing);
 }
 
 /* Lowest level of the latest @nr closed windows. */
@@ -222,7 +220,7 @@ static u64 surplus(const struct page_reporting_pacing *pacing)
 	return min(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
 }
 
-/* Pages of the surplus that are to stay, as so many were refaulted too soon. */
+/* Pages of the surplus that are to stay, as so many came back too soon. */
 static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	u64 for_ms = DOUBT_BREAK_EVENS * (u64)pacing->break_even_ms;
@@ -230,21 +228,69 @@ static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
 	return elapsed(now_ms, pacing->missed_ms) < for_ms ? pacing->missed : 0;
 }
 
-/* Were many pages taken in this window that were idle for most of tau? */
-static bool tau_of_use(const struct page_reporting_pacing *pacing)
+/* Two windows become one, and of the time before them nothing is known. */
+static void lengthen_tau(struct page_reporting_pacing *pacing)
 {
-	u64 half = lowest(pacing, PAGE_REPORTING_WINDOWS / 2);
-	u64 rest = max(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
-	u64 taken = half > rest ? half - rest : 0;
+	u64 *past = pacing->past;
+	unsigned int i;
 
-	/* Less than what doubles tau, or it would go up and down for ever. */
-	return taken >= NOISE_PAGES / 4 && taken >= half / 8;
+	for (i = 0; i < PAGE_REPORTING_WINDOWS / 2; i++)
+		past[i] = min(past[2 * i], past[2 * i + 1]);
+	for (; i < PAGE_REPORTING_WINDOWS; i++)
+		past[i] = 0;
 }
 
-/* Pages that were not needed since the start: they lie at the bottom. */
-static u64 unused(const struct page_reporting_pacing *pacing)
+/* One window becomes two, and neither was lower than both. */
+static void shorten_tau(struct page_reporting_pacing *pacing)
 {
-	return min(pacing->unused, pacing->low);
+	int i;
+
+	for (i = PAGE_REPORTING_WINDOWS - 1; i >= 0; i--)
+		pacing->past[i] = pacing->past[i / 2];
+}
+
+static void weigh(struct page_reporting_pacing *pacing, s64 gain)
+{
+	pacing->balance = clamp(pacing->balance + gain, -BALANCE_PAGES,
+				BALANCE_PAGES);
+}
+
+/* What was reported 2 B ago and did not come back was reported rightly. */
+static void settle(struct page_reporting_pacing *pacing, u64 now_ms)
+{
+	u64 for_ms = 2 * (u64)pacing->break_even_ms;
+
+	if (elapsed(now_ms, pacing->recent_ms) < for_ms)
+		return;
+	if (!pacing->patient)
+		weigh(pacing, -(s64)pacing->recent);
+	pacing->recent = 0;
+}
+
+/* B or 2 B, whichever has cost less lately. */
+static void choose_tau(struct page_reporting_pacing *pacing, u64 now_ms)
+{
+	if (!pacing->patient && pacing->balance == BALANCE_PAGES) {
+		pacing->patient = true;
+		lengthen_tau(pacing);
+		/* The refaults that have led to this do not count again. */
+		pacing->missed = 0;
+	} else if (pacing->patient && pacing->balance == -BALANCE_PAGES) {
+		pacing->patient = false;
+		shorten_tau(pacing);
+	} else {
+		return;
+	}
+	open_window(pacing, now_ms);
+}
+
+/* Pages that are in use again, and with tau = B would have been reported. */
+static u64 saved(const struct page_reporting_pacing *pacing)
+{
+	u64 half = lowest(pacing, PAGE_REPORTING_WINDOWS / 2);
+	u64 kept = max(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
+
+	return half > kept ? min(half - kept, PAGES_MAX) : 0;
 }
 
 static void push_window(struct page_reporting_pacing *pacing)
@@ -254,204 +300,140 @@ static void push_window(struct page_reporting_pacing *pacing)
 	pacing->past[0] = pacing->low;
 }
 
-/* A window that is closed late counts as several. */
-static void close_window(struct page_reporting_pacing *pacing, u64 level,
-			 u64 now_ms)
-{
-	u64 open_ms = elapsed(now_ms, pacing->opened_ms);
-	unsigned int i;
-
-	if (open_ms < window_ms(pacing))
-		return;
-	if (tau_of_use(pacing))
-		pacing->quiet_ms = now_ms;
-	for (i = 0; i < PAGE_REPORTING_WINDOWS && open_ms >= window_ms(pacing); i++) {
-		push_window(pacing);
-		open_ms -= window_ms(pacing);
-	}
-	pacing->unused = unused(pacing);
-	pacing->low = level;
-	pacing->opened_ms = now_ms;
-}
-
-/* Would it have been cheaper to keep for longer what was reported lately? */
-static bool reported_too_soon(const struct page_reporting_pacing *pacing)
-{
-	u64 kept_out = pacing->recent - pacing->early;
-
-	/* early * 2 B > kept_out * tau */
-	return pacing->early >= NOISE_PAGES &&
-	       4 * pacing->early > kept_out << pacing->step;
-}
-
-/* Two windows become one, and of the time before them nothing is known. */
-static void double_tau(struct page_reporting_pacing *pacing)
-{
-	u64 *past = pacing->past;
-	unsigned int i;
-
-	for (i = 0; i < PAGE_REPORTING_WINDOWS / 2; i++)
-		past[i] = min(past[2 * i], past[2 * i + 1]);
-	for (; i < PAGE_REPORTING_WINDOWS; i++)
-		past[i] = 0;
-	pacing->step++;
-}
-
-/* One window becomes two, and neither was lower than both. */
-static void halve_tau(struct page_reporting_pacing *pacing)
-{
-	int i;
-
-	for (i = PAGE_REPORTING_WINDOWS - 1; i >= 0; i--)
-		pacing->past[i] = pacing->past[i / 2];
-	pacing->step--;
-}
-
-/* A workload for which half of the limit might do is found out later. */
-static void keep_longer(struct page_reporting_pacing *pacing)
-{
-	while (pacing->step < STEP_MAX)
-		double_tau(pacing);
-	/* The same refaults do not count again. */
-	pacing->recent = 0;
-	pacing->early = 0;
-	pacing->missed = 0;
-}
-
-static void learn(struct page_reporting_pacing *pacing, u64 now_ms)
-{
-	u64 quiet_ms = QUIET_TAUS * (u64)page_reporting_pacing_tau_ms(pacing);
-
-	if (reported_too_soon(pacing)) {
-		keep_longer(pacing);
-		pacing->quiet_ms = now_ms;
-	} else if (pacing->step && elapsed(now_ms, pacing->quiet_ms) >= quiet_ms) {
-		halve_tau(pacing);
-		pacing->quiet_ms = now_ms;
-	}
-}
-
 /**
- * page_reporting_cap_blocks - how many blocks may be reported now
- * @cap: the machine's, see page_reporting_cap_begin()
- *
- * Return: blocks of whatever size, as a report costs the same for all.
+ * page_reporting_pacing_advance - end the windows that are over
+ * @pacing: of the range in question
+ * @level: the level since the last event, in pages
+ * @now_ms: the time
  */
-u64 page_reporting_cap_blocks(const struct page_reporting_cap *cap)
+void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
+				   u64 level, u64 now_ms)
 {
-	u64 blocks;
+	unsigned int length_ms = window_ms(pacing);
+	u64 over = div64_u64(elapsed(now_ms, pacing->opened_ms), length_ms);
+	bool late = elapsed(now_ms, pacing->due_ms) > length_ms;
+	unsigned int i;
 
-	if (cap->debt_ns >= cap->burst_ns)
-		return 0;
-	blocks = div64_u64(cap->burst_ns - cap->debt_ns, cap->price_ns);
-	return min(blocks, CAP_BLOCKS_MAX);
+	if (!over)
+		return;
+	if (pacing->patient)
+		weigh(pacing, 2 * (s64)saved(pacing));
+	for (i = 0; i < min(over, (u64)PAGE_REPORTING_WINDOWS + 1); i++) {
+		if (late && i == LATE_WINDOWS)
+			break;
+		push_window(pacing);
+		pacing->low = level;
+	}
+	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
+	/* A block that is freed has a pass asked for. */
+	if (pacing->due_ms == U64_MAX || late)
+		pacing->due_ms = now_ms + pacing->break_even_ms;
 }
 
 /**
- * page_reporting_pacing_wait - when to ask for the next decision
- * @pacing: of the zone and orders in question
- * @level: unreported free pages
+ * page_reporting_pacing_wait - when to look again
+ * @pacing: of the range in question
+ * @level: the level, in pages
  * @now_ms: the time
  *
- * Return: ms from now, at least 1, or PAGE_REPORTING_NEVER if there is not one
- * block to report: the next one that is freed brings up the question.
+ * The caller promises to come by then.
+ *
+ * Return: ms from now, at least 1 and at most B, or PAGE_REPORTING_NEVER if
+ * there is not one block to report: the next one that is freed asks for a pass.
  */
-unsigned int
-page_reporting_pacing_wait(const struct page_reporting_pacing *pacing,
-			   u64 level, u64 now_ms)
+unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
+					u64 level, u64 now_ms)
 {
-	u64 open_ms = elapsed(now_ms, pacing->opened_ms);
+	u64 enough = in_doubt(pacing, now_ms) + (1ULL << pacing->order);
+	unsigned int i, windows = 1;
+	u64 wait_ms;
 
-	if (level >> pacing->order == 0)
+	if (level >> pacing->order == 0) {
+		pacing->due_ms = U64_MAX;
 		return PAGE_REPORTING_NEVER;
-	return open_ms < window_ms(pacing) ? window_ms(pacing) - open_ms : 1;
+	}
+	if (pacing->low < enough)
+		windows = PAGE_REPORTING_WINDOWS + 1;
+	for (i = 0; i < PAGE_REPORTING_WINDOWS && windows == 1; i++)
+		if (pacing->past[i] < enough)
+			windows = PAGE_REPORTING_WINDOWS - i;
+
+	wait_ms = (u64)windows * window_ms(pacing);
+	wait_ms -= min(wait_ms, elapsed(now_ms, pacing->opened_ms));
+	wait_ms = clamp(wait_ms, 1, pacing->break_even_ms);
+	pacing->due_ms = now_ms + wait_ms;
+	return wait_ms;
 }
 
 /**
  * page_reporting_pacing_decide - how much to report now
- * @pacing: of the zone and orders in question
- * @cap: CPU time that is left, see page_reporting_cap_begin(); or NULL if the
- *	caller counts blocks, which may be larger than the smallest one
- * @level: unreported free pages
+ * @pacing: of the range in question
+ * @level: the level, in pages
  * @now_ms: the time
  *
- * Return: a grant. Whoever reports less than all of it, because the zone is
- * short of memory or the driver fails, waits on its own account.
+ * Return: pages, in whole blocks of @pacing->order.
  */
-struct page_reporting_grant
-page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
-			     const struct page_reporting_cap *cap, u64 level,
-			     u64 now_ms)
+u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
+				 u64 level, u64 now_ms)
 {
-	struct page_reporting_grant grant = { .order = pacing->order };
+	u64 pages;
 
-	close_window(pacing, level, now_ms);
-	learn(pacing, now_ms);
-	grant.pages = min(surplus(pacing), level);
-	grant.pages -= min(grant.pages, in_doubt(pacing, now_ms));
-	if (cap)
-		grant.pages = min(grant.pages,
-				  page_reporting_cap_blocks(cap) << pacing->order);
-	/* Whole blocks */
-	grant.pages = grant.pages >> pacing->order << pacing->order;
-	grant.wait_ms = page_reporting_pacing_wait(pacing, level - grant.pages,
-						   now_ms);
-	return grant;
-}
-
-/* What is older than 2 B can no longer be refaulted too soon. */
-static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
-{
-	u64 age_ms = elapsed(now_ms, pacing->epoch_ms);
-
-	if (age_ms < pacing->break_even_ms)
-		return;
-	if (age_ms >= 2 * (u64)pacing->break_even_ms)
-		pacing->recent = 0;
-	pacing->recent /= 2;
-	pacing->early = min(pacing->early / 2, pacing->recent);
-	pacing->epoch_ms = now_ms;
+	page_reporting_pacing_advance(pacing, level, now_ms);
+	settle(pacing, now_ms);
+	choose_tau(pacing, now_ms);
+	pages = min(surplus(pacing), level);
+	pages -= min(pages, in_doubt(pacing, now_ms));
+	return pages >> pacing->order << pacing->order;
 }
 
 /**
- * page_reporting_pacing_reported - the host has these pages now
- * @pacing: of the zone and orders in question
- * @pages: what was reported, and no longer counts in the level
- * @now_ms: the time
+ * page_reporting_pacing_isolated - blocks leave the free lists to be reported
+ * @pacing: of the range in question
+ * @pages: how many pages
+ *
+ * They leave at the bottom of the stack. What comes back unreported counts as
+ * freed by then.
  */
-void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
-				    u64 pages, u64 now_ms)
-{
-	u64 used = pages - min(pages, unused(pacing));
-
-	forget(pacing, now_ms);
-	if (used) {
-		pacing->recent = min(pacing->recent + used, PAGES_MAX);
-		pacing->reported_ms = now_ms;
-	}
-	page_reporting_pacing_gone(pacing, pages);
-}
-
-/**
- * page_reporting_pacing_gone - these pages no longer count in the level
- * @pacing: of the zone and orders in question
- * @pages: what was reported although nobody asked here whether it should be
- */
-void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages)
+void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
+				    u64 pages)
 {
 	unsigned int i;
 
-	pacing->unused = unused(pacing) - min(unused(pacing), pages);
 	pacing->low -= min(pacing->low, pages);
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
 		pacing->past[i] -= min(pacing->past[i], pages);
 }
 
 /**
- * page_reporting_pacing_refaulted - pages that the host has are in use again
- * @pacing: of the zone and orders in question
+ * page_reporting_pacing_reported - the host has taken these pages
+ * @pacing: of the range in question
  * @pages: how many
- * @now_ms: the time; that of the last tick will do
+ * @now_ms: the time
+ *
+ * Only for what leaves because page_reporting_pacing_decide() said so.
+ */
+void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
+				    u64 pages, u64 now_ms)
+{
+	u64 untouched = min(pages, pacing->untouched);
+
+	pacing->untouched -= untouched;
+	pages -= untouched;
+	if (!pages)
+		return;
+	settle(pacing, now_ms);
+	if (!pacing->recent)
+		pacing->recent_ms = now_ms;
+	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
+	if (pacing->patient)
+		weigh(pacing, -(s64)min(pages, PAGES_MAX));
+}
+
+/**
+ * page_reporting_pacing_refaulted - pages that the host has are in use again
+ * @pacing: of the range in question
+ * @pages: how many, in whole units of account
+ * @now_ms: the time
  *
  * Had the pages been kept, so many would have been on top of the stack: which
  * of the reported ones these are does not matter, but when the last were.
@@ -459,23 +441,22 @@ void page_reporting_pacing_gone(struct page_reporting_pacing *pacing, u64 pages)
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)
 {
-	u64 early = min(pacing->early + pages, pacing->recent);
-
-	if (elapsed(now_ms, pacing->reported_ms) >= 2 * (u64)pacing->break_even_ms)
+	settle(pacing, now_ms);
+	pages = min(pages, pacing->recent);
+	if (!pages)
 		return;
-	if (early == pacing->early)
-		return;
-	pacing->missed = min(in_doubt(pacing, now_ms) + early - pacing->early,
-			     NOISE_PAGES);
+	pacing->recent -= pages;
+	if (!pacing->patient)
+		weigh(pacing, 2 * (s64)pages);
+	pacing->missed = min(in_doubt(pacing, now_ms) + pages, DOUBT_PAGES);
 	pacing->missed_ms = now_ms;
-	pacing->early = early;
 }
 
 /**
  * page_reporting_pacing_init - nothing is known yet
- * @pacing: of the zone and orders in question
+ * @pacing: of the range in question
  * @order: the smallest block that counts
- * @level: unreported free pages, all of which count as never used
+ * @level: the level, in pages, all of which counts as never used
  * @now_ms: the time
  */
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
@@ -483,14 +464,14 @@ void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 {
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
-		.unused = level,
-		.opened_ms = now_ms,
-		.quiet_ms = now_ms,
-		.epoch_ms = now_ms,
+		.due_ms = U64_MAX,
+		.untouched = level,
+		.recent_ms = now_ms,
+		.missed_ms = now_ms,
 		.break_even_ms = break_even_ms(order + PAGE_SHIFT),
-		.step = STEP_FIRST,
 		.order = order,
 	};
+	open_window(pacing, now_ms);
 }
 
 /**
@@ -500,46 +481,38 @@ void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
  */
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms)
 {
-	*cap = (struct page_reporting_cap) {
-		.price_ns = CAP_PRICE_NS,
-		.paid_ms = now_ms,
-	};
+	*cap = (struct page_reporting_cap) { .paid_ms = now_ms };
 }
 
 /**
- * page_reporting_cap_begin - before the decisions of a pass
+ * page_reporting_cap_allows - is there CPU time left for reports?
  * @cap: the machine's
- * @blocks: free blocks in all zones that count for reporting, reported or not
+ * @pages: memory of the guest, in pages
  * @now_ms: the time
+ *
+ * Return: true if so.
  */
-void page_reporting_cap_begin(struct page_reporting_cap *cap, u64 blocks,
-			      u64 now_ms)
+bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
+			       u64 now_ms)
 {
 	/* By then, a debt of any size is paid off. */
 	u64 ms = min(elapsed(now_ms, cap->paid_ms),
 		     CAP_DEBT_MAX_NS / CAP_NS_PER_MS + 1);
+	u64 huge = (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
 
 	cap->debt_ns -= min(cap->debt_ns, ms * CAP_NS_PER_MS);
 	cap->paid_ms = max(cap->paid_ms, now_ms);
-	cap->burst_ns = min(blocks, CAP_BLOCKS_MAX) * cap->price_ns;
+	/* 2^43 huge pages, 2^16 ns each */
+	return cap->debt_ns < huge * CAP_BURST_NS;
 }
 
 /**
- * page_reporting_cap_charge - after a report
+ * page_reporting_cap_charge - CPU time was spent
  * @cap: the machine's
- * @blocks: how many blocks were reported
- * @ns: CPU time that it took
+ * @ns: how much
  */
-void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 blocks,
-			       u64 ns)
+void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns)
 {
-	u64 price = clamp(div64_u64(ns, max(blocks, 1ULL)), 1ULL, CAP_PRICE_MAX_NS);
-	u64 nr;
-
 	cap->debt_ns = min(cap->debt_ns + min(ns, CAP_DEBT_MAX_NS),
 			   CAP_DEBT_MAX_NS);
-	/* A moving average that a large report moves at once, a small one hardly. */
-	nr = min(blocks, CAP_SAMPLE_MAX);
-	cap->price_ns = div64_u64(CAP_SAMPLE * cap->price_ns + nr * price,
-				  CAP_SAMPLE + nr);
 }
