@@ -352,8 +352,10 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 
 	pacing->late -= late;
 	pacing->keep -= min(pacing->keep, late);
-	/* The first use of memory costs a fault anyway. */
-	if (elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
+	/* 2 B did not save these. */
+	pages -= late;
+	/* And the first use of memory costs a fault anyway. */
+	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
 		return;
 	forget(pacing, now_ms);
 	if (!pacing->recent)
