@@ -50,7 +50,6 @@
  *
  * - as many more as come back within B of their report: they would have been
  *   there;
- * - at least as many as are used in one window after B to 2 B: they were there;
  * - as many less as are reported after 2 B: they were kept in vain.
  *
  * The surplus is what was idle for 2 B, or what was idle for B less the pages to
@@ -194,15 +193,6 @@ static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 	return min(pacing->low, lowest(pacing, nr));
 }
 
-/* Pages that are used in the open window and were idle for B to 2 B before. */
-static u64 came_back(const struct page_reporting_pacing *pacing)
-{
-	u64 for_b = lowest(pacing, PAGE_REPORTING_WINDOWS);
-	u64 left = max(pacing->low, lowest(pacing, PAGE_REPORTING_PAST));
-
-	return for_b > left ? for_b - left : 0;
-}
-
 /* A page that was reported longer than B ago would have left after 2 B, too. */
 static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 {
@@ -237,7 +227,6 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	pacing->closes_ms = pacing->opened_ms + length_ms;
 	if (!over)
 		return;
-	pacing->keep = max(pacing->keep, min(came_back(pacing), PAGES_MAX));
 	for (i = 0; i < min(over, (u64)PAGE_REPORTING_PAST + 1); i++) {
 		if (late && i == LATE_WINDOWS)
 			break;
@@ -285,10 +274,9 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 		pacing->closes_ms = 0;
 		return PAGE_REPORTING_NEVER;
 	}
-	windows = min3(windows_until(pacing, PAGE_REPORTING_WINDOWS,
-				     pacing->keep + block),
-		       windows_until(pacing, PAGE_REPORTING_PAST, block),
-		       PAGE_REPORTING_WINDOWS + 1U);
+	windows = min(windows_until(pacing, PAGE_REPORTING_WINDOWS,
+				    pacing->keep + block),
+		      windows_until(pacing, PAGE_REPORTING_PAST, block));
 	/* Later by one, since a level that falls meanwhile saves a pass. */
 	wait_ms = (u64)(windows + (windows > 1)) * window_ms(pacing);
 	wait_ms -= min(wait_ms, elapsed(now_ms, pacing->opened_ms));
