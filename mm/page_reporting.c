@@ -584,7 +584,7 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	if (wait_ms != PAGE_REPORTING_NEVER)
 		page_reporting_queue(prdev, wait_ms);
 	/* Requests are to change nothing about the wait after an error. */
-	if (pass->err)
+	if (pass->err || pass->more)
 		atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
 	else if (atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
 				PAGE_REPORTING_IDLE) != PAGE_REPORTING_ACTIVE)

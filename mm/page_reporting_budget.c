@@ -153,8 +153,10 @@ __page_reporting_paced_blocks(struct page_reporting_budget *budget,
 			      struct zone *zone, unsigned int order, int mt,
 			      unsigned long taken)
 {
-	u64 blocks = budget->grant[page_reporting_pool(order, mt)] >> order;
+	u64 blocks;
 
+	budget->pool = __page_reporting_counts_in(zone, order, mt);
+	blocks = budget->grant[budget->pool] >> order;
 	if (!page_reporting_cap_allows(&page_reporting_cap, totalram_pages(),
 				       page_reporting_now_ms()))
 		return 0;
@@ -164,7 +166,7 @@ __page_reporting_paced_blocks(struct page_reporting_budget *budget,
 static void __page_reporting_paced_take(struct page_reporting_budget *budget,
 					unsigned int order, int mt)
 {
-	budget->grant[page_reporting_pool(order, mt)] -= 1UL << order;
+	budget->grant[budget->pool] -= 1UL << order;
 }
 
 static void __page_reporting_paced_back(struct page_reporting_budget *budget,
@@ -234,3 +236,7 @@ void page_reporting_budget_reset(void)
 {
 	page_reporting_cap_init(&page_reporting_cap, page_reporting_now_ms());
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_budget_engine_kunit.h"
+#endif

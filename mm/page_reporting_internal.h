@@ -73,6 +73,8 @@ struct page_reporting_zone {
 struct page_reporting_zone *page_reporting_zone(struct zone *zone);
 u64 page_reporting_now_ms(void);
 enum page_reporting_pool page_reporting_pool(unsigned int order, int mt);
+enum page_reporting_pool __page_reporting_counts_in(struct zone *zone,
+						    unsigned int order, int mt);
 unsigned long __page_reporting_unreported(struct zone *zone,
 					  unsigned int order);
 u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool);
@@ -94,6 +96,7 @@ void page_reporting_put_zones(void);
  * @capacity: blocks in a full batch
  * @wanted: of a flush: pages that it still wants
  * @grant: of pacing: pages that may leave the zone, for each pool
+ * @pool: of pacing: what the next block is taken from
  * @cpu_ns: of pacing: CPU time of this task that is accounted for
  * @wait_ms: when to look again, or PAGE_REPORTING_NEVER
  */
@@ -102,6 +105,7 @@ struct page_reporting_budget {
 	unsigned int capacity;
 	unsigned long wanted;
 	u64 grant[PAGE_REPORTING_POOLS];
+	enum page_reporting_pool pool;
 	u64 cpu_ns;
 	unsigned int wait_ms;
 };
@@ -112,7 +116,7 @@ struct page_reporting_budget {
  *	may leave now. zone->lock held
  * @blocks: how many blocks may leave a list now, of which @taken did in this pass.
  *	zone->lock held
- * @take: a block was taken. zone->lock held
+ * @take: a block was taken, which @blocks was asked about last. zone->lock held
  * @back: it is back, and the host has it. zone->lock held
  * @spent: after each call of the driver, and after a look that found nothing
  * @close: the pass leaves the zone; may lower @wait_ms

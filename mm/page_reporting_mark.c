@@ -199,6 +199,28 @@ u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool)
 	return pool == PAGE_REPORTING_KERNEL ? kernel : level - kernel;
 }
 
+/**
+ * __page_reporting_counts_in - which pool's level a free block is part of
+ * @zone: its zone, which a pass has entered
+ * @order: its order
+ * @mt: its migratetype
+ *
+ * What was free before the device came counts as movable, whatever its type.
+ *
+ * Context: zone->lock held.
+ * Return: the pool.
+ */
+enum page_reporting_pool __page_reporting_counts_in(struct zone *zone,
+						    unsigned int order, int mt)
+{
+	enum page_reporting_pool pool = page_reporting_pool(order, mt);
+
+	if (pool == PAGE_REPORTING_KERNEL &&
+	    page_reporting_zone(zone)->kernel < 1ULL << order)
+		return PAGE_REPORTING_MOVABLE;
+	return pool;
+}
+
 /* The smallest block of a zone that may be marked from now on. */
 static unsigned int page_reporting_floor(unsigned int order)
 {
@@ -251,6 +273,12 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 	return kept;
 }
 
+/* Nothing is known of a zone before the first pass comes there. */
+static bool page_reporting_is_known(const struct page_reporting_zone *state)
+{
+	return state && state->order != PAGE_REPORTING_ORDER_UNSPECIFIED;
+}
+
 /*
  * The unreported pages that a block's pool counts have changed by @change, and
  * @coming of them are about to be back on their lists. Ends the windows that are
@@ -265,8 +293,7 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 	struct page_reporting_pacing *pacing;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	/* Nothing counts until the first pass has been there. */
-	if (!state || order < max(state->order, state->pacing[pool].order))
+	if (!page_reporting_is_known(state) || order < state->pacing[pool].order)
 		return NULL;
 	/* What was free before the device came counts as movable. */
 	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
@@ -320,7 +347,7 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	s64 used;
 	u64 level;
 
-	if (!state)
+	if (!page_reporting_is_known(state))
 		return;
 	least = high >= PAGE_REPORTING_UNIT_ORDER ?
 		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
@@ -666,3 +693,7 @@ void page_reporting_put_zones(void)
 		kfree(zones);
 	}
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_mark_engine_kunit.h"
+#endif

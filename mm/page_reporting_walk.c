@@ -57,6 +57,7 @@
  * - the driver's callback has one caller
  */
 
+#include <kunit/static_stub.h>
 #include <linux/bits.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
@@ -151,6 +152,8 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 
 static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 {
+	/* Few machines have such memory, and KUnit's has not. */
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_unaccepted_pages, zone);
 #ifdef CONFIG_UNACCEPTED_MEMORY
 	return zone_page_state(zone, NR_UNACCEPTED);
 #else
@@ -439,9 +442,19 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Hands over the batch, if there is anything in it. An error ends the pass, as the
- * next batch would fare no better. A single block that is refused is no reason to
- * keep others from the host: it goes to the tail, and the next list follows.
+ * Would the next batch fare no better after an error? A single block that is refused
+ * is no reason to keep others from the host, unless the driver has raised the order
+ * for it: no batch may have smaller blocks from then on.
+ */
+static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
+				    bool single)
+{
+	return !single || pass->order < READ_ONCE(page_reporting_order);
+}
+
+/*
+ * Hands over the batch, if there is anything in it. After an error, the pass ends, or
+ * the block goes to the tail and the next list follows.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -459,7 +472,8 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 		pass->budget.ops->spent(&pass->budget);
 	page_reporting_reset_batch(pass);
 	cond_resched();
-	if (page_reporting_ends(pass) || (err && !single))
+	if (page_reporting_ends(pass) ||
+	    (err && page_reporting_gives_up(pass, single)))
 		return PAGE_REPORTING_LEAVE;
 	return err ? PAGE_REPORTING_NEXT_LIST : PAGE_REPORTING_NEXT_BATCH;
 }
@@ -494,7 +508,9 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	} while (next == PAGE_REPORTING_NEXT_BATCH &&
 		 (sends || stop == PAGE_REPORTING_PAUSE));
 
-	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT;
+	/* A budget that closes zones says itself when there is more. */
+	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&
+		      !pass->budget.ops->close;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW ||
 			 stop == PAGE_REPORTING_LOST;
 	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW;
@@ -589,9 +605,9 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {
-	/* A zone that is short of memory is looked at again by the back-off. */
+	/* The back-off looks again at a zone that is short, nobody at a hopeless one. */
 	if (pass->budget.ops->close) {
-		if (!pass->short_of)
+		if (!pass->short_of && !page_reporting_is_hopeless(pass))
 			pass->budget.ops->close(&pass->budget, pass->zone);
 		return;
 	}
@@ -652,3 +668,7 @@ void page_reporting_walk(struct page_reporting_pass *pass)
 		    !page_reporting_process_zone(pass, zone))
 			break;
 }
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_walk_engine_kunit.h"
+#endif

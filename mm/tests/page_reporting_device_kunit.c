@@ -6,12 +6,21 @@
 
 #include <kunit/test.h>
 #include <kunit/test-bug.h>
+#include <linux/cpumask.h>
+#include <linux/debug_locks.h>
+#include <linux/delay.h>
+#include <linux/irq_work.h>
+#include <linux/irqflags.h>
 #include <linux/kmsg_dump.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
 #include <linux/suspend.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
+#ifdef CONFIG_X86_LOCAL_APIC
+#include <asm/apic.h>
+#include <asm/nmi.h>
+#endif
 
 #include "../internal.h"
 #include "../shuffle.h"
@@ -58,23 +67,22 @@ static void request_queues_once_after_the_delay(struct kunit *test)
 	int i;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
-	fpr_register(fake, 0);
 	fpr_set_delay(fake, 2000);
+	fpr_register(fake, 0);
 	KUNIT_ASSERT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 
 	before = jiffies;
-	__page_reporting_notify();
+	fpr_request();
 	after = jiffies;
 	expires = timer->expires;
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 	KUNIT_EXPECT_GE(test, expires, before + 2 * HZ);
 	KUNIT_EXPECT_LE(test, expires, after + 2 * HZ);
 
 	/* Let time pass, so that a second queueing would show. */
 	KUNIT_EXPECT_TRUE(test, fpr_poll(time_after(jiffies, after + 2)));
 	for (i = 0; i < 1000; i++)
-		__page_reporting_notify();
+		fpr_request();
 	KUNIT_EXPECT_EQ(test, expires, timer->expires);
 	fpr_calm(fake);
 }
@@ -86,26 +94,115 @@ static void request_in_requested_does_not_queue(struct kunit *test)
 
 	fpr_register(fake, 0);
 	atomic_set(&fake->prdev.state, PAGE_REPORTING_REQUESTED);
-	__page_reporting_notify();
+	fpr_request();
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
-/* S4: The free path may not wake anybody. */
-static void no_delay_still_means_a_timer(struct kunit *test)
+/* S5: What is due later than the delay of a request comes with it, and not twice. */
+static void request_brings_a_due_pass_forward(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	bool timer;
+	struct timer_list *timer = &fake->prdev.work.timer;
+
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	fpr_register(fake, 0);
+	mod_delayed_work(system_freezable_wq, &fake->prdev.work,
+			 msecs_to_jiffies(FPR_QUIET_MS));
+	fpr_request();
+	fpr_expect_wait(test, timer, FPR_DELAY_MS);
+
+	/* What is due sooner stays as it is. */
+	fpr_calm(fake);
+	mod_delayed_work(system_freezable_wq, &fake->prdev.work,
+			 msecs_to_jiffies(FPR_DELAY_MS / 2));
+	fpr_request();
+	fpr_expect_wait(test, timer, FPR_DELAY_MS / 2);
+}
+
+/* S4: Whoever frees may hold any lock, those of timers and of workqueues too. */
+static void free_takes_no_lock_of_the_workqueue(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	int state, queued;
 
 	fpr_register(fake, 0);
-	fpr_set_delay(fake, 0);
+	fpr_report_all(fake);
+	fpr_calm(fake);
 	local_irq_disable();
 	__page_reporting_notify();
-	timer = timer_pending(&fake->prdev.work.timer);
+	state = fpr_state(fake);
+	queued = delayed_work_pending(&fake->prdev.work);
 	local_irq_enable();
-	KUNIT_EXPECT_TRUE(test, timer);
-	fpr_set_delay(fake, FPR_QUIET_MS);
-	fpr_calm(fake);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, state);
+	KUNIT_EXPECT_FALSE(test, queued);
+	fpr_expect_requested(fake);
 }
+
+static void request_in_irq(struct irq_work *work)
+{
+	__page_reporting_notify();
+}
+
+/* S4: A driver's interrupt frees what it has received. */
+static void request_in_an_interrupt(struct kunit *test)
+{
+	struct irq_work work = IRQ_WORK_INIT_HARD(request_in_irq);
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 0);
+	irq_work_queue(&work);
+	irq_work_sync(&work);
+	fpr_expect_requested(fake);
+}
+
+#ifdef CONFIG_X86_LOCAL_APIC
+static bool nmi_came;
+
+static int request_in_nmi(unsigned int val, struct pt_regs *regs)
+{
+	if (READ_ONCE(nmi_came))
+		return NMI_DONE;
+	__page_reporting_notify();
+	WRITE_ONCE(nmi_came, true);
+	return NMI_HANDLED;
+}
+
+static void end_nmi(void *unused)
+{
+	unregister_nmi_handler(NMI_LOCAL, "page_reporting_kunit");
+}
+
+/*
+ * S4: What frees in an NMI holds the zone->lock that it got by a trylock. The case
+ * is the last one: where it fails, lockdep has said so and is off afterwards.
+ */
+static void request_in_an_nmi(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	int checked = debug_locks, tries = 1000;
+
+	fpr_register(fake, 0);
+	nmi_came = false;
+	KUNIT_ASSERT_EQ(test, 0,
+			register_nmi_handler(NMI_LOCAL, request_in_nmi, 0,
+					     "page_reporting_kunit"));
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, end_nmi, NULL));
+	apic->send_IPI_mask(cpumask_of(raw_smp_processor_id()), NMI_VECTOR);
+	/* On another CPU by now, if this thread was moved. */
+	while (!READ_ONCE(nmi_came) && --tries)
+		udelay(100);
+	if (!tries)
+		kunit_skip(test, "no NMI came");
+	KUNIT_EXPECT_EQ(test, checked, debug_locks);
+	fpr_expect_requested(fake);
+}
+#else
+static void request_in_an_nmi(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_X86_LOCAL_APIC");
+}
+#endif
 
 /* S4 */
 static void first_pass_waits_for_the_device(struct kunit *test)
@@ -115,7 +212,7 @@ static void first_pass_waits_for_the_device(struct kunit *test)
 
 	fpr_set_delay(fake, 0);
 	fpr_register_unready(fake, 0);
-	__page_reporting_notify();
+	fpr_request();
 	KUNIT_EXPECT_GE(test, fake->prdev.work.timer.expires, before + 2 * HZ);
 	fpr_calm(fake);
 }
@@ -145,15 +242,14 @@ static void pass_is_active_then_idle(struct kunit *test)
 
 	do {
 		fpr_pass(fake);
-	} while (fpr_state(fake) != PAGE_REPORTING_IDLE && --tries);
+	} while (!fpr_is_quiet(fake) && --tries);
 	KUNIT_EXPECT_NE(test, 0, tries);
-	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
 static void hook_request(struct fpr_fake *fake, struct scatterlist *sg,
 			 unsigned int nents)
 {
-	__page_reporting_notify();
+	fpr_request();
 	/* Not now: the pass that runs will do it at its end. */
 	KUNIT_EXPECT_FALSE(fake->test, delayed_work_pending(&fake->prdev.work));
 }
@@ -176,8 +272,7 @@ static void request_during_a_pass_queues_another(struct kunit *test)
 	fake->hook = hook_request;
 	fpr_pass(fake);
 	KUNIT_ASSERT_NE(test, 0, fake->calls);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 /* S15 */
@@ -297,7 +392,8 @@ static void wait_grows_to_a_minute(struct kunit *test)
 }
 
 /* A pass that fails, and what it leaves behind. */
-static void expect_failure(struct fpr_fake *fake, unsigned int wait_ms)
+static void expect_failure(struct fpr_fake *fake, unsigned int nents,
+			   unsigned int wait_ms)
 {
 	struct timer_list *timer = &fake->prdev.work.timer;
 	struct kunit *test = fake->test;
@@ -306,14 +402,17 @@ static void expect_failure(struct fpr_fake *fake, unsigned int wait_ms)
 	fake->err = -EIO;
 	fpr_forget(fake);
 	fpr_pass(fake);
-	/* The next batch would fare no better. */
-	KUNIT_EXPECT_EQ(test, 1, fake->calls);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
+	/* The next batch would fare no better, unless this was a single block. */
+	if (nents > 1)
+		KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_GE(test, fake->calls, 1);
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, fake->calls * nents);
+	fpr_expect_requested(fake);
 	fpr_expect_wait(test, timer, wait_ms);
 
 	/* No flood of frees hastens it. */
 	expires = timer->expires;
-	page_reporting_notify_free(MAX_PAGE_ORDER);
+	fpr_request();
 	KUNIT_EXPECT_EQ(test, expires, timer->expires);
 	fake->err = 0;
 }
@@ -325,17 +424,19 @@ static void error_is_retried_less_and_less_often(struct kunit *test)
 
 	fpr_set_delay(fake, FPR_DELAY_MS);
 	fpr_set_order(fake, FPR_ORDER);
-	fpr_register(fake, 1);
-	expect_failure(fake, 20000);
-	expect_failure(fake, 40000);
-	expect_failure(fake, 60000);
-	expect_failure(fake, 60000);
+	fpr_register(fake, 0);
+	expect_failure(fake, 32, 20000);
+	expect_failure(fake, 8, 40000);
+	expect_failure(fake, 2, 60000);
+	expect_failure(fake, 1, 60000);
+	expect_failure(fake, 1, 60000);
 
 	/* Back to normal after the first success. */
 	fpr_pass(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->calls);
 	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer), 20000);
-	expect_failure(fake, 20000);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_errors());
+	expect_failure(fake, 32, 20000);
 	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
 }
 
@@ -363,14 +464,14 @@ static void partial_success_is_one_step_back(struct kunit *test)
 
 	fpr_set_delay(fake, FPR_DELAY_MS);
 	fpr_set_order(fake, FPR_ORDER);
-	fpr_register(fake, 1);
-	expect_failure(fake, 20000);
-	expect_failure(fake, 40000);
-	expect_failure(fake, 60000);
+	fpr_register(fake, 0);
+	expect_failure(fake, 32, 20000);
+	expect_failure(fake, 8, 40000);
+	expect_failure(fake, 2, 60000);
 	expect_half_served(fake, 40000);
 	expect_half_served(fake, 20000);
 	expect_half_served(fake, 20000);
-	expect_failure(fake, 40000);
+	expect_failure(fake, 8, 40000);
 }
 
 static void hook_refuse_one(struct fpr_fake *fake, struct scatterlist *sgl,
@@ -405,6 +506,53 @@ static void refused_block_holds_up_no_other(struct kunit *test)
 	KUNIT_EXPECT_GT(test, fake->refusals, 1);
 	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
 	fpr_expect_sound(test);
+}
+
+static void hook_refuse_all(struct fpr_fake *fake, struct scatterlist *sg,
+			    unsigned int nents)
+{
+	fake->err = -EIO;
+}
+
+/* Lists of a zone that have blocks to report, with a bit for each order and type. */
+static unsigned long lists_of(struct fpr_fake *fake, unsigned int pass,
+			      unsigned int *most)
+{
+	unsigned int nr[NR_PAGE_ORDERS * MIGRATE_TYPES] = {};
+	const struct fpr_block *block;
+	unsigned int i, list, lists = 0;
+
+	*most = 0;
+	for (i = 0; i < fake->nr_blocks; i++) {
+		block = &fake->blocks[i];
+		if (block->pass != pass || block->zone != fpr_largest_zone())
+			continue;
+		list = block->order * MIGRATE_TYPES + block->mt;
+		lists += !nr[list]++;
+		*most = max(*most, nr[list]);
+	}
+	return lists;
+}
+
+/*
+ * B1: A host may refuse a block for ever. Once batches are down to one block, each
+ * list has its turn in the same pass: at its beginning and then behind that.
+ */
+static void refused_block_holds_up_no_other_list(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned int most;
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 1);
+	fake->hook = hook_refuse_all;
+	fpr_pass(fake);
+	KUNIT_EXPECT_GT(test, lists_of(fake, fake->passes, &most), 1);
+	KUNIT_EXPECT_LE(test, most, 2);
+	/* It is an error still: the next pass comes after the wait for one. */
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
+	fpr_expect_requested(fake);
+	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
 }
 
 static unsigned int messages(void)
@@ -461,7 +609,7 @@ static void all_is_reported_after_the_last_error(struct kunit *test)
 	fpr_set_delay(fake, 0);
 	fpr_register(fake, 0);
 	fake->hook = hook_fail_five_times;
-	__page_reporting_notify();
+	fpr_request();
 	KUNIT_EXPECT_TRUE(test,
 			  fpr_poll(!fpr_unreported(zone, pageblock_order)));
 	fake->hook = NULL;
@@ -471,58 +619,42 @@ static void all_is_reported_after_the_last_error(struct kunit *test)
 /* A pass over a zone that is short of memory, and the wait for the next. */
 static void expect_put_off(struct fpr_fake *fake, unsigned int wait_ms)
 {
-	timer_delete_sync(fpr_engine_retry(&fake->prdev));
-	fpr_forget(fake);
-	fpr_pass(fake);
-	fpr_expect_wait(fake->test, fpr_engine_retry(&fake->prdev), wait_ms);
+	int tries = 10;
+
+	/* Others free in the other zones, and that has no reason to wait. */
+	do {
+		fpr_forget(fake);
+		fpr_pass(fake);
+	} while (fpr_state(fake) != PAGE_REPORTING_IDLE && --tries);
+	KUNIT_EXPECT_NE(fake->test, 0, tries);
+	fpr_expect_wait(fake->test, &fake->prdev.work.timer, wait_ms);
 }
 
 /* B1 */
 static void short_zone_is_tried_again(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	struct page_reporting_dev_info *prdev = &fake->prdev;
 
 	fpr_set_delay(fake, FPR_DELAY_MS);
 	fpr_register(fake, 1);
 	fpr_starve(fake, fpr_largest_zone());
+	fpr_report_all(fake);
+	fpr_engine_forget_retries();
 	expect_put_off(fake, 20000);
 	expect_put_off(fake, 40000);
 	expect_put_off(fake, 60000);
 	expect_put_off(fake, 60000);
 
-	/* Frees are served as ever, and change nothing about the timer. */
-	fpr_calm(fake);
-	__page_reporting_notify();
-	KUNIT_EXPECT_LE(test, fpr_wait_of(&prdev->work.timer), 20000);
-	fpr_calm(fake);
-	fpr_expire_retry(fake);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&prdev->work));
+	/* A free is served as ever. */
+	fpr_request();
+	fpr_expect_requested(fake);
+	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer), 20000);
 
 	fpr_feed(fake);
+	fpr_forget(fake);
 	fpr_report_all(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
-	KUNIT_EXPECT_FALSE(test, timer_pending(fpr_engine_retry(prdev)));
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_retries(prdev));
-}
-
-/* B1 */
-static void hopeless_zone_is_not_waited_for(struct kunit *test)
-{
-	struct fpr_zone_state zone = {
-		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
-		.managed_pages = 1000 + (32 << 9),
-	};
-
-	KUNIT_EXPECT_TRUE(test, fpr_engine_decide(&zone).put_off);
-	zone.managed_pages--;
-	KUNIT_EXPECT_FALSE(test, fpr_engine_decide(&zone).put_off);
-
-	/* Nothing is put off where something is taken. */
-	zone.free_pages = 1000 + (32 << 9);
-	KUNIT_EXPECT_NE(test, 0, fpr_engine_decide(&zone).budget);
-	KUNIT_EXPECT_FALSE(test, fpr_engine_decide(&zone).put_off);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_retries());
 }
 
 /* B1 */
@@ -581,20 +713,15 @@ static void merge_asks_for_a_pass(struct kunit *test)
 	fpr_forget(fake);
 	fpr_pass(fake);
 	KUNIT_EXPECT_NULL(test, fake->pairs[0].hi);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 /* While one of two is away, the other is split for an allocation. */
 static void hook_split_the_other(struct fpr_fake *fake,
 				 struct scatterlist *sgl, unsigned int nents)
 {
-	unsigned long largest = fpr_nr_largest();
-
 	fake->hook = NULL;
-	while (fpr_nr_largest() >= largest)
-		if (!fpr_try_alloc(fake, GFP_KERNEL, FPR_ORDER))
-			return;
+	fpr_split_largest(fake, FPR_ORDER);
 }
 
 /* B1: What is left of it is on lists that no pass looks at unless it is told. */
@@ -616,8 +743,7 @@ static void split_asks_for_a_pass(struct kunit *test)
 	fake->hook = hook_split_the_other;
 	fpr_pass(fake);
 	KUNIT_EXPECT_FALSE(test, list_empty(&fake->allocated));
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 /*
@@ -634,11 +760,9 @@ static void end_of_isolation_asks_for_a_pass(struct kunit *test)
 	fpr_register(fake, 1);
 	page = fpr_isolate_pageblock(fake);
 	fpr_report_all(fake);
-	timer_delete_sync(fpr_engine_retry(&fake->prdev));
 	fpr_calm(fake);
 	fpr_unisolate(fake, page);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 /* B1: No free tells when such a block is an ordinary one again. */
@@ -646,20 +770,19 @@ static void isolated_block_is_tried_again(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
-	bool pending;
 
 	fpr_need_isolation(test);
 	fpr_register(fake, 1);
 	page = fpr_isolate_pageblock(fake);
 	fpr_report_all(fake);
-	pending = timer_pending(fpr_engine_retry(&fake->prdev));
+	KUNIT_EXPECT_GT(test, fpr_engine_retries(), 0);
+	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
 	fpr_unisolate(fake, page);
-	KUNIT_EXPECT_TRUE(test, pending);
 
 	fpr_forget(fake);
 	fpr_report_all(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
-	KUNIT_EXPECT_FALSE(test, timer_pending(fpr_engine_retry(&fake->prdev)));
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_retries());
 }
 
 /* B9 */
@@ -694,7 +817,7 @@ static void sleep_ends_the_pass(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 
 	/* Nothing is reported before the system is awake. */
-	__page_reporting_notify();
+	fpr_request();
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 	fake->hook = NULL;
@@ -702,8 +825,7 @@ static void sleep_ends_the_pass(struct kunit *test)
 	marked = fpr_marked();
 
 	fpr_engine_pm(PM_POST_SUSPEND);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 	/* The host has kept what it was given. Others take some of it. */
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
 	fpr_pass(fake);
@@ -738,7 +860,7 @@ static void hibernation_clears_all_marks(struct kunit *test)
 	fpr_engine_pm(PM_HIBERNATION_PREPARE);
 	fpr_engine_pm(wakeup->event);
 	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 /* The host answers some time after unregistration has begun. */
@@ -771,26 +893,29 @@ static void unregister_waits_for_a_slow_host(struct kunit *test)
 	fpr_expect_sound(test);
 }
 
-/* B9: The timer for what was put off must not bring the work back. */
+/* B9: Neither what was put off nor a free that came last brings the work back. */
 static void unregister_ends_the_retries(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
 	struct fpr_fake *fake = test->priv;
-	bool pending;
+	bool comes_back;
 
 	fpr_register(fake, 1);
 	fpr_starve(fake, zone);
-	fpr_pass(fake);
+	fpr_report_all(fake);
 	fpr_feed(fake);
-	pending = timer_pending(fpr_engine_retry(&fake->prdev));
+	comes_back = fpr_comes_back(fake);
+	/* On its way when the device goes. */
+	local_irq_disable();
+	__page_reporting_notify();
+	local_irq_enable();
 	fpr_unregister(fake);
-	KUNIT_EXPECT_TRUE(test, pending);
-	KUNIT_EXPECT_FALSE(test, timer_pending(fpr_engine_retry(&fake->prdev)));
+	KUNIT_EXPECT_TRUE(test, comes_back);
+	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 
-	/* As does a pass that has not ended yet. */
-	mod_timer(fpr_engine_retry(&fake->prdev), jiffies + HZ);
-	KUNIT_EXPECT_FALSE(test, timer_pending(fpr_engine_retry(&fake->prdev)));
-	timer_delete_sync(fpr_engine_retry(&fake->prdev));
+	/* Nor does one that comes too late. */
+	fpr_request();
+	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 }
 
 /* H1 */
@@ -799,7 +924,7 @@ static void work_freezes_with_the_system(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_register(fake, 0);
-	__page_reporting_notify();
+	fpr_request();
 	KUNIT_EXPECT_PTR_EQ(test, system_freezable_wq, fake->prdev.work.wq);
 }
 
@@ -808,21 +933,29 @@ static void no_delay_is_no_busy_loop(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
 	struct fpr_fake *fake = test->priv;
+	int tries = 10;
 
 	fpr_set_delay(fake, 0);
-	fpr_register(fake, 1);
+	fpr_register(fake, 0);
 	fake->err = -EIO;
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
-	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors(&fake->prdev));
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
 	KUNIT_EXPECT_GT(test, fpr_wait_of(&fake->prdev.work.timer), 50);
 
-	fpr_calm(fake);
+	/* Nor is what is put off, once the other zones have nothing more. */
+	fpr_set_delay(fake, FPR_QUIET_MS);
 	fake->err = 0;
 	fpr_starve(fake, zone);
-	fpr_pass(fake);
+	fpr_report_all(fake);
+	fpr_engine_forget_retries();
+	fpr_set_delay(fake, 0);
+	do {
+		fpr_pass(fake);
+	} while (fpr_state(fake) != PAGE_REPORTING_IDLE && --tries);
+	KUNIT_EXPECT_GT(test, fpr_wait_of(&fake->prdev.work.timer), 50);
 	fpr_feed(fake);
-	KUNIT_EXPECT_GT(test, fpr_wait_of(fpr_engine_retry(&fake->prdev)), 50);
+	fpr_set_delay(fake, FPR_QUIET_MS);
 	fpr_calm(fake);
 }
 
@@ -888,9 +1021,8 @@ static void every_third_call_fails(struct kunit *test)
 		fpr_pass(fake);
 		/* Whatever is left, somebody will come back for it. */
 		if (fpr_unreported(zone, pageblock_order))
-			KUNIT_EXPECT_TRUE(test,
-					  delayed_work_pending(&fake->prdev.work));
-		KUNIT_EXPECT_LE(test, fpr_engine_errors(&fake->prdev), 1);
+			KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
+		KUNIT_EXPECT_LE(test, fpr_engine_errors(), 1);
 	}
 	KUNIT_EXPECT_NE(test, 0, passes);
 	KUNIT_EXPECT_GT(test, fake->calls, 3);
@@ -940,7 +1072,9 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(second_device_is_busy),
 	KUNIT_CASE(request_queues_once_after_the_delay),
 	KUNIT_CASE(request_in_requested_does_not_queue),
-	KUNIT_CASE(no_delay_still_means_a_timer),
+	KUNIT_CASE(request_brings_a_due_pass_forward),
+	KUNIT_CASE(free_takes_no_lock_of_the_workqueue),
+	KUNIT_CASE(request_in_an_interrupt),
 	KUNIT_CASE(first_pass_waits_for_the_device),
 	KUNIT_CASE(pass_is_active_then_idle),
 	KUNIT_CASE(request_during_a_pass_queues_another),
@@ -951,10 +1085,10 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(error_is_retried_less_and_less_often),
 	KUNIT_CASE(partial_success_is_one_step_back),
 	KUNIT_CASE(refused_block_holds_up_no_other),
+	KUNIT_CASE(refused_block_holds_up_no_other_list),
 	KUNIT_CASE(error_is_named_once),
 	KUNIT_CASE_SLOW(all_is_reported_after_the_last_error),
 	KUNIT_CASE(short_zone_is_tried_again),
-	KUNIT_CASE(hopeless_zone_is_not_waited_for),
 	KUNIT_CASE(guest_with_all_reported_is_quiet),
 	KUNIT_CASE(last_pass_is_followed_by_none),
 	KUNIT_CASE(merge_asks_for_a_pass),
@@ -971,6 +1105,7 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(host_that_does_not_answer),
 	KUNIT_CASE(every_third_call_fails),
 	KUNIT_CASE(callback_cannot_unregister),
+	KUNIT_CASE(request_in_an_nmi),
 	{}
 };
 

@@ -4,10 +4,13 @@
  */
 
 #include <kunit/test.h>
+#include <linux/align.h>
 #include <linux/completion.h>
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/workqueue.h>
 
+#include "../internal.h"
 #include "page_reporting_kunit.h"
 
 /* Free blocks of the largest zone that were not reported; a few come and go. */
@@ -68,6 +71,52 @@ static void flush_obeys_watermarks(struct kunit *test)
 	fpr_feed(fake);
 	for (i = 0; i < fake->nr_blocks; i++)
 		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
+}
+
+/* Is the free block that a page is in marked? */
+static bool is_marked(struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	bool marked = false;
+	unsigned int order;
+
+	spin_lock_irq(&zone->lock);
+	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+		struct page *head = pfn_to_page(ALIGN_DOWN(page_to_pfn(page),
+							   1UL << order));
+
+		if (PageBuddy(head) && buddy_order(head) == order)
+			marked = PageReported(head);
+	}
+	spin_unlock_irq(&zone->lock);
+	return marked;
+}
+
+/* B5: The first zone is short; in a later one, a block merges as it comes back. */
+static void short_zone_does_not_end_a_flush_early(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_pair *pair = &fake->pairs[0];
+	struct zone *first;
+	struct page *lo;
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	first = page_zone(fpr_alloc(fake, GFP_KERNEL | GFP_DMA32, 0));
+	fpr_get_pair(fake, pair, GFP_KERNEL);
+	lo = pair->lo;
+	if (zone_idx(first) >= zone_idx(page_zone(lo)))
+		kunit_skip(test, "no zone comes before that of the blocks");
+	fpr_starve(fake, first);
+
+	fpr_put(&pair->lo);
+	fake->watch = lo;
+	fake->hook = fpr_hook_free_neighbour;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	fpr_feed(fake);
+	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, lo));
+	KUNIT_EXPECT_NULL(test, pair->hi);
+	KUNIT_EXPECT_TRUE(test, is_marked(lo));
 }
 
 /* B5 */
@@ -219,7 +268,7 @@ static void flush_waits_for_the_device(struct kunit *test)
 
 	fpr_register(fake, 0);
 	ready = get_jiffies_64() + HZ;
-	fpr_engine_live_in(&fake->prdev, MSEC_PER_SEC);
+	fpr_engine_live_in(MSEC_PER_SEC);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
 	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
 }
@@ -228,6 +277,7 @@ static struct kunit_case page_reporting_flush_cases[] = {
 	KUNIT_CASE(flush_reports_all_at_once),
 	KUNIT_CASE(flush_stops_at_a_size),
 	KUNIT_CASE(flush_obeys_watermarks),
+	KUNIT_CASE(short_zone_does_not_end_a_flush_early),
 	KUNIT_CASE(flush_needs_a_device),
 	KUNIT_CASE(flush_tells_the_drivers_error),
 	KUNIT_CASE(flush_ends_when_the_system_sleeps),

@@ -88,7 +88,7 @@ void fpr_register_unready(struct fpr_fake *fake, unsigned int capacity)
 void fpr_register(struct fpr_fake *fake, unsigned int capacity)
 {
 	fpr_register_unready(fake, capacity);
-	fpr_engine_live_in(&fake->prdev, 0);
+	fpr_engine_live_in(0);
 	fpr_calm(fake);
 	fpr_forget(fake);
 }
@@ -110,14 +110,42 @@ int fpr_state(const struct fpr_fake *fake)
 	return atomic_read(&fake->prdev.state);
 }
 
+/* No pass is due, whatever for, and none runs. */
+static void fpr_cancel(struct fpr_fake *fake, int state)
+{
+	/* A free may ask again in between. */
+	do {
+		atomic_set(&fake->prdev.state, state);
+		fpr_engine_settle();
+		cancel_delayed_work_sync(&fake->prdev.work);
+		atomic_set(&fake->prdev.state, state);
+	} while (delayed_work_pending(&fake->prdev.work));
+}
+
 /* Takes away the pass that somebody asked for. */
 void fpr_calm(struct fpr_fake *fake)
 {
-	/* A free may ask again between the two. */
-	do {
-		cancel_delayed_work_sync(&fake->prdev.work);
-		atomic_set(&fake->prdev.state, PAGE_REPORTING_IDLE);
-	} while (delayed_work_pending(&fake->prdev.work));
+	fpr_cancel(fake, PAGE_REPORTING_IDLE);
+}
+
+/* As a free does, and waits until the pass is queued. */
+void fpr_request(void)
+{
+	__page_reporting_notify();
+	fpr_engine_settle();
+}
+
+/* A pass is on its way, whoever has asked for it. */
+bool fpr_comes_back(struct fpr_fake *fake)
+{
+	fpr_engine_settle();
+	return delayed_work_pending(&fake->prdev.work);
+}
+
+void fpr_expect_requested(struct fpr_fake *fake)
+{
+	KUNIT_EXPECT_TRUE(fake->test, fpr_comes_back(fake));
+	KUNIT_EXPECT_EQ(fake->test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
 }
 
 /* What the worker would do, in this thread. */
@@ -133,11 +161,7 @@ void fpr_run_pass(struct fpr_fake *fake)
 void fpr_pass(struct fpr_fake *fake)
 {
 	/* Whoever asks from now on finds that somebody has, and queues nothing. */
-	do {
-		timer_delete_sync(fpr_engine_retry(&fake->prdev));
-		cancel_delayed_work_sync(&fake->prdev.work);
-		atomic_set(&fake->prdev.state, PAGE_REPORTING_REQUESTED);
-	} while (delayed_work_pending(&fake->prdev.work));
+	fpr_cancel(fake, PAGE_REPORTING_REQUESTED);
 	fpr_run_pass(fake);
 }
 
@@ -463,14 +487,20 @@ void fpr_set_delay(struct fpr_fake *fake, int delay_ms)
 	fpr_set_number(fake, FPR_PARAM_DELAY, delay_ms);
 }
 
+/* What the user reads. */
+void fpr_expect_wanted(struct kunit *test, int order)
+{
+	char val[16];
+
+	snprintf(val, sizeof(val), "%d\n", order);
+	fpr_expect_param(test, FPR_PARAM_ORDER, val);
+}
+
 /* The order in effect, and what the user reads. */
 void fpr_expect_order(struct fpr_fake *fake, unsigned int live,
 		      unsigned int wanted)
 {
-	char val[16];
-
-	snprintf(val, sizeof(val), "%u\n", wanted);
-	fpr_expect_param(fake->test, FPR_PARAM_ORDER, val);
+	fpr_expect_wanted(fake->test, wanted);
 	KUNIT_EXPECT_EQ(fake->test, live, page_reporting_order);
 }
 
@@ -499,17 +529,7 @@ void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 /* Nothing will happen unless somebody frees a block. */
 bool fpr_is_quiet(struct fpr_fake *fake)
 {
-	return fpr_state(fake) == PAGE_REPORTING_IDLE &&
-	       !delayed_work_pending(&fake->prdev.work) &&
-	       !timer_pending(fpr_engine_retry(&fake->prdev));
-}
-
-/* As if the time of the retry timer had come. */
-void fpr_expire_retry(struct fpr_fake *fake)
-{
-	struct timer_list *timer = fpr_engine_retry(&fake->prdev);
-
-	timer->function(timer);
+	return !fpr_comes_back(fake) && fpr_state(fake) == PAGE_REPORTING_IDLE;
 }
 
 /*
@@ -548,14 +568,19 @@ void fpr_set_low_wmark(struct fpr_fake *fake, struct zone *zone,
 						  fpr_restore_low_wmark, fake));
 }
 
-/* A zone of which nothing is used would never be short. */
+/*
+ * A zone of which nothing is used would never be short, nor would one of which
+ * less is used than its counters can be wrong by.
+ */
 static void fpr_use_zone(struct fpr_fake *fake, struct zone *zone)
 {
-	static const gfp_t gfps[] = { GFP_KERNEL, GFP_KERNEL | GFP_DMA32 };
+	static const gfp_t gfps[] = {
+		GFP_KERNEL, GFP_KERNEL | GFP_DMA32, GFP_KERNEL | GFP_DMA
+	};
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(gfps); i++)
-		if (page_zone(fpr_alloc(fake, gfps[i], 0)) == zone)
+		if (page_zone(fpr_alloc(fake, gfps[i], MAX_PAGE_ORDER)) == zone)
 			return;
 }
 
@@ -684,6 +709,38 @@ struct page *fpr_alloc(struct fpr_fake *fake, gfp_t gfp, unsigned int order)
 
 	KUNIT_ASSERT_NOT_NULL(fake->test, page);
 	return page;
+}
+
+/* Blocks of FPR_ORDER, @nr of them or fewer, for fpr_free_odd(). */
+void fpr_fill(struct fpr_fake *fake, gfp_t gfp, unsigned int nr)
+{
+	while (nr--)
+		if (!fpr_try_alloc(fake, gfp | __GFP_NOWARN, FPR_ORDER))
+			return;
+}
+
+/*
+ * Frees every second one. The others keep them from merging until the end of the
+ * test.
+ */
+void fpr_free_odd(struct fpr_fake *fake)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &fake->allocated, lru)
+		if (page_private(page) == FPR_ORDER &&
+		    page_to_pfn(page) & (1UL << FPR_ORDER))
+			fpr_free(page);
+}
+
+/* Takes blocks until one of the largest is split for it. */
+void fpr_split_largest(struct fpr_fake *fake, unsigned int order)
+{
+	unsigned long largest = fpr_nr_largest();
+
+	while (fpr_nr_largest() >= largest)
+		if (!fpr_try_alloc(fake, GFP_KERNEL, order))
+			return;
 }
 
 void fpr_free(struct page *page)
@@ -924,7 +981,7 @@ static void fpr_end_test(void *data)
 	fpr_engine_pm(PM_POST_SUSPEND);
 	KUNIT_EXPECT_EQ(fake->test, 0,
 			fpr_set_param(FPR_PARAM_DELAY, fake->saved_delay));
-	fpr_engine_restore(&fake->saved);
+	fpr_engine_restore(fake->saved_order);
 	fpr_expect_sound(fake->test);
 }
 
@@ -946,7 +1003,7 @@ int fpr_init(struct kunit *test)
 	init_completion(&fake->gone);
 	if (fpr_get_param(FPR_PARAM_DELAY, fake->saved_delay) < 0)
 		return -ENOENT;
-	fpr_engine_forget_user(&fake->saved);
+	fake->saved_order = fpr_engine_forget_user();
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	test->priv = fake;
 	return kunit_add_action_or_reset(test, fpr_end_test, fake);

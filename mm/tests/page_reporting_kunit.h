@@ -87,16 +87,6 @@ struct fpr_pair {
 };
 
 /**
- * struct fpr_engine_saved - what a test must not change for good
- * @from_user: the order was set by the user
- * @order: the reporting order
- */
-struct fpr_engine_saved {
-	bool from_user;
-	unsigned int order;
-};
-
-/**
  * struct fpr_fake - a device that takes reports, and the state of one test
  * @prdev: what is registered
  * @test: the test
@@ -117,7 +107,7 @@ struct fpr_engine_saved {
  * @blocks: all blocks that were reported, in order
  * @low_zone: the zone whose low watermark was changed, or NULL
  * @low_wmark: what it was before
- * @saved: what is restored at the end
+ * @saved_order: the order that the user had set, which is restored at the end
  * @saved_delay: the same of the delay, as text
  */
 struct fpr_fake {
@@ -139,7 +129,7 @@ struct fpr_fake {
 	struct fpr_block *blocks;
 	struct zone *low_zone;
 	unsigned long low_wmark;
-	struct fpr_engine_saved saved;
+	unsigned int saved_order;
 	char saved_delay[16];
 };
 
@@ -183,6 +173,9 @@ void fpr_unregister(struct fpr_fake *fake);
 bool fpr_slot_is_taken(void);
 int fpr_state(const struct fpr_fake *fake);
 void fpr_calm(struct fpr_fake *fake);
+void fpr_request(void);
+bool fpr_comes_back(struct fpr_fake *fake);
+void fpr_expect_requested(struct fpr_fake *fake);
 void fpr_run_pass(struct fpr_fake *fake);
 void fpr_pass(struct fpr_fake *fake);
 void fpr_report_all(struct fpr_fake *fake);
@@ -221,13 +214,13 @@ void fpr_set_order(struct fpr_fake *fake, unsigned int order);
 void fpr_set_delay(struct fpr_fake *fake, int delay_ms);
 void fpr_expect_order(struct fpr_fake *fake, unsigned int live,
 		      unsigned int wanted);
+void fpr_expect_wanted(struct kunit *test, int order);
 
 /* Timers */
 unsigned int fpr_wait_of(const struct timer_list *timer);
 void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 		     unsigned int wait_ms);
 bool fpr_is_quiet(struct fpr_fake *fake);
-void fpr_expire_retry(struct fpr_fake *fake);
 
 /* Zones and free lists */
 struct zone *fpr_largest_zone(void);
@@ -244,6 +237,9 @@ void fpr_expect_sound(struct kunit *test);
 /* Memory */
 struct page *fpr_try_alloc(struct fpr_fake *fake, gfp_t gfp, unsigned int order);
 struct page *fpr_alloc(struct fpr_fake *fake, gfp_t gfp, unsigned int order);
+void fpr_fill(struct fpr_fake *fake, gfp_t gfp, unsigned int nr);
+void fpr_free_odd(struct fpr_fake *fake);
+void fpr_split_largest(struct fpr_fake *fake, unsigned int order);
 void fpr_free(struct page *page);
 void fpr_free_all(struct fpr_fake *fake);
 void fpr_free_past_lists(struct page *page);
@@ -271,87 +267,70 @@ void fpr_expect_identity(struct kunit *test);
 /*
  * What the tests need of the engine, besides page_reporting.h,
  * page_reporting_internal.h and the parameters. The functions are in
- * page_reporting_engine_kunit.h, which the engine includes at its end: all that
- * a change of the engine's internals has to touch is there and here.
+ * page_reporting_*engine_kunit.h, which the engine's files include at their ends:
+ * all that a change of the engine's internals has to touch is there and here.
  */
 
-/**
- * struct fpr_engine_limits - constants of the engine
- * @passes: a free list is reported in about this many passes
- * @steps: blocks that are looked at under one hold of zone->lock
- * @pages_per_step: pages of a large block that cost as much as one step
- */
-struct fpr_engine_limits {
-	unsigned int passes;
-	unsigned int steps;
-	unsigned int pages_per_step;
-};
-
-extern const struct fpr_engine_limits fpr_engine_limits;
+/* A free list is reported in about this many passes. */
+extern const unsigned int fpr_engine_passes;
+/* Blocks that are looked at under one hold of zone->lock. */
+extern const unsigned int fpr_engine_steps;
+/* Marked blocks at the head of a list that a first look goes past. */
+extern const unsigned int fpr_engine_glance;
+/* Blocks that go back under one hold of zone->lock. */
+extern const unsigned int fpr_engine_drain;
 
 /**
- * struct fpr_zone_state - a zone, for the policy of a fixed delay
- * @free_pages: free pages
- * @unaccepted_pages: those that the host has not given to the guest yet
- * @managed_pages: all pages
- * @low_wmark: the low watermark, in pages
- * @nr_free: blocks on the free lists of one order
+ * struct fpr_zone - a zone that is not there
+ * @zone: its counters, watermarks and numbers of free blocks
  * @order: the reporting order
  * @capacity: blocks in a full batch
- * @delay_ms: the delay that the user set, in ms
  */
-struct fpr_zone_state {
-	unsigned long free_pages;
-	unsigned long unaccepted_pages;
-	unsigned long managed_pages;
-	unsigned long low_wmark;
-	unsigned long nr_free;
+struct fpr_zone {
+	struct zone zone;
 	unsigned int order;
 	unsigned int capacity;
-	unsigned int delay_ms;
 };
 
 /**
- * struct fpr_decision - what the policy makes of it
- * @budget: blocks that each list may report in this pass
- * @room: pages that may be isolated at a time
- * @delay_ms: the wait before the next pass, in ms
- * @put_off: nothing now, but the zone is tried again later
+ * struct fpr_walked - how the walk of a list went
+ * @pauses: how often zone->lock was dropped on the way
+ * @nents: blocks that were taken; they are back
  */
-struct fpr_decision {
-	unsigned long budget;
-	unsigned long room;
-	unsigned int delay_ms;
-	bool put_off;
+struct fpr_walked {
+	unsigned int pauses;
+	unsigned int nents;
 };
 
-void fpr_engine_forget_user(struct fpr_engine_saved *saved);
-void fpr_engine_restore(const struct fpr_engine_saved *saved);
+/* page_reporting.c */
+unsigned int fpr_engine_forget_user(void);
+void fpr_engine_restore(unsigned int order);
 unsigned int
 fpr_engine_capacity(const struct page_reporting_dev_info *prdev);
-void fpr_engine_live_in(struct page_reporting_dev_info *prdev, unsigned int ms);
-unsigned int fpr_engine_errors(const struct page_reporting_dev_info *prdev);
-unsigned int fpr_engine_retries(const struct page_reporting_dev_info *prdev);
-struct timer_list *fpr_engine_retry(struct page_reporting_dev_info *prdev);
+void fpr_engine_live_in(unsigned int ms);
+void fpr_engine_settle(void);
+unsigned int fpr_engine_errors(void);
+unsigned int fpr_engine_retries(void);
+void fpr_engine_forget_retries(void);
+unsigned int fpr_engine_backoff(unsigned int delay_ms, unsigned int before);
 void fpr_engine_pm(unsigned long event);
 void fpr_engine_stub_refuse(struct kunit *test, void (*stub)(void *caller));
-struct fpr_decision fpr_engine_decide(const struct fpr_zone_state *state);
-unsigned int fpr_engine_backoff(unsigned int delay_ms, unsigned int before);
-unsigned long fpr_engine_paced_budget(u64 granted, u64 allowed,
-				      unsigned int order);
+
+/* page_reporting_walk.c */
+void fpr_engine_stub_unaccepted(struct kunit *test,
+				unsigned long (*stub)(struct zone *zone));
+unsigned long fpr_engine_room(struct fpr_zone *zone, int mt);
+bool fpr_engine_is_hopeless(struct fpr_zone *zone);
+bool fpr_engine_is_due(struct zone *zone, unsigned int order);
+struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
+				       int mt, bool whole);
+
+/* page_reporting_budget.c */
 u64 fpr_engine_debt_ns(void);
-void fpr_engine_set_mark(struct page *page);
-void fpr_engine_clear_mark(struct page *page);
-bool fpr_engine_isolate(struct zone *zone, struct page *page,
-			unsigned int order);
-bool fpr_engine_put_back(struct page_reporting_dev_info *prdev,
-			 struct zone *zone, struct page *page,
-			 unsigned int order);
-unsigned long fpr_engine_orders(struct page_reporting_dev_info *prdev,
-				struct zone *zone, unsigned int order);
-bool fpr_engine_walk_pauses(struct list_head *list, unsigned long unreported);
-bool fpr_engine_fill_pauses(struct page_reporting_dev_info *prdev,
-			    struct zone *zone, unsigned int order, int mt,
-			    unsigned int *nents);
+void fpr_engine_set_debt(u64 ns);
+
+/* page_reporting_mark.c */
+void __fpr_engine_set_mark(struct zone *zone, struct page *page);
+void __fpr_engine_clear_mark(struct zone *zone, struct page *page);
 
 #endif /* _MM_TESTS_PAGE_REPORTING_KUNIT_H */

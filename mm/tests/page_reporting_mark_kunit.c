@@ -5,20 +5,31 @@
  */
 
 #include <kunit/test.h>
+#include <linux/align.h>
 #include <linux/cpumask.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/page_ref.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sizes.h>
 #include <linux/smp.h>
 
 #include "../internal.h"
+#include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
 /* Does a free of this order ask for a pass? Not for another CPU's. */
 static bool notify_asks(struct fpr_fake *fake, unsigned int order)
 {
+	struct page *page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, 0);
+	struct zone *zone = page_zone(page);
+
 	fpr_calm(fake);
-	page_reporting_notify_free(order);
+	spin_lock_irq(&zone->lock);
+	page_reporting_notify_free(page, zone, order);
+	spin_unlock_irq(&zone->lock);
+	fpr_free(page);
 	return fpr_state(fake) == PAGE_REPORTING_REQUESTED;
 }
 
@@ -51,6 +62,21 @@ static void allocator_notifies(struct kunit *test)
 	fpr_calm(fake);
 	fpr_free(page);
 	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
+}
+
+/* S3: Of a zone that no pass has entered yet, nothing is known. */
+static void free_before_the_first_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+
+	fpr_register_unready(fake, 0);
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_free_past_lists(page);
+	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
+	fpr_engine_live_in(0);
+	fpr_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 }
 
 /* S3 */
@@ -241,7 +267,7 @@ static void skipped_zone_is_counted(struct kunit *test)
  * Takes blocks until one of the largest is split for it, and returns how many
  * pages were refaulted then. Smaller ones need not be split at all.
  */
-static unsigned long split_largest(struct fpr_fake *fake)
+static unsigned long split_largest(struct fpr_fake *fake, unsigned int order)
 {
 	struct fpr_sums *before;
 	unsigned long largest;
@@ -249,13 +275,13 @@ static unsigned long split_largest(struct fpr_fake *fake)
 	do {
 		before = fpr_new_sums(fake->test);
 		largest = fpr_nr_largest();
-		if (!fpr_try_alloc(fake, GFP_KERNEL, FPR_ORDER))
+		if (!fpr_try_alloc(fake, GFP_KERNEL, order))
 			return 0;
 	} while (fpr_nr_largest() >= largest);
 	return fpr_grown(fake->test, before, PGREPORT_REFAULT);
 }
 
-/* B8 */
+/* B8: Where the operator has set an order, the host backs as little as that. */
 static void split_keeps_the_rest_reported(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -265,7 +291,7 @@ static void split_keeps_the_rest_reported(struct kunit *test)
 	fpr_set_order(fake, FPR_ORDER);
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
-	used = split_largest(fake);
+	used = split_largest(fake, FPR_ORDER);
 	/* Others use some, too, but no block of the largest order is lost. */
 	KUNIT_EXPECT_GE(test, used, 1UL << FPR_ORDER);
 	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
@@ -276,16 +302,537 @@ static void split_keeps_the_rest_reported(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
 }
 
-static void take_for_report(struct fpr_fake *fake, struct page *page)
+/* Marked blocks below an order. */
+static unsigned long marked_below(unsigned int end)
 {
-	KUNIT_ASSERT_TRUE(fake->test, fpr_engine_isolate(page_zone(page), page,
-							 FPR_ORDER));
+	unsigned int order, mt;
+	unsigned long nr = 0;
+	struct zone *zone;
+	struct page *page;
+
+	for_each_populated_zone(zone) {
+		spin_lock_irq(&zone->lock);
+		for (order = 0; order < end; order++)
+			for (mt = 0; mt < MIGRATE_TYPES; mt++)
+				list_for_each_entry(page,
+						    &zone->free_area[order].free_list[mt],
+						    buddy_list)
+					nr += PageReported(page);
+		spin_unlock_irq(&zone->lock);
+	}
+	return nr;
 }
 
-static bool put_back_reported(struct fpr_fake *fake, struct page *page)
+/*
+ * B6 B8 B14: By default, the host backs a whole huge page for whoever touches a part
+ * of it. So no part keeps its mark, all of it counts as refaulted, and what is not of
+ * this huge page stays marked.
+ */
+static void no_mark_survives_below_the_unit(struct kunit *test)
 {
-	return fpr_engine_put_back(&fake->prdev, page_zone(page), page,
-				   FPR_ORDER);
+	const unsigned int unit = PAGE_REPORTING_UNIT_ORDER;
+	struct fpr_fake *fake = test->priv;
+	unsigned long used, marked;
+
+	fpr_need_counters(test);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	marked = fpr_marked();
+	used = split_largest(fake, unit - 1);
+	KUNIT_EXPECT_EQ(test, 0, marked_below(unit));
+	/* Others use some, too. */
+	KUNIT_EXPECT_GE(test, used, 1UL << unit);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(used, 1UL << unit));
+	if (unit < MAX_PAGE_ORDER)
+		KUNIT_EXPECT_LT(test, used, 2 * MAX_ORDER_NR_PAGES);
+	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
+	fpr_expect_identity(test);
+	fpr_expect_sound(test);
+}
+
+/* The price of order 0, for each page that is allocated, ends with it. */
+static void use_order_0_once(struct fpr_fake *fake)
+{
+	fpr_set_order(fake, 0);
+	fpr_register(fake, 0);
+	fpr_pass(fake);
+	KUNIT_EXPECT_TRUE(fake->test, page_reporting_watches(0));
+	KUNIT_EXPECT_NE(fake->test, 0, marked_below(pageblock_order));
+	fpr_set_order(fake, pageblock_order);
+	fpr_forget(fake);
+	fpr_report_all(fake);
+}
+
+/* H7 */
+static void raised_order_ends_the_watch_of_small_blocks(struct kunit *test)
+{
+	use_order_0_once(test->priv);
+	KUNIT_EXPECT_FALSE(test, page_reporting_watches(0));
+	KUNIT_EXPECT_FALSE(test, page_reporting_watches(PAGE_REPORTING_UNIT_ORDER - 1));
+	KUNIT_EXPECT_TRUE(test, page_reporting_watches(pageblock_order));
+}
+
+/* H7 */
+static void raised_order_clears_smaller_marks(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	use_order_0_once(fake);
+	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
+	/* Nor does a block lose its mark that is large enough. */
+	KUNIT_EXPECT_NE(test, 0, fpr_marked());
+	fpr_expect_identity(test);
+	fpr_expect_sound(test);
+}
+
+/* H7: A part of a block that is smaller than what is reported keeps no mark. */
+static void raised_order_keeps_no_smaller_parts(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	use_order_0_once(fake);
+	split_largest(fake, FPR_ORDER);
+	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
+}
+
+/* Of the large blocks, those of programs and those of the kernel. */
+static const enum page_reporting_pool large_pools[] = {
+	PAGE_REPORTING_MOVABLE, PAGE_REPORTING_KERNEL
+};
+
+#define for_each_large(zone, i)				\
+	for_each_populated_zone(zone)			\
+		for (i = 0; i < ARRAY_SIZE(large_pools); i++)
+
+/* More than anybody refaults in a test. */
+#define RECENT		(1UL << 20)
+
+/* As if so much had been reported just now that any refault is one of it. */
+static void fake_reports(void)
+{
+	struct zone *zone;
+	int i;
+
+	for_each_large(zone, i) {
+		struct page_reporting_pacing *pacing;
+
+		spin_lock_irq(&zone->lock);
+		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
+		pacing->recent = RECENT;
+		pacing->recent_ms = page_reporting_now_ms();
+		pacing->missed = 0;
+		spin_unlock_irq(&zone->lock);
+	}
+}
+
+/* Pages that pacing was charged since then. */
+static u64 charged(void)
+{
+	struct zone *zone;
+	u64 pages = 0;
+	int i;
+
+	for_each_large(zone, i) {
+		struct page_reporting_pacing *pacing;
+
+		spin_lock_irq(&zone->lock);
+		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
+		pages += RECENT - pacing->recent;
+		spin_unlock_irq(&zone->lock);
+	}
+	return pages;
+}
+
+/* B6: The first use of a part is the refault of a huge page, for pacing at least. */
+static void whole_unit_is_charged(struct kunit *test)
+{
+	const unsigned long unit = 1UL << PAGE_REPORTING_UNIT_ORDER;
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+	unsigned long largest, used;
+	u64 pages;
+
+	fpr_need_counters(test);
+	if (FPR_ORDER >= PAGE_REPORTING_UNIT_ORDER)
+		kunit_skip(test, "no block is smaller than a huge page");
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	do {
+		before = fpr_new_sums(test);
+		largest = fpr_nr_largest();
+		fake_reports();
+		KUNIT_ASSERT_NOT_NULL(test, fpr_try_alloc(fake, GFP_KERNEL,
+							  FPR_ORDER));
+		pages = charged();
+	} while (fpr_nr_largest() >= largest);
+	used = fpr_grown(test, before, PGREPORT_REFAULT);
+
+	/* Others use some, too. */
+	KUNIT_EXPECT_GE(test, used, 1UL << FPR_ORDER);
+	KUNIT_EXPECT_LT(test, used, unit);
+	KUNIT_EXPECT_GE(test, pages, unit);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(pages, unit));
+}
+
+static struct page *alloc_for_balloon(struct fpr_fake *fake)
+{
+	struct page *page;
+
+	current->flags |= PF_BALLOON;
+	page = fpr_try_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	current->flags &= ~PF_BALLOON;
+	KUNIT_ASSERT_NOT_NULL(fake->test, page);
+	return page;
+}
+
+/* B17: Whoever takes memory for the host does not use it. */
+static void ballooning_is_no_refault(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+
+	fpr_need_counters(test);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	before = fpr_new_sums(test);
+	fake_reports();
+	alloc_for_balloon(fake);
+	/* Others refault some. */
+	KUNIT_EXPECT_LT(test, charged(), MAX_ORDER_NR_PAGES);
+	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PGREPORT_REFAULT),
+			MAX_ORDER_NR_PAGES);
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_CLEAR),
+			MAX_ORDER_NR_PAGES);
+	fpr_expect_identity(test);
+
+	/* But who does is charged. */
+	fake_reports();
+	fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	KUNIT_EXPECT_GE(test, charged(), MAX_ORDER_NR_PAGES);
+}
+
+/* A block that can be reported and is about to be taken, of the kernel. */
+static struct zone *free_unreported(struct fpr_fake *fake)
+{
+	struct page *page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	struct zone *zone = page_zone(page);
+
+	fpr_free_past_lists(page);
+	return zone;
+}
+
+/* All that is free of the kernel's was free for long, and no window ends. */
+static void fake_idle(struct zone *zone)
+{
+	struct page_reporting_pacing *pacing;
+	u64 level;
+	int i;
+
+	spin_lock_irq(&zone->lock);
+	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	level = __page_reporting_level(zone, PAGE_REPORTING_KERNEL);
+	pacing->low = level;
+	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
+		pacing->past[i] = level;
+	pacing->opened_ms = page_reporting_now_ms() + MSEC_PER_SEC;
+	pacing->closes_ms = pacing->opened_ms;
+	spin_unlock_irq(&zone->lock);
+}
+
+/* How much lower the last window is than those before it. */
+static u64 fallen(struct zone *zone)
+{
+	struct page_reporting_pacing *pacing;
+	u64 pages;
+
+	spin_lock_irq(&zone->lock);
+	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pages = pacing->past[0] - pacing->low;
+	spin_unlock_irq(&zone->lock);
+	return pages;
+}
+
+/* B17: Nor does it show that somebody needs it. */
+static void ballooning_teaches_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct zone *zone;
+
+	if (is_shuffle_order(MAX_PAGE_ORDER))
+		kunit_skip(test, "what was freed last is not taken first");
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	zone = free_unreported(fake);
+	fake_idle(zone);
+	alloc_for_balloon(fake);
+	KUNIT_EXPECT_LT(test, fallen(zone), MAX_ORDER_NR_PAGES);
+	fpr_free_all(fake);
+
+	/* As an ordinary allocation does. */
+	zone = free_unreported(fake);
+	fake_idle(zone);
+	fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	KUNIT_EXPECT_GE(test, fallen(zone), MAX_ORDER_NR_PAGES);
+}
+
+/* B6: No pass has to come by to end a window: a free or an allocation does. */
+static void window_ends_by_an_event(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct page_reporting_pacing *pacing;
+	unsigned int window_ms;
+	u64 begin_ms, opened_ms;
+	struct page *page;
+	struct zone *zone;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	zone = page_zone(page);
+	fpr_calm(fake);
+
+	spin_lock_irq(&zone->lock);
+	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	window_ms = page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
+	begin_ms = page_reporting_now_ms() - 3 * window_ms - window_ms / 2;
+	pacing->opened_ms = begin_ms;
+	pacing->closes_ms = begin_ms + window_ms;
+	pacing->due_ms = U64_MAX;
+	pacing->low = 5;
+	spin_unlock_irq(&zone->lock);
+
+	fpr_free_past_lists(page);
+	spin_lock_irq(&zone->lock);
+	opened_ms = pacing->opened_ms;
+	/* The level of the last event held in all of them but the first one. */
+	KUNIT_EXPECT_EQ(test, 5, pacing->past[(opened_ms - begin_ms) / window_ms - 1]);
+	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_GE(test, opened_ms, begin_ms + 3 * window_ms);
+	KUNIT_EXPECT_LE(test, opened_ms, page_reporting_now_ms());
+	KUNIT_EXPECT_EQ(test, 0, (opened_ms - begin_ms) % window_ms);
+}
+
+static u64 level_of(struct zone *zone, enum page_reporting_pool pool)
+{
+	u64 level;
+
+	spin_lock_irq(&zone->lock);
+	level = __page_reporting_level(zone, pool);
+	spin_unlock_irq(&zone->lock);
+	return level;
+}
+
+struct pool {
+	gfp_t gfp;
+	enum page_reporting_pool pool;
+	const char *desc;
+};
+
+static const struct pool pools[] = {
+	{ GFP_KERNEL, PAGE_REPORTING_KERNEL, "kernel" },
+	{ GFP_HIGHUSER_MOVABLE, PAGE_REPORTING_MOVABLE, "movable" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(pool, pools, desc);
+
+/* B6: What programs free is no level of the kernel's, nor the other way round. */
+static void each_pool_has_its_own_level(struct kunit *test)
+{
+	enum page_reporting_pool pool, other;
+	struct fpr_fake *fake = test->priv;
+	const struct pool *of = test->param_value;
+	u64 level, level_of_other;
+	struct page *page;
+	struct zone *zone;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	page = fpr_alloc(fake, of->gfp, MAX_PAGE_ORDER);
+	zone = page_zone(page);
+	pool = page_reporting_pool(MAX_PAGE_ORDER, get_pageblock_migratetype(page));
+	if (pool != of->pool)
+		kunit_skip(test, "no block of this type");
+	other = pool == PAGE_REPORTING_KERNEL ? PAGE_REPORTING_MOVABLE :
+						PAGE_REPORTING_KERNEL;
+	level = level_of(zone, pool);
+	level_of_other = level_of(zone, other);
+	fpr_free_past_lists(page);
+	KUNIT_EXPECT_EQ(test, level + MAX_ORDER_NR_PAGES, level_of(zone, pool));
+	KUNIT_EXPECT_EQ(test, level_of_other, level_of(zone, other));
+
+	/* And back, when it is reported. */
+	fpr_report_all(fake);
+	KUNIT_EXPECT_LE(test, level_of(zone, pool), level);
+	KUNIT_EXPECT_LE(test, level_of(zone, other), level_of_other);
+}
+
+/*
+ * Marks that go without a use
+ */
+
+/* A marked block of the highest order. */
+static struct page *find_marked(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	struct page *page, *found = NULL;
+	struct list_head *lists = zone->free_area[MAX_PAGE_ORDER].free_list;
+	int mt;
+
+	spin_lock_irq(&zone->lock);
+	for (mt = 0; mt < MIGRATE_PCPTYPES; mt++)
+		list_for_each_entry(page, &lists[mt], buddy_list)
+			if (!found && PageReported(page))
+				found = page;
+	spin_unlock_irq(&zone->lock);
+	KUNIT_ASSERT_NOT_NULL(test, found);
+	return found;
+}
+
+#ifdef CONFIG_MEMORY_FAILURE
+static void end_bad_page(void *page)
+{
+	put_page_back_buddy(page);
+}
+
+/* As memory_failure() does, and undoes. */
+static void take_off(struct kunit *test, struct page *page)
+{
+	KUNIT_ASSERT_TRUE(test, take_page_off_buddy(page));
+	page_ref_inc(page);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, end_bad_page, page));
+}
+
+/* B1: The rest of its block is on lists, and no free has said so. */
+static void bad_page_leaves_no_silence(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	page = find_marked(test);
+	fpr_calm(fake);
+	take_off(test, page);
+	fpr_expect_requested(fake);
+	kunit_release_action(test, end_bad_page, page);
+}
+
+/* B3 */
+static void bad_page_is_no_refault_of_its_block(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+	unsigned long refaults;
+	struct page *page;
+
+	fpr_need_counters(test);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	page = find_marked(test);
+	before = fpr_new_sums(test);
+	take_off(test, page);
+	refaults = fpr_grown(test, before, PGREPORT_REFAULT);
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_CLEAR),
+			MAX_ORDER_NR_PAGES);
+	kunit_release_action(test, end_bad_page, page);
+	KUNIT_EXPECT_LT(test, refaults, MAX_ORDER_NR_PAGES / 2);
+	fpr_expect_identity(test);
+}
+#else
+static void bad_page_leaves_no_silence(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_FAILURE");
+}
+
+static void bad_page_is_no_refault_of_its_block(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_MEMORY_FAILURE");
+}
+#endif
+
+/* B3: Nobody has used a block whose pageblock only changed its type and back. */
+static void isolated_pageblock_is_no_refault(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+	struct page *page;
+
+	fpr_need_counters(test);
+	fpr_need_isolation(test);
+	if (pageblock_order == MAX_PAGE_ORDER)
+		kunit_skip(test, "no block has two pageblocks");
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	page = find_marked(test);
+	before = fpr_new_sums(test);
+	KUNIT_ASSERT_EQ(test, 0, fpr_try_isolate(fake, page));
+	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PGREPORT_REFAULT),
+			pageblock_nr_pages);
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_CLEAR),
+			MAX_ORDER_NR_PAGES);
+	fpr_unisolate(fake, page);
+	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PGREPORT_REFAULT),
+			pageblock_nr_pages);
+	fpr_expect_identity(test);
+}
+
+/* B7: Pages that are in use carry no mark: 1 TiB of them is nothing to look at. */
+static void sweep_without_marks_looks_at_no_page(struct kunit *test)
+{
+	unsigned long in_use = 0, found = 0, pfn;
+	u64 begin_ns, sweep_ns = U64_MAX, walk_ns = U64_MAX;
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+	int tries;
+
+	fpr_register(fake, 0);
+	while (in_use < SZ_1G >> PAGE_SHIFT &&
+	       fpr_try_alloc(fake, GFP_HIGHUSER_MOVABLE | __GFP_NOWARN,
+			     MAX_PAGE_ORDER))
+		in_use += MAX_ORDER_NR_PAGES;
+	for (tries = 0; tries < 3; tries++) {
+		begin_ns = ktime_get_ns();
+		page_reporting_sweep(NR_PAGE_ORDERS);
+		sweep_ns = min(sweep_ns, ktime_get_ns() - begin_ns);
+		begin_ns = ktime_get_ns();
+		list_for_each_entry(page, &fake->allocated, lru)
+			for (pfn = 0; pfn < MAX_ORDER_NR_PAGES; pfn++)
+				found += READ_ONCE(page[pfn].page_type) == 0;
+		walk_ns = min(walk_ns, ktime_get_ns() - begin_ns);
+	}
+	kunit_info(test, "with %lu MiB in use and no mark, a sweep takes %llu us; to look at their pages, %llu us (%lu)\n",
+		   in_use >> (20 - PAGE_SHIFT), sweep_ns / 1000, walk_ns / 1000,
+		   found);
+	KUNIT_EXPECT_LT(test, sweep_ns, walk_ns / 4);
+}
+
+static void take_for_report(struct fpr_fake *fake, struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	bool isolated;
+
+	spin_lock_irq(&zone->lock);
+	isolated = PageBuddy(page) && buddy_order(page) == FPR_ORDER &&
+		   __isolate_free_block(page, FPR_ORDER);
+	spin_unlock_irq(&zone->lock);
+	KUNIT_ASSERT_TRUE(fake->test, isolated);
+}
+
+/* Returns true if it is marked. */
+static bool put_back_reported(struct page *page)
+{
+	struct zone *zone = page_zone(page);
+	bool marked;
+
+	spin_lock_irq(&zone->lock);
+	marked = __page_reporting_put_back(page, zone, FPR_ORDER, true);
+	spin_unlock_irq(&zone->lock);
+	return marked;
 }
 
 /* Has a page become part of a larger block that is marked? */
@@ -322,9 +869,9 @@ static void marked_blocks_make_a_marked_one(struct kunit *test)
 	take_for_report(fake, lo);
 	fpr_put(&pair->hi);
 	take_for_report(fake, hi);
-	KUNIT_EXPECT_FALSE(test, put_back_reported(fake, lo));
+	KUNIT_EXPECT_TRUE(test, put_back_reported(lo));
 	KUNIT_EXPECT_TRUE(test, PageReported(lo));
-	KUNIT_EXPECT_FALSE(test, put_back_reported(fake, hi));
+	KUNIT_EXPECT_TRUE(test, put_back_reported(hi));
 	KUNIT_EXPECT_FALSE(test, PageBuddy(lo) && buddy_order(lo) == FPR_ORDER);
 	/* All around it was marked, too, however far it merged. */
 	KUNIT_EXPECT_TRUE(test, is_in_marked_block(lo));
@@ -339,6 +886,8 @@ enum race_word {
 };
 
 struct race {
+	/* where the marks count while they are set */
+	struct zone *zone;
 	/* No real pages: nobody else looks at their flags. */
 	struct page pages[NR_WORDS];
 	/* updates that were lost */
@@ -377,12 +926,15 @@ static void mark_words(struct race *race)
 	unsigned long *control = &race->pages[WORD_CONTROL].flags;
 	int i;
 
+	/* So that nobody sees the counters: the page is on no list. */
+	spin_lock_irq(&race->zone->lock);
 	for (i = 0; i < 1000; i++)
-		fpr_engine_set_mark(ours);
+		__fpr_engine_set_mark(race->zone, ours);
+	for (i = 0; i < 1000; i++)
+		__fpr_engine_clear_mark(race->zone, ours);
+	spin_unlock_irq(&race->zone->lock);
 	for (i = 0; i < 1000; i++)
 		arch___set_bit(PG_reported, control);
-	for (i = 0; i < 1000; i++)
-		fpr_engine_clear_mark(ours);
 	for (i = 0; i < 1000; i++)
 		arch___clear_bit(PG_reported, control);
 	cond_resched();
@@ -425,6 +977,9 @@ static void mark_leaves_other_flags_alone(struct kunit *test)
 
 	race = kunit_kzalloc(test, sizeof(*race), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, race);
+	race->zone = fpr_largest_zone();
+	fpr_register(fake, 0);
+	fpr_pass(fake);
 	migrate_disable();
 	run_race(fake, race);
 	migrate_enable();
@@ -440,6 +995,7 @@ static void mark_leaves_other_flags_alone(struct kunit *test)
 static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(only_large_blocks_notify),
 	KUNIT_CASE(allocator_notifies),
+	KUNIT_CASE(free_before_the_first_pass),
 	KUNIT_CASE(key_is_on_with_a_device),
 	KUNIT_CASE(mark_after_success),
 	KUNIT_CASE(no_mark_after_failure),
@@ -450,6 +1006,19 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(refused_pages_are_counted),
 	KUNIT_CASE(skipped_zone_is_counted),
 	KUNIT_CASE(split_keeps_the_rest_reported),
+	KUNIT_CASE(no_mark_survives_below_the_unit),
+	KUNIT_CASE(raised_order_ends_the_watch_of_small_blocks),
+	KUNIT_CASE(raised_order_clears_smaller_marks),
+	KUNIT_CASE(raised_order_keeps_no_smaller_parts),
+	KUNIT_CASE(whole_unit_is_charged),
+	KUNIT_CASE(ballooning_is_no_refault),
+	KUNIT_CASE(ballooning_teaches_nothing),
+	KUNIT_CASE(window_ends_by_an_event),
+	KUNIT_CASE_PARAM(each_pool_has_its_own_level, pool_gen_params),
+	KUNIT_CASE(bad_page_leaves_no_silence),
+	KUNIT_CASE(bad_page_is_no_refault_of_its_block),
+	KUNIT_CASE(isolated_pageblock_is_no_refault),
+	KUNIT_CASE_SLOW(sweep_without_marks_looks_at_no_page),
 	KUNIT_CASE(marked_blocks_make_a_marked_one),
 	KUNIT_CASE(mark_leaves_other_flags_alone),
 	{}

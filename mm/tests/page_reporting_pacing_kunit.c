@@ -8,6 +8,8 @@
  */
 
 #include <kunit/test.h>
+#include <linux/sizes.h>
+#include <linux/time64.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
 
@@ -16,8 +18,6 @@
 
 /* A whole tau of large blocks and the time to close its windows. */
 #define TAU_MS		900
-/* The smallest block that is reported by default. */
-#define ADAPTIVE_ORDER	(PAGE_ALLOC_COSTLY_ORDER + 1)
 
 /* As long as a worker with a timer would sleep between two passes. */
 static void wait_and_pass(struct fpr_fake *fake)
@@ -58,35 +58,28 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_DELAY, "-1\n"));
 	fpr_expect_param(test, FPR_PARAM_DELAY, "-1\n");
-	/* It reports smaller blocks by default, and looks for them at once. */
-	KUNIT_EXPECT_EQ(test, ADAPTIVE_ORDER, page_reporting_order);
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	/* What the other one waits for, this one may let go: after B. */
+	fpr_expect_requested(fake);
+	fpr_expect_wait(test, &fake->prdev.work.timer,
+			page_reporting_pacing_first_ms());
+	/* No report breaks up a huge page. */
+	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 
 	fpr_set_delay(fake, FPR_QUIET_MS);
-	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 	fpr_calm(fake);
 }
 
-/* B6 */
-static void adaptive_keeps_the_order_that_was_asked_for(struct kunit *test)
+/* B6: What a free asks for is due after B: nothing leaves before. */
+static void first_look_is_after_break_even(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 
-	fake->prdev.order = 7;
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
-	KUNIT_EXPECT_EQ(test, 7, page_reporting_order);
-	fpr_set_order(fake, MAX_PAGE_ORDER);
-	fpr_set_delay(fake, FPR_QUIET_MS);
-	fpr_set_delay(fake, FPR_ADAPTIVE);
-	KUNIT_EXPECT_EQ(test, MAX_PAGE_ORDER, page_reporting_order);
+	fpr_request();
+	fpr_expect_wait(test, &fake->prdev.work.timer,
+			page_reporting_pacing_first_ms());
 	fpr_calm(fake);
-}
-
-static bool comes_back(struct fpr_fake *fake)
-{
-	return delayed_work_pending(&fake->prdev.work) ||
-	       timer_pending(fpr_engine_retry(&fake->prdev));
 }
 
 /* B6 */
@@ -100,7 +93,7 @@ static void idle_memory_leaves(struct kunit *test)
 	/* Nobody knows yet that it is idle. */
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
-	KUNIT_EXPECT_TRUE(test, comes_back(fake));
+	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
 
 	KUNIT_EXPECT_TRUE(test, pass_until(fake, all_has_left(fake)));
 }
@@ -122,21 +115,30 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
-/* B6: Eight windows end before anything leaves: no tick of delay for each. */
-static void due_pass_has_no_delay(struct kunit *test)
+/* B6: Nobody asks for the next pass, which comes when more may leave. */
+static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
+	unsigned int most_ms = page_reporting_pacing_first_ms();
 	struct fpr_fake *fake = test->priv;
-	struct page_reporting_dev_info *prdev = &fake->prdev;
+	struct timer_list *timer = &fake->prdev.work.timer;
+	int tries = 10;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
-	fpr_calm(fake);
-	fpr_expire_retry(fake);
-	/* The work is queued, or has run; a timer would expire a tick later. */
-	KUNIT_EXPECT_FALSE(test, timer_pending(&prdev->work.timer));
-	flush_delayed_work(&prdev->work);
-	KUNIT_EXPECT_TRUE(test, timer_pending(fpr_engine_retry(prdev)));
+	/* Others free some, and ask. */
+	do {
+		fpr_pass(fake);
+	} while (fpr_state(fake) != PAGE_REPORTING_IDLE && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+	KUNIT_EXPECT_TRUE(test, timer_pending(timer));
+	KUNIT_EXPECT_LE(test, fpr_wait_of(timer), most_ms);
+
+	/* So does it from itself. */
+	flush_delayed_work(&fake->prdev.work);
+	KUNIT_EXPECT_TRUE(test, timer_pending(timer));
+	KUNIT_EXPECT_LE(test, fpr_wait_of(timer), most_ms);
+	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
 }
 
 /* B6: What the user has reported is not to be paid for by pacing. */
@@ -153,37 +155,77 @@ static void flush_leaves_no_debt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_debt_ns());
 }
 
-/* B6: A cap counts blocks: the largest ones leave, however few there are. */
-static void cap_counts_blocks_of_any_size(struct kunit *test)
+/* Blocks of an order that pacing lets go, when it has granted so many pages. */
+static unsigned long paced_blocks(u64 granted, unsigned int order)
+{
+	struct page_reporting_budget budget = page_reporting_paced_budget(32);
+
+	budget.grant[page_reporting_pool(order, MIGRATE_MOVABLE)] = granted;
+	return budget.ops->blocks(&budget, fpr_largest_zone(), order,
+				  MIGRATE_MOVABLE, 0);
+}
+
+/* B6 */
+static void grant_is_for_blocks_of_any_size(struct kunit *test)
 {
 	u64 granted = 5UL << MAX_PAGE_ORDER;
 
-	KUNIT_EXPECT_EQ(test, 3,
-			fpr_engine_paced_budget(granted, 3, MAX_PAGE_ORDER));
-	KUNIT_EXPECT_EQ(test, 5,
-			fpr_engine_paced_budget(granted, 9, MAX_PAGE_ORDER));
-	KUNIT_EXPECT_EQ(test, 9,
-			fpr_engine_paced_budget(granted, 9, MAX_PAGE_ORDER - 1));
+	fpr_engine_set_debt(0);
+	KUNIT_EXPECT_EQ(test, 5, paced_blocks(granted, MAX_PAGE_ORDER));
+	KUNIT_EXPECT_EQ(test, 4, paced_blocks(granted - 1, MAX_PAGE_ORDER));
+	KUNIT_EXPECT_EQ(test, 0, paced_blocks(0, MAX_PAGE_ORDER));
+	KUNIT_EXPECT_EQ(test, 5UL << MAX_PAGE_ORDER, paced_blocks(granted, 0));
 }
 
-/* B6: Isolated blocks look like free ones, and no other may leave for them. */
-static void isolation_puts_off(struct kunit *test)
+/* B6 */
+static void debt_lets_nothing_go(struct kunit *test)
+{
+	u64 granted = 5UL << MAX_PAGE_ORDER;
+
+	/* More than a report of this machine takes, and paid off in hours. */
+	fpr_engine_set_debt(NSEC_PER_SEC * 1000);
+	KUNIT_EXPECT_EQ(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));
+	fpr_engine_set_debt(0);
+	KUNIT_EXPECT_NE(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));
+}
+
+/* B6 B17: The host ran somebody else for half a second while it took one batch. */
+static void one_stolen_slice_does_not_stop_reports(struct kunit *test)
+{
+	u64 pages = SZ_4G >> PAGE_SHIFT;
+	struct page_reporting_cap cap;
+	int i;
+
+	page_reporting_cap_init(&cap, 0);
+	for (i = 0; i < 20; i++)
+		page_reporting_cap_charge(&cap, 32 * 14000);
+	page_reporting_cap_charge(&cap, 500 * NSEC_PER_MSEC);
+	KUNIT_EXPECT_TRUE(test, page_reporting_cap_allows(&cap, pages,
+							  MSEC_PER_SEC));
+	/* As many that are no exception do. */
+	for (i = 0; i < 50; i++)
+		page_reporting_cap_charge(&cap, 5 * NSEC_PER_MSEC);
+	KUNIT_EXPECT_FALSE(test, page_reporting_cap_allows(&cap, pages,
+							   MSEC_PER_SEC));
+}
+
+/* B6: Isolated blocks look like free ones, but others may leave all the same. */
+static void isolation_holds_up_no_other(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
 
 	fpr_need_isolation(test);
-	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_order(fake, pageblock_order);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
 	page = fpr_isolate_pageblock(fake);
-	/* Until other zones have reported theirs, and as long again. */
-	pass_until(fake, false);
-	fpr_forget(fake);
-	KUNIT_EXPECT_FALSE(test, pass_until(fake, fake->nr_blocks));
-	KUNIT_EXPECT_GT(test, fpr_engine_retries(&fake->prdev), 0);
+	KUNIT_EXPECT_TRUE(test,
+			  pass_until(fake, fpr_nr_in(fake, page_zone(page))));
+	KUNIT_EXPECT_NULL(test, fpr_find(fake, page));
+	/* It will be an ordinary one again, and nothing announces that. */
+	KUNIT_EXPECT_GT(test, fpr_engine_retries(), 0);
 	fpr_unisolate(fake, page);
-	KUNIT_EXPECT_TRUE(test, pass_until(fake, fake->nr_blocks));
 }
 
 /* Takes so many of the largest blocks and frees them; a pass finds them free. */
@@ -226,16 +268,69 @@ static void memory_in_use_stays(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pass_until(fake, fake->nr_blocks >= 8));
 }
 
+/* Of each of two types that take turns. */
+#define DEMAND	8
+
+static void take_some(struct fpr_fake *fake, struct page **pages, gfp_t gfp)
+{
+	int i;
+
+	for (i = 0; i < DEMAND; i++)
+		pages[i] = fpr_alloc(fake, gfp, MAX_PAGE_ORDER);
+}
+
+static void free_some(struct page **pages)
+{
+	int i;
+
+	for (i = 0; i < DEMAND; i++)
+		fpr_free(pages[i]);
+}
+
+/*
+ * B6: Programs and the kernel take turns: as much is free at any time, and none of
+ * it is idle. Others take and free some, too.
+ */
+static void two_demands_have_no_common_surplus(struct kunit *test)
+{
+	struct page *movable[DEMAND], *kernel[DEMAND];
+	struct fpr_fake *fake = test->priv;
+	unsigned int i;
+
+	if (is_shuffle_order(MAX_PAGE_ORDER))
+		kunit_skip(test, "what was freed last is not taken first");
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	pass_until(fake, fake->nr_blocks && fpr_is_quiet(fake));
+	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
+
+	take_some(fake, kernel, GFP_KERNEL);
+	fpr_forget(fake);
+	for (i = 0; i < 2 * TAU_MS / 100; i++) {
+		take_some(fake, movable, GFP_HIGHUSER_MOVABLE);
+		free_some(kernel);
+		wait_and_pass(fake);
+		take_some(fake, kernel, GFP_KERNEL);
+		free_some(movable);
+		wait_and_pass(fake);
+	}
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, DEMAND / 2);
+}
+
 static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(adaptive_reads_minus_one),
-	KUNIT_CASE(adaptive_keeps_the_order_that_was_asked_for),
+	KUNIT_CASE(first_look_is_after_break_even),
 	KUNIT_CASE_SLOW(idle_memory_leaves),
 	KUNIT_CASE_SLOW(nothing_to_do_has_no_timer),
-	KUNIT_CASE(due_pass_has_no_delay),
+	KUNIT_CASE(pass_is_due_when_more_may_leave),
 	KUNIT_CASE(flush_leaves_no_debt),
-	KUNIT_CASE(cap_counts_blocks_of_any_size),
-	KUNIT_CASE_SLOW(isolation_puts_off),
+	KUNIT_CASE(grant_is_for_blocks_of_any_size),
+	KUNIT_CASE(debt_lets_nothing_go),
+	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
+	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
+	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),
 	{}
 };
 

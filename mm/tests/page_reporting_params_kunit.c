@@ -17,6 +17,12 @@ static void order_takes_0_to_max(struct kunit *test)
 
 	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
 		fpr_set_order(fake, order);
+		fpr_expect_wanted(test, order);
+	}
+	fpr_register(fake, 0);
+	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
+		fpr_set_order(fake, order);
+		fpr_pass(fake);
 		fpr_expect_order(fake, order, order);
 	}
 }
@@ -27,8 +33,9 @@ struct bad_value {
 };
 
 static const struct bad_value bad_orders[] = {
-	{ "-1", "minus one" },
 	{ "-2", "minus two" },
+	{ "-1x", "minus one and letter" },
+	{ "--1", "two signs" },
 	{ "abc", "letters" },
 	{ "\n", "newline" },
 	{ "", "nothing" },
@@ -52,7 +59,9 @@ static void order_refuses_anything_else(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_set_order(fake, 7);
+	fpr_register(fake, 0);
 	KUNIT_EXPECT_EQ(test, -EINVAL, fpr_set_param(FPR_PARAM_ORDER, bad->val));
+	fpr_pass(fake);
 	fpr_expect_order(fake, 7, 7);
 }
 
@@ -105,6 +114,37 @@ static void user_beats_driver_beats_pageblock(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 6, page_reporting_order);
 }
 
+/* S1: Scripts save it, set another one for a while, and write back what they read. */
+static void order_can_be_unset(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_set_order(fake, 3);
+	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_ORDER, "-1\n"));
+	fpr_expect_wanted(test, -1);
+	fpr_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
+
+	/* With a device, it is the one that it would have had. */
+	fpr_set_order(fake, 3);
+	fpr_pass(fake);
+	fpr_expect_order(fake, 3, 3);
+	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_ORDER, "-1"));
+	fpr_expect_order(fake, 3, pageblock_order);
+	fpr_pass(fake);
+	fpr_expect_order(fake, pageblock_order, pageblock_order);
+	fpr_unregister(fake);
+	fpr_expect_wanted(test, -1);
+
+	fake->prdev.order = 7;
+	fpr_register(fake, 0);
+	fpr_set_order(fake, 3);
+	fpr_pass(fake);
+	fpr_set_order(fake, PAGE_REPORTING_ORDER_UNSPECIFIED);
+	fpr_pass(fake);
+	fpr_expect_order(fake, 7, 7);
+}
+
 /* S1 */
 static void order_change_asks_for_a_pass(struct kunit *test)
 {
@@ -112,8 +152,7 @@ static void order_change_asks_for_a_pass(struct kunit *test)
 
 	fpr_register(fake, 0);
 	fpr_set_order(fake, FPR_ORDER);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_requested(fake);
 }
 
 static const struct bad_value bad_delays[] = {
@@ -169,17 +208,28 @@ static void new_delay_rearms_the_pass(struct kunit *test)
 	const struct timer_list *timer = &fake->prdev.work.timer;
 
 	fpr_register(fake, 0);
-	__page_reporting_notify();
+	fpr_request();
 	fpr_expect_wait(test, timer, FPR_QUIET_MS);
 	fpr_set_delay(fake, FPR_DELAY_MS);
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 	fpr_set_delay(fake, 2 * FPR_DELAY_MS);
 	fpr_expect_wait(test, timer, 2 * FPR_DELAY_MS);
+}
 
-	/* Nobody asked for a pass: none begins. */
+/* B2: What one kind of delay waits for, another one may let go. */
+static void new_delay_asks_for_a_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 0);
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	fpr_expect_requested(fake);
+	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_DELAY_MS);
+
+	/* Or who writes the same again and again would put off all passes. */
 	fpr_calm(fake);
 	fpr_set_delay(fake, FPR_DELAY_MS);
-	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
+	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 }
 
 /* B2: A driver that failed gets its time. */
@@ -204,8 +254,8 @@ static void new_delay_does_not_hurry_the_first_pass(struct kunit *test)
 	const struct timer_list *timer = &fake->prdev.work.timer;
 
 	fpr_register(fake, 0);
-	__page_reporting_notify();
-	fpr_engine_live_in(&fake->prdev, FPR_DELAY_MS);
+	fpr_request();
+	fpr_engine_live_in(FPR_DELAY_MS);
 	fpr_set_delay(fake, 0);
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 }
@@ -234,7 +284,7 @@ static void order_is_held_during_a_pass(struct kunit *test)
 	fpr_register(fake, 1);
 	fake->hook = hook_raise_order;
 	fpr_pass(fake);
-	fpr_expect_order(fake, 7, 7);
+	fpr_expect_order(fake, FPR_ORDER, 7);
 	for (i = 0; i < fake->nr_blocks; i++)
 		small += fake->blocks[i].order < 7;
 	KUNIT_EXPECT_NE_MSG(test, 0, small, "no block shows the difference");
@@ -242,6 +292,7 @@ static void order_is_held_during_a_pass(struct kunit *test)
 	fake->hook = NULL;
 	fpr_forget(fake);
 	fpr_report_all(fake);
+	fpr_expect_order(fake, 7, 7);
 	for (i = 0; i < fake->nr_blocks; i++)
 		KUNIT_EXPECT_GE(test, fake->blocks[i].order, 7);
 }
@@ -274,12 +325,12 @@ static void lower_order_starts_a_pass(struct kunit *test)
 	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
 	for (i = 0; i < fake->nr_blocks; i++)
 		KUNIT_EXPECT_GE(test, fake->blocks[i].order, 9);
-	fpr_expect_order(fake, FPR_ORDER, FPR_ORDER);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	fpr_expect_order(fake, 9, FPR_ORDER);
+	fpr_expect_requested(fake);
 
 	fake->hook = NULL;
 	fpr_report_all(fake);
+	fpr_expect_order(fake, FPR_ORDER, FPR_ORDER);
 	for (i = 0; i < fake->nr_blocks; i++)
 		small += fake->blocks[i].order < 9;
 	KUNIT_EXPECT_NE(test, 0, small);
@@ -301,7 +352,7 @@ static void higher_order_drops_nothing(struct kunit *test)
 
 	/* The request stands, and so do the marks. */
 	fpr_set_order(fake, 9);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
+	fpr_expect_requested(fake);
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
 	do {
 		fpr_report_all(fake);
@@ -345,11 +396,13 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE(order_reads_minus_one_until_set),
 	KUNIT_CASE_PARAM(user_beats_driver_beats_pageblock,
 			 unspecified_gen_params),
+	KUNIT_CASE(order_can_be_unset),
 	KUNIT_CASE(order_change_asks_for_a_pass),
 	KUNIT_CASE_PARAM(delay_refuses_anything_else, bad_delay_gen_params),
 	KUNIT_CASE(delay_takes_0_to_an_hour),
 	KUNIT_CASE(order_may_be_unspecified),
 	KUNIT_CASE(new_delay_rearms_the_pass),
+	KUNIT_CASE(new_delay_asks_for_a_pass),
 	KUNIT_CASE(new_delay_does_not_hurry_a_retry),
 	KUNIT_CASE(new_delay_does_not_hurry_the_first_pass),
 	KUNIT_CASE(order_is_held_during_a_pass),

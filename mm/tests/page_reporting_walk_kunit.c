@@ -5,48 +5,135 @@
  */
 
 #include <kunit/test.h>
+#include <linux/cpumask.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/page-isolation.h>
+#include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/smp.h>
 
 #include "../internal.h"
 #include "page_reporting_kunit.h"
 
-/* S6 */
-static void policy_leaves_a_short_zone_alone(struct kunit *test)
+static void set_pages(struct zone *zone, enum zone_stat_item item, long pages)
 {
-	struct fpr_zone_state zone = {
-		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
-		.delay_ms = 2000,
-	};
+	atomic_long_set(&zone->vm_stat[item], pages);
+}
 
-	zone.free_pages = 1000 + (32 << 9) - 1;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).budget);
-	zone.free_pages++;
-	KUNIT_EXPECT_NE(test, 0, fpr_engine_decide(&zone).budget);
+/* A zone with a low watermark of 1000 pages, for batches of 32 << 9. */
+static struct fpr_zone *new_zone(struct kunit *test, unsigned long free)
+{
+	struct fpr_zone *zone = kunit_kzalloc(test, sizeof(*zone), GFP_KERNEL);
 
-	/* The margin follows the capacity and the order. */
-	zone.capacity = 33;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).budget);
-	zone.capacity = 32;
-	zone.order = 10;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).budget);
+	KUNIT_ASSERT_NOT_NULL(test, zone);
+	zone->order = 9;
+	zone->capacity = 32;
+	zone->zone._watermark[WMARK_LOW] = 1000;
+	atomic_long_set(&zone->zone.managed_pages, 1 << 20);
+	set_pages(&zone->zone, NR_FREE_PAGES, free);
+	return zone;
+}
+
+static unsigned long room_for(struct fpr_zone *zone)
+{
+	return fpr_engine_room(zone, MIGRATE_MOVABLE);
 }
 
 /* S6 */
-static void policy_keeps_the_low_watermark(struct kunit *test)
+static void short_zone_has_no_room(struct kunit *test)
 {
-	struct fpr_zone_state zone = {
-		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
-	};
+	struct fpr_zone *zone = new_zone(test, 1000 + (32 << 9) - 1);
 
-	zone.free_pages = 1000 + (32 << 9) - 1;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).room);
-	zone.free_pages++;
-	KUNIT_EXPECT_EQ(test, 32 << 9, fpr_engine_decide(&zone).room);
-	zone.free_pages += 512;
-	KUNIT_EXPECT_EQ(test, 33 << 9, fpr_engine_decide(&zone).room);
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	set_pages(&zone->zone, NR_FREE_PAGES, 1000 + (32 << 9));
+	KUNIT_EXPECT_NE(test, 0, room_for(zone));
+
+	/* The margin follows the capacity and the order. */
+	zone->capacity = 33;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	zone->capacity = 32;
+	zone->order = 10;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+
+	/* So does it the watermark, and its boost. */
+	zone->order = 9;
+	zone->zone._watermark[WMARK_LOW]++;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	zone->zone._watermark[WMARK_LOW]--;
+	zone->zone.watermark_boost = 1;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+}
+
+/* S6 */
+static void room_ends_at_the_low_watermark(struct kunit *test)
+{
+	struct fpr_zone *zone = new_zone(test, 1000 + (32 << 9));
+
+	KUNIT_EXPECT_EQ(test, 32 << 9, room_for(zone));
+	set_pages(&zone->zone, NR_FREE_PAGES, 1000 + (33 << 9));
+	KUNIT_EXPECT_EQ(test, 33 << 9, room_for(zone));
+}
+
+/* S6: What only movable pages may use is of no use to others. */
+static void reserves_are_no_room(struct kunit *test)
+{
+	struct fpr_zone *zone = new_zone(test, 1000 + (33 << 9));
+
+	zone->zone.nr_free_highatomic = 512;
+	KUNIT_EXPECT_EQ(test, 32 << 9, room_for(zone));
+	zone->zone.nr_free_highatomic = 513;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	zone->zone.nr_free_highatomic = 0;
+
+#ifdef CONFIG_CMA
+	set_pages(&zone->zone, NR_FREE_CMA_PAGES, 512);
+	KUNIT_EXPECT_EQ(test, 32 << 9, room_for(zone));
+	KUNIT_EXPECT_EQ(test, 33 << 9, fpr_engine_room(zone, MIGRATE_CMA));
+	set_pages(&zone->zone, NR_FREE_CMA_PAGES, 513);
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	/* More than there is, as they are not read at the same instant. */
+	set_pages(&zone->zone, NR_FREE_CMA_PAGES, LONG_MAX);
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+#endif
+}
+
+/* S6 */
+static void what_cpus_have_not_folded_counts(struct kunit *test)
+{
+	struct per_cpu_zonestat __percpu *stats;
+	struct fpr_zone *zone = new_zone(test, 1000 + (32 << 9));
+
+	if (!IS_ENABLED(CONFIG_SMP))
+		kunit_skip(test, "needs CONFIG_SMP");
+	stats = alloc_percpu(struct per_cpu_zonestat);
+	KUNIT_ASSERT_NOT_NULL(test, stats);
+	zone->zone.per_cpu_zonestats = stats;
+#ifdef CONFIG_SMP
+	per_cpu_ptr(stats, 0)->vm_stat_diff[NR_FREE_PAGES] = -1;
+#endif
+	KUNIT_EXPECT_NE(test, 0, room_for(zone));
+	zone->zone.percpu_drift_mark = 1000 + (32 << 9) + 1;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	free_percpu(stats);
+}
+
+/* B1: Of a zone that will never have enough, nothing is put off. */
+static void hopeless_zone_is_not_waited_for(struct kunit *test)
+{
+	struct fpr_zone *zone = new_zone(test, 0);
+
+	atomic_long_set(&zone->zone.managed_pages, 1000 + (32 << 9));
+	KUNIT_EXPECT_FALSE(test, fpr_engine_is_hopeless(zone));
+	/* A boost passes. */
+	zone->zone.watermark_boost = 1000;
+	KUNIT_EXPECT_FALSE(test, fpr_engine_is_hopeless(zone));
+	atomic_long_set(&zone->zone.managed_pages, 1000 + (32 << 9) - 1);
+	KUNIT_EXPECT_TRUE(test, fpr_engine_is_hopeless(zone));
 }
 
 static void hook_expect_room(struct fpr_fake *fake, struct scatterlist *sgl,
@@ -78,24 +165,120 @@ static void batch_keeps_the_low_watermark(struct kunit *test)
 	fpr_expect_sound(test);
 }
 
+static unsigned long unaccepted_pages;
+
+static unsigned long stub_unaccepted(struct zone *zone)
+{
+	return unaccepted_pages;
+}
+
 /* S6: It counts as free, but nobody can allocate it without the host. */
 static void unaccepted_memory_is_not_free(struct kunit *test)
 {
-	struct fpr_zone_state zone = {
-		.low_wmark = 1000, .nr_free = 100, .order = 9, .capacity = 32,
-		.free_pages = 1000 + (32 << 9), .managed_pages = 1 << 20,
-	};
+	struct fpr_zone *zone = new_zone(test, 1000 + (32 << 9));
 
-	KUNIT_EXPECT_NE(test, 0, fpr_engine_decide(&zone).budget);
-	zone.unaccepted_pages = 1;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).budget);
-	KUNIT_EXPECT_TRUE(test, fpr_engine_decide(&zone).put_off);
-	zone.free_pages++;
-	KUNIT_EXPECT_EQ(test, 32 << 9, fpr_engine_decide(&zone).room);
+	unaccepted_pages = 0;
+	fpr_engine_stub_unaccepted(test, stub_unaccepted);
+	KUNIT_EXPECT_NE(test, 0, room_for(zone));
+	unaccepted_pages = 1;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+	/* It may be accepted one day. */
+	KUNIT_EXPECT_FALSE(test, fpr_engine_is_hopeless(zone));
+	set_pages(&zone->zone, NR_FREE_PAGES, 1000 + (32 << 9) + 1);
+	KUNIT_EXPECT_EQ(test, 32 << 9, room_for(zone));
 
 	/* The two are not read at the same instant. */
-	zone.unaccepted_pages = ULONG_MAX;
-	KUNIT_EXPECT_EQ(test, 0, fpr_engine_decide(&zone).budget);
+	unaccepted_pages = ULONG_MAX;
+	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
+}
+
+/* Pages that stand between a zone and its low watermark. */
+#define HEADROOM	4096
+
+/**
+ * struct reserve_kind - memory that most may not allocate
+ * @add: makes it so many pages more
+ * @desc: what it is
+ */
+struct reserve_kind {
+	void (*add)(struct zone *zone, long pages);
+	const char *desc;
+};
+
+static void add_highatomic(struct zone *zone, long pages)
+{
+	spin_lock_irq(&zone->lock);
+	WRITE_ONCE(zone->nr_free_highatomic, zone->nr_free_highatomic + pages);
+	spin_unlock_irq(&zone->lock);
+}
+
+static void add_cma(struct zone *zone, long pages)
+{
+#ifdef CONFIG_CMA
+	mod_zone_page_state(zone, NR_FREE_CMA_PAGES, pages);
+#endif
+}
+
+static const struct reserve_kind reserve_kinds[] = {
+	{ add_highatomic, "highatomic" },
+	{ add_cma, "CMA" },
+};
+
+KUNIT_ARRAY_PARAM_DESC(reserve_kind, reserve_kinds, desc);
+
+/* S6: All that is free above the low watermark is a reserve: nothing may go. */
+static void zone_with_reserves_only_is_skipped(struct kunit *test)
+{
+	const struct reserve_kind *kind = test->param_value;
+	struct zone *zone = fpr_largest_zone();
+	struct fpr_fake *fake = test->priv;
+	unsigned long low = zone->_watermark[WMARK_LOW] + 4 * HEADROOM;
+	unsigned int nr;
+	long pages;
+
+	if (kind->add == add_cma && !IS_ENABLED(CONFIG_CMA))
+		kunit_skip(test, "needs CONFIG_CMA");
+	fpr_register(fake, 1);
+	/* So high that what is missing is not missing to the minimum. */
+	fpr_set_low_wmark(fake, zone, low);
+	pages = zone_page_state_snapshot(zone, NR_FREE_PAGES) -
+		low_wmark_pages(zone) + HEADROOM / 2;
+	kind->add(zone, pages);
+	fpr_pass(fake);
+	kind->add(zone, -pages);
+	nr = fpr_nr_in(fake, zone);
+	KUNIT_EXPECT_EQ(test, 0, nr);
+
+	fpr_forget(fake);
+	fpr_pass(fake);
+	nr = fpr_nr_in(fake, zone);
+	KUNIT_EXPECT_NE(test, 0, nr);
+}
+
+static void end_boost(void *zone)
+{
+	((struct zone *)zone)->watermark_boost = 0;
+}
+
+/* S6 B1: For a moment, a zone wants more than it ever has: that is "not now". */
+static void boosted_zone_is_tried_again(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+
+	fpr_need_counters(test);
+	fpr_register(fake, 1);
+	fpr_starve(fake, zone);
+	zone->watermark_boost = pageblock_nr_pages;
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, end_boost, zone));
+	fpr_report_all(fake);
+	before = fpr_new_sums(test);
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, 1, fpr_grown(test, before, PAGE_REPORTING_SKIP));
+	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
+	KUNIT_EXPECT_GT(test, fpr_engine_retries(), 0);
 }
 
 /* S6 */
@@ -124,24 +307,35 @@ static unsigned int zone_rank(const struct fpr_block *block)
 	return zone_to_nid(block->zone) * MAX_NR_ZONES + zone_idx(block->zone);
 }
 
-/* Returns how often the type changed within one order of one zone. */
+/* Where a block's type comes in the walk: UNMOVABLE is the last one. */
+static unsigned int type_rank(const struct fpr_block *block)
+{
+	return block->mt == MIGRATE_UNMOVABLE ? MIGRATE_TYPES : block->mt;
+}
+
+/*
+ * Returns how often the type changed within one order of one zone. The lists of an
+ * order are gone over at their beginnings, and once more up to their ends.
+ */
 static unsigned int expect_walk_order(struct fpr_fake *fake)
 {
+	unsigned int i, types = 0, rounds = 1;
 	struct kunit *test = fake->test;
 	const struct fpr_block *a, *b;
-	unsigned int i, types = 0;
 
 	for (i = 1; i < fake->nr_blocks; i++) {
 		a = &fake->blocks[i - 1];
 		b = &fake->blocks[i];
 		KUNIT_EXPECT_LE(test, zone_rank(a), zone_rank(b));
-		if (a->zone != b->zone)
+		if (a->zone == b->zone)
+			KUNIT_EXPECT_GE(test, a->order, b->order);
+		if (a->zone != b->zone || a->order != b->order) {
+			rounds = 1;
 			continue;
-		KUNIT_EXPECT_GE(test, a->order, b->order);
-		if (a->order != b->order)
-			continue;
-		KUNIT_EXPECT_LE(test, a->mt, b->mt);
-		types += a->mt < b->mt;
+		}
+		rounds += type_rank(a) > type_rank(b);
+		KUNIT_EXPECT_LE(test, rounds, 2);
+		types += a->mt != b->mt;
 	}
 	return types;
 }
@@ -185,7 +379,7 @@ static unsigned int report_types(struct fpr_fake *fake)
 	return types;
 }
 
-/* S7 */
+/* S7 B6: UNMOVABLE is the last, as the kernel itself allocates from there. */
 static void walk_takes_the_types_in_turn(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -345,7 +539,7 @@ static void expect_full_batches(struct fpr_fake *fake, unsigned int capacity)
 	}
 }
 
-static const unsigned int capacities[] = { 0, 1, 3, 31, 32, 33, 256 };
+static const unsigned int capacities[] = { 0, 1, 3, 31, 32, 33, 256, UINT_MAX };
 
 static void describe_capacity(const unsigned int *capacity, char *desc)
 {
@@ -354,13 +548,15 @@ static void describe_capacity(const unsigned int *capacity, char *desc)
 
 KUNIT_ARRAY_PARAM(capacity, capacities, describe_capacity);
 
-/* S9 B2: of whatever capacity, and 0 is the default */
+/* S9 B2: of whatever capacity, up to the default, which 0 means, too */
 static void full_batch_is_reported_at_once(struct kunit *test)
 {
 	const unsigned int *asked = test->param_value;
 	unsigned int capacity = *asked ?: PAGE_REPORTING_CAPACITY;
 	struct fpr_fake *fake = test->priv;
 	unsigned int full;
+
+	capacity = min(capacity, PAGE_REPORTING_CAPACITY);
 
 	fpr_set_order(fake, FPR_ORDER);
 	fake->hook = fpr_hook_expect_list;
@@ -396,17 +592,36 @@ static void rest_is_reported_at_the_zones_end(struct kunit *test)
 	KUNIT_EXPECT_LT(test, fake->nr_blocks, PAGE_REPORTING_CAPACITY);
 }
 
-/* S9 */
-static void huge_capacity_falls_back(struct kunit *test)
+static unsigned int most_nents;
+static unsigned long most_pages;
+
+static void hook_note_most(struct fpr_fake *fake, struct scatterlist *sgl,
+			   unsigned int nents)
 {
+	struct scatterlist *sg;
+	unsigned long pages = 0;
+	unsigned int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		pages += sg->length >> PAGE_SHIFT;
+	most_nents = max(most_nents, nents);
+	most_pages = max(most_pages, pages);
+}
+
+/* S9 H12: A host that never answers keeps what it was given last. */
+static void large_capacity_does_not_empty_a_zone(struct kunit *test)
+{
+	unsigned long most = max(SZ_128M >> PAGE_SHIFT, MAX_ORDER_NR_PAGES);
 	struct fpr_fake *fake = test->priv;
 
-	fpr_register(fake, UINT_MAX);
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_CAPACITY,
-			fpr_engine_capacity(&fake->prdev));
-	fake->hook = fpr_hook_expect_list;
-	fpr_pass(fake);
-	KUNIT_EXPECT_NE(test, 0, fake->calls);
+	most_nents = 0;
+	most_pages = 0;
+	fpr_register(fake, 1024);
+	fake->hook = hook_note_most;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_NE(test, 0, most_nents);
+	KUNIT_EXPECT_LE(test, most_nents, PAGE_REPORTING_CAPACITY);
+	KUNIT_EXPECT_LE(test, most_pages, most);
 }
 
 static void hook_expect_unlocked(struct fpr_fake *fake,
@@ -558,17 +773,22 @@ KUNIT_ARRAY_PARAM(list_budget, list_budgets, describe_list);
 static void budget_follows_the_list(struct kunit *test)
 {
 	const struct list_budget *list = test->param_value;
-	struct fpr_zone_state zone = {
-		.free_pages = ULONG_MAX,
-		.nr_free = list->nr_free,
-		.order = 9,
-		.capacity = list->capacity,
-		.delay_ms = 1234,
-	};
-	struct fpr_decision decision = fpr_engine_decide(&zone);
+	struct page_reporting_budget budget =
+		page_reporting_fixed_budget(list->capacity);
+	struct zone *zone = &new_zone(test, 0)->zone;
 
-	KUNIT_EXPECT_EQ(test, list->budget, decision.budget);
-	KUNIT_EXPECT_EQ(test, 1234, decision.delay_ms);
+	zone->free_area[9].nr_free = list->nr_free;
+	KUNIT_EXPECT_EQ(test, list->budget,
+			budget.ops->blocks(&budget, zone, 9, MIGRATE_MOVABLE, 0));
+	/* It is for the whole pass. */
+	if (list->budget)
+		KUNIT_EXPECT_EQ(test, 1,
+				budget.ops->blocks(&budget, zone, 9,
+						   MIGRATE_MOVABLE,
+						   list->budget - 1));
+	KUNIT_EXPECT_EQ(test, 0,
+			budget.ops->blocks(&budget, zone, 9, MIGRATE_MOVABLE,
+					   list->budget + 1));
 }
 
 /* S13 */
@@ -577,10 +797,10 @@ static void budget_bounds_a_pass(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 	struct zone *zone = fpr_largest_zone();
 	unsigned long nr_free = zone->free_area[MAX_PAGE_ORDER].nr_free;
-	unsigned long budget = DIV_ROUND_UP(nr_free, fpr_engine_limits.passes);
+	unsigned long budget = DIV_ROUND_UP(nr_free, fpr_engine_passes);
 	unsigned int mt, lists = 0, nr;
 
-	if (nr_free < 2 * fpr_engine_limits.passes)
+	if (nr_free < 2 * fpr_engine_passes)
 		kunit_skip(test, "only %lu blocks of the highest order",
 			   nr_free);
 	for (mt = 0; mt < MIGRATE_TYPES; mt++)
@@ -594,9 +814,9 @@ static void budget_bounds_a_pass(struct kunit *test)
 	KUNIT_EXPECT_LE(test, nr, budget * lists);
 	KUNIT_EXPECT_LT(test, nr, nr_free);
 
-	/* The rest is for a pass to come. */
-	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
-	KUNIT_EXPECT_TRUE(test, delayed_work_pending(&fake->prdev.work));
+	/* The rest is for a pass to come, after the delay. */
+	fpr_expect_requested(fake);
+	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_QUIET_MS);
 }
 
 static void turn_reported_to_front(struct list_head *list)
@@ -619,7 +839,7 @@ static void interrupted_walk_turns_the_list(struct kunit *test)
 		&zone->free_area[MAX_PAGE_ORDER].free_list[MIGRATE_MOVABLE];
 	bool before, after;
 
-	if (list_count_nodes(list) < 4 * fpr_engine_limits.passes)
+	if (list_count_nodes(list) < 4 * fpr_engine_passes)
 		kunit_skip(test, "too few blocks of the highest order");
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
@@ -640,68 +860,279 @@ static void interrupted_walk_turns_the_list(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, after);
 }
 
-/* B7: A pass looks at nothing where nothing is unreported, and at little else. */
+/* B7: A pass looks at nothing where nothing is unreported. */
 static void idle_zone_costs_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	unsigned long orders = 0;
 	struct zone *zone;
+	bool due = false;
 
 	/* Others free small blocks now and then, and none of this order. */
 	fpr_set_order(fake, pageblock_order);
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 	for_each_populated_zone(zone)
-		orders |= fpr_engine_orders(&fake->prdev, zone, pageblock_order);
-	KUNIT_EXPECT_EQ(test, 0, orders);
+		due |= fpr_engine_is_due(zone, pageblock_order);
+	KUNIT_EXPECT_FALSE(test, due);
 }
 
-/* B7: Nor does a list of reported blocks keep the lock: it is left in the middle. */
-static void walk_pauses(struct kunit *test)
-{
-	unsigned int i, steps = fpr_engine_limits.steps;
-	struct page *pages;
-	LIST_HEAD(list);
+/* Of one zone, so that the lists that a test fills are those that it looks at. */
+#define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
+/* Blocks of a list that takes many holds of zone->lock to walk. */
+#define LONG		8192
+/* Blocks of a list that takes hardly more than one. */
+#define SHORT		320
 
-	pages = kunit_kcalloc(test, 3 * steps / 2, sizeof(*pages), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, pages);
-	for (i = 0; i < 3 * steps / 2; i++) {
-		fpr_engine_set_mark(&pages[i]);
-		list_add_tail(&pages[i].buddy_list, &list);
-	}
-	KUNIT_EXPECT_TRUE(test, fpr_engine_walk_pauses(&list, 1));
-	KUNIT_EXPECT_PTR_EQ(test, &pages[steps],
-			    list_first_entry(&list, struct page, buddy_list));
-	/* Nor is it looked at when there is nothing in it. */
-	KUNIT_EXPECT_FALSE(test, fpr_engine_walk_pauses(&list, 0));
+/* The zone of what was allocated last. */
+static struct zone *last_zone(struct fpr_fake *fake)
+{
+	KUNIT_ASSERT_FALSE(fake->test, list_empty(&fake->allocated));
+	return page_zone(list_first_entry(&fake->allocated, struct page, lru));
 }
 
-/* B7: Nor does isolation, which looks at each page of a large block. */
-static void isolation_counts_as_steps(struct kunit *test)
+static unsigned long list_length(struct zone *zone, int mt)
 {
-	const struct fpr_engine_limits *limits = &fpr_engine_limits;
-	unsigned int steps = 1 + MAX_ORDER_NR_PAGES / limits->pages_per_step;
-	struct fpr_fake *fake = test->priv;
-	struct zone *zone = fpr_largest_zone();
-	struct list_head *list =
-		&zone->free_area[MAX_PAGE_ORDER].free_list[MIGRATE_MOVABLE];
-	unsigned long nr_free;
-	unsigned int nents;
+	unsigned long nr;
 
 	spin_lock_irq(&zone->lock);
-	nr_free = list_count_nodes(list);
+	nr = list_count_nodes(&zone->free_area[FPR_ORDER].free_list[mt]);
 	spin_unlock_irq(&zone->lock);
-	/* More than the watermark and a batch, of which nothing is left alone. */
-	if (nr_free < 2 * PAGE_REPORTING_CAPACITY + 4 * limits->passes)
-		kunit_skip(test, "only %lu blocks of the highest order", nr_free);
+	return nr;
+}
 
+/* One block of @gfp that can be reported, and its type; its buddy stays in use. */
+static int free_one(struct fpr_fake *fake, gfp_t gfp)
+{
+	struct fpr_pair *pair = &fake->pairs[0];
+	int mt;
+
+	fpr_get_pair(fake, pair, gfp);
+	mt = get_pageblock_migratetype(pair->lo);
+	fpr_put(&pair->lo);
+	return mt;
+}
+
+/*
+ * B7: Nor does a long list keep the lock: it is left in the middle, and gone on with
+ * from there. A look at its beginning does not even go so far.
+ */
+static void walk_pauses(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_walked whole, glance;
+	unsigned long length;
+	struct zone *zone;
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
+	zone = last_zone(fake);
+	fpr_free_odd(fake);
+	fpr_report_all(fake);
+	/* What is left to report is of another type. */
+	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_MOVABLE)
+		kunit_skip(test, "no block of another type");
+
+	length = list_length(zone, MIGRATE_MOVABLE);
+	glance = fpr_engine_walk_list(zone, FPR_ORDER, MIGRATE_MOVABLE, false);
+	whole = fpr_engine_walk_list(zone, FPR_ORDER, MIGRATE_MOVABLE, true);
+	if (length < LONG / 2)
+		kunit_skip(test, "only %lu blocks", length);
+	KUNIT_EXPECT_EQ(test, 0, glance.pauses);
+	KUNIT_EXPECT_GE(test, whole.pauses, length / fpr_engine_steps / 2);
+	/* Once, and not as often as other lists are longer. */
+	KUNIT_EXPECT_LE(test, whole.pauses, length / fpr_engine_steps + 1);
+}
+
+/*
+ * B7: Some blocks more than one hold of the lock looks at, and many of another type:
+ * the length of one list says nothing about the other.
+ */
+static void short_list_is_walked_once(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_walked walked;
+	unsigned long length;
+	struct zone *zone;
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
+	fpr_fill(fake, ONE_ZONE, 2 * SHORT);
+	zone = last_zone(fake);
+	fpr_free_odd(fake);
+	fpr_report_all(fake);
+	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_UNMOVABLE)
+		kunit_skip(test, "no block of a third type");
+
+	length = list_length(zone, MIGRATE_UNMOVABLE);
+	walked = fpr_engine_walk_list(zone, FPR_ORDER, MIGRATE_UNMOVABLE, true);
+	if (length <= fpr_engine_steps || length > 2 * SHORT)
+		kunit_skip(test, "%lu blocks", length);
+	KUNIT_EXPECT_LE(test, walked.pauses, length / fpr_engine_steps);
+}
+
+/* How long it takes to look at each block of a list. */
+static u64 look_ns(struct zone *zone, int mt, unsigned long *marked)
+{
+	struct page *page;
+	u64 begin_ns;
+
+	*marked = 0;
+	spin_lock_irq(&zone->lock);
+	begin_ns = ktime_get_ns();
+	list_for_each_entry(page, &zone->free_area[FPR_ORDER].free_list[mt],
+			    buddy_list)
+		*marked += PageReported(page);
+	begin_ns = ktime_get_ns() - begin_ns;
+	spin_unlock_irq(&zone->lock);
+	return begin_ns;
+}
+
+/* The shortest of some passes, each with one block of @gfp to report. */
+static u64 pass_ns(struct fpr_fake *fake, gfp_t gfp, int mt)
+{
+	u64 begin_ns, least_ns = U64_MAX;
+	int tries;
+
+	for (tries = 0; tries < 5; tries++) {
+		if (free_one(fake, gfp) != mt)
+			continue;
+		fpr_forget(fake);
+		begin_ns = ktime_get_ns();
+		fpr_pass(fake);
+		least_ns = min(least_ns, ktime_get_ns() - begin_ns);
+		KUNIT_EXPECT_NE(fake->test, 0, fake->nr_blocks);
+	}
+	if (least_ns == U64_MAX)
+		kunit_skip(fake->test, "no block of type %d", mt);
+	return least_ns;
+}
+
+/*
+ * B7: One block is to be reported, of a type that comes later. A pass has no reason
+ * to look at all the marked blocks of the others.
+ */
+static void one_block_costs_no_walk_of_other_types(struct kunit *test)
+{
+	gfp_t gfp = ONE_ZONE | __GFP_RECLAIMABLE;
+	struct fpr_fake *fake = test->priv;
+	u64 before_ns, walk_ns, after_ns;
+	unsigned long marked;
+	struct zone *zone;
+
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	before_ns = pass_ns(fake, gfp, MIGRATE_RECLAIMABLE);
+	fpr_put_pair(&fake->pairs[0]);
+
+	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
+	zone = last_zone(fake);
+	fpr_free_odd(fake);
+	fpr_report_all(fake);
+	walk_ns = look_ns(zone, MIGRATE_MOVABLE, &marked);
+	after_ns = pass_ns(fake, gfp, MIGRATE_RECLAIMABLE);
+	kunit_info(test, "a pass takes %llu us, with %lu marked blocks of another type %llu us; to look at them, %llu us\n",
+		   before_ns / 1000, marked, after_ns / 1000, walk_ns / 1000);
+	if (marked < LONG / 2)
+		kunit_skip(test, "only %lu marked blocks", marked);
+	KUNIT_EXPECT_LT(test, after_ns, before_ns + walk_ns / 2);
+}
+
+/**
+ * struct watch - what another CPU sees of a batch that goes back
+ * @zone: the zone of the batch
+ * @blocks: the batch
+ * @nents: blocks in it; 0 if there is nothing to look at
+ * @parts: how often it saw some of it back, and not all
+ * @odd: how often that was no multiple of what goes back at a time
+ */
+struct watch {
+	struct zone *zone;
+	const struct fpr_block *blocks;
+	unsigned int nents;
+	unsigned int parts;
+	unsigned int odd;
+};
+
+static struct watch watch;
+
+/* Somebody who wants the lock gets it whenever it is free. */
+static void look_at_batch(void)
+{
+	unsigned int i, nents, nr = 0;
+
+	spin_lock_irq(&watch.zone->lock);
+	nents = READ_ONCE(watch.nents);
+	for (i = 0; i < nents; i++)
+		nr += PageBuddy(watch.blocks[i].page);
+	/* From now on, others may take them again. */
+	if (nr == nents)
+		WRITE_ONCE(watch.nents, 0);
+	spin_unlock_irq(&watch.zone->lock);
+	if (!nr || nr == nents)
+		return;
+	watch.parts++;
+	watch.odd += nr % fpr_engine_drain != 0;
+}
+
+static int watch_fn(void *unused)
+{
+	while (!kthread_should_stop()) {
+		look_at_batch();
+		cond_resched();
+	}
+	return 0;
+}
+
+/* All of it is away now. Where it is short, it is no batch to look at. */
+static void hook_watch(struct fpr_fake *fake, struct scatterlist *sg,
+		       unsigned int nents)
+{
+	struct zone *zone = page_zone(sg_page(sg));
+
+	spin_lock_irq(&watch.zone->lock);
+	watch.blocks = &fake->blocks[fake->nr_blocks - nents];
+	WRITE_ONCE(watch.nents, zone == watch.zone &&
+		   nents == PAGE_REPORTING_CAPACITY ? nents : 0);
+	spin_unlock_irq(&watch.zone->lock);
+}
+
+static void watched_pass(struct fpr_fake *fake)
+{
+	fpr_forget(fake);
+	fpr_pass(fake);
+	spin_lock_irq(&watch.zone->lock);
+	WRITE_ONCE(watch.nents, 0);
+	spin_unlock_irq(&watch.zone->lock);
+	/* The next pass has as much to do. */
+	page_reporting_sweep(NR_PAGE_ORDERS);
+}
+
+/* B7: A put-back merges. So a batch goes back by a few blocks at a time. */
+static void batch_goes_back_bit_by_bit(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned long begin = jiffies;
+	unsigned int cpu;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+	memset(&watch, 0, sizeof(watch));
+	watch.zone = fpr_largest_zone();
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_register(fake, 0);
-	KUNIT_EXPECT_TRUE(test,
-			  fpr_engine_fill_pauses(&fake->prdev, zone,
-						 MAX_PAGE_ORDER,
-						 MIGRATE_MOVABLE, &nents));
-	KUNIT_EXPECT_EQ(test, DIV_ROUND_UP(limits->steps, steps), nents);
+	fake->hook = hook_watch;
+	migrate_disable();
+	cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+	fpr_run_thread_on(fake, cpu, watch_fn, NULL);
+	while (!READ_ONCE(watch.parts) &&
+	       time_before(jiffies, begin + FPR_DEADLINE))
+		watched_pass(fake);
+	migrate_enable();
+	KUNIT_EXPECT_NE_MSG(test, 0, watch.parts, "nobody else got the lock");
+	KUNIT_EXPECT_EQ(test, 0, watch.odd);
 }
 
 struct type {
@@ -937,10 +1368,16 @@ static void longest_block_fits_its_length(struct kunit *test)
 }
 
 static struct kunit_case page_reporting_walk_cases[] = {
-	KUNIT_CASE(policy_leaves_a_short_zone_alone),
-	KUNIT_CASE(policy_keeps_the_low_watermark),
+	KUNIT_CASE(short_zone_has_no_room),
+	KUNIT_CASE(room_ends_at_the_low_watermark),
+	KUNIT_CASE(reserves_are_no_room),
+	KUNIT_CASE(what_cpus_have_not_folded_counts),
+	KUNIT_CASE(hopeless_zone_is_not_waited_for),
 	KUNIT_CASE(batch_keeps_the_low_watermark),
 	KUNIT_CASE(unaccepted_memory_is_not_free),
+	KUNIT_CASE_PARAM(zone_with_reserves_only_is_skipped,
+			 reserve_kind_gen_params),
+	KUNIT_CASE(boosted_zone_is_tried_again),
 	KUNIT_CASE(zone_below_watermark_is_skipped),
 	KUNIT_CASE(walk_goes_from_high_to_low_order),
 	KUNIT_CASE(walk_takes_the_types_in_turn),
@@ -952,7 +1389,7 @@ static struct kunit_case page_reporting_walk_cases[] = {
 	KUNIT_CASE(block_behind_reported_ones_is_found),
 	KUNIT_CASE_PARAM(full_batch_is_reported_at_once, capacity_gen_params),
 	KUNIT_CASE(rest_is_reported_at_the_zones_end),
-	KUNIT_CASE(huge_capacity_falls_back),
+	KUNIT_CASE(large_capacity_does_not_empty_a_zone),
 	KUNIT_CASE(driver_is_called_without_zone_lock),
 	KUNIT_CASE(blocks_go_back_after_success),
 	KUNIT_CASE(blocks_go_back_after_failure),
@@ -961,8 +1398,10 @@ static struct kunit_case page_reporting_walk_cases[] = {
 	KUNIT_CASE(budget_bounds_a_pass),
 	KUNIT_CASE(interrupted_walk_turns_the_list),
 	KUNIT_CASE(idle_zone_costs_nothing),
-	KUNIT_CASE(walk_pauses),
-	KUNIT_CASE(isolation_counts_as_steps),
+	KUNIT_CASE_SLOW(walk_pauses),
+	KUNIT_CASE_SLOW(short_list_is_walked_once),
+	KUNIT_CASE_SLOW(one_block_costs_no_walk_of_other_types),
+	KUNIT_CASE(batch_goes_back_bit_by_bit),
 	KUNIT_CASE_PARAM(pageblock_keeps_its_type, type_gen_params),
 	KUNIT_CASE_PARAM(half_a_pageblock_keeps_its_type, type_gen_params),
 	KUNIT_CASE_PARAM(reserves_stay_accounted, reserve_gen_params),

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Free page reporting: what the KUnit suites need of the walk's internals.
+ *
+ * Included at the end of mm/page_reporting_walk.c, see
+ * page_reporting_engine_kunit.h.
+ */
+
+#include "page_reporting_kunit.h"
+
+const unsigned int fpr_engine_steps = PAGE_REPORTING_STEPS;
+const unsigned int fpr_engine_glance = PAGE_REPORTING_GLANCE;
+const unsigned int fpr_engine_drain = PAGE_REPORTING_DRAIN;
+
+/**
+ * fpr_engine_stub_unaccepted - say what the host has not given to the guest yet
+ * @test: the test, with which the stub ends
+ * @stub: called instead
+ */
+void fpr_engine_stub_unaccepted(struct kunit *test,
+				unsigned long (*stub)(struct zone *zone))
+{
+	__kunit_activate_static_stub(test, page_reporting_unaccepted_pages,
+				     stub);
+}
+
+static struct page_reporting_pass fpr_engine_pass(struct zone *zone,
+						  unsigned int order,
+						  unsigned int capacity)
+{
+	return (struct page_reporting_pass) {
+		.zone = zone,
+		.order = order,
+		.limit = capacity,
+		.budget = page_reporting_flush_budget(capacity, ULONG_MAX),
+	};
+}
+
+/**
+ * fpr_engine_room - how much may leave a zone at a time
+ * @zone: the zone
+ * @mt: the type of the blocks
+ *
+ * Return: the number of pages.
+ */
+unsigned long fpr_engine_room(struct fpr_zone *zone, int mt)
+{
+	struct page_reporting_pass pass =
+		fpr_engine_pass(&zone->zone, zone->order, zone->capacity);
+
+	return __page_reporting_room(&pass, mt);
+}
+
+/**
+ * fpr_engine_is_hopeless - is a zone given up?
+ * @zone: the zone
+ *
+ * Return: true if nobody waits for it.
+ */
+bool fpr_engine_is_hopeless(struct fpr_zone *zone)
+{
+	struct page_reporting_pass pass =
+		fpr_engine_pass(&zone->zone, zone->order, zone->capacity);
+
+	return page_reporting_is_hopeless(&pass);
+}
+
+/**
+ * fpr_engine_is_due - would a pass look at a zone's lists?
+ * @zone: a zone that a pass has entered
+ * @order: the reporting order
+ *
+ * Context: takes zone->lock.
+ * Return: true if so.
+ */
+bool fpr_engine_is_due(struct zone *zone, unsigned int order)
+{
+	struct page_reporting_pass pass = fpr_engine_pass(zone, order, 1);
+	bool due;
+
+	spin_lock_irq(&zone->lock);
+	due = __page_reporting_is_due(&pass);
+	spin_unlock_irq(&zone->lock);
+	return due;
+}
+
+/**
+ * fpr_engine_walk_list - walk a list up to the first full batch, and put it back
+ * @zone: a zone that a pass has entered
+ * @order: the order of the list, and the reporting order
+ * @mt: the type of the list
+ * @whole: all of it, or only its beginning
+ *
+ * Context: takes zone->lock. No pass runs.
+ * Return: what it took.
+ */
+struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
+				       int mt, bool whole)
+{
+	struct page_reporting_pass pass =
+		fpr_engine_pass(zone, order, PAGE_REPORTING_CAPACITY);
+	struct page_reporting_list list = {
+		.head = &zone->free_area[order].free_list[mt],
+		.order = order,
+		.mt = mt,
+		.whole = whole,
+	};
+	struct fpr_walked walked = {};
+
+	page_reporting_reset_batch(&pass);
+	while (page_reporting_fill(&pass, &list) == PAGE_REPORTING_PAUSE)
+		walked.pauses++;
+	walked.nents = pass.nents;
+	page_reporting_drain(&pass, false);
+	return walked;
+}
