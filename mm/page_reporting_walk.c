@@ -605,9 +605,9 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {
-	/* The back-off looks again at a zone that is short, nobody at a hopeless one. */
+	/* A zone that is short of memory is looked at again by the back-off. */
 	if (pass->budget.ops->close) {
-		if (!pass->short_of && !page_reporting_is_hopeless(pass))
+		if (!pass->short_of)
 			pass->budget.ops->close(&pass->budget, pass->zone);
 		return;
 	}
