@@ -33,6 +33,8 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order);
 void __page_reporting_merged(struct page *page, struct zone *zone,
 			     unsigned int order);
+void __page_reporting_retyped(struct page *page, struct zone *zone,
+			      unsigned int order, int mt);
 
 /*
  * Is it of interest that a block of this order leaves the free lists? It is if
@@ -119,6 +121,22 @@ static inline void page_reporting_merged(struct page *page, struct zone *zone,
 		__page_reporting_merged(page, zone, order);
 }
 
+/**
+ * page_reporting_retyped - a free block is about to be one of another type
+ * @page: its head; its pageblock has the old type
+ * @zone: its zone
+ * @order: its order
+ * @mt: the new type
+ *
+ * Context: zone->lock held, interrupts off. Does not sleep.
+ */
+static inline void page_reporting_retyped(struct page *page, struct zone *zone,
+					  unsigned int order, int mt)
+{
+	if (page_reporting_watches(order))
+		__page_reporting_retyped(page, zone, order, mt);
+}
+
 #else /* !CONFIG_PAGE_REPORTING */
 
 static inline void page_reporting_notify_free(struct page *page,
@@ -143,6 +161,11 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order)
+{
+}
+
+static inline void page_reporting_retyped(struct page *page, struct zone *zone,
+					  unsigned int order, int mt)
 {
 }
 

@@ -432,6 +432,28 @@ void __page_reporting_merged(struct page *page, struct zone *zone,
 		count_vm_events(PGREPORT_MERGE, 1UL << order);
 }
 
+/* Its pages count in the pool of the new type from now on. */
+void __page_reporting_retyped(struct page *page, struct zone *zone,
+			      unsigned int order, int mt)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	enum page_reporting_pool to = page_reporting_pool(order, mt);
+	struct page_reporting_pacing *pacing;
+	u64 level;
+
+	if (PageReported(page) || !page_reporting_is_known(state) ||
+	    order < state->pacing[to].order ||
+	    to == page_reporting_pool(order, get_pageblock_migratetype(page)))
+		return;
+	if (to == PAGE_REPORTING_KERNEL)
+		state->kernel += 1ULL << order;
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0,
+					 &level);
+	/* Nobody has used it. What counts as movable anyway stays where it is. */
+	if (pacing && pacing != &state->pacing[to])
+		page_reporting_pacing_isolated(pacing, 1ULL << order);
+}
+
 /* Head of the free block that this page is in. */
 static struct page *__page_reporting_head(struct page *page)
 {

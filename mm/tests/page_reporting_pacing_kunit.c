@@ -318,6 +318,89 @@ static void two_demands_have_no_common_surplus(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, DEMAND / 2);
 }
 
+/* All that is free leaves, and then there is nothing to wait for. */
+static void expect_all_leave(struct fpr_fake *fake)
+{
+	unsigned int tries = FPR_MAX_PASSES;
+
+	do {
+		wait_and_pass(fake);
+	} while (!fpr_is_quiet(fake) && --tries);
+	KUNIT_EXPECT_NE_MSG(fake->test, 0, tries, "%lu blocks are left",
+			    fpr_unreported_in_all(page_reporting_order));
+}
+
+/* Takes as many blocks as there are, of whatever type they were. */
+static void take_all(struct fpr_fake *fake, gfp_t gfp)
+{
+	gfp |= __GFP_NOWARN | __GFP_NORETRY;
+	while (fpr_try_alloc(fake, gfp, MAX_PAGE_ORDER))
+		;
+}
+
+/* B1 B6: What was free before the device came leaves, of whatever type it is. */
+static void kernel_blocks_from_before_leave(struct kunit *test)
+{
+	struct page *kernel[DEMAND];
+	struct fpr_fake *fake = test->priv;
+
+	take_some(fake, kernel, GFP_KERNEL);
+	free_some(kernel);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+
+/* B1 B6: So does what has changed its type since. */
+static void stolen_blocks_leave(struct kunit *test)
+{
+	struct page *kernel[DEMAND];
+	struct fpr_fake *fake = test->priv;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	take_some(fake, kernel, GFP_KERNEL);
+	free_some(kernel);
+	take_all(fake, GFP_HIGHUSER_MOVABLE);
+	fpr_free_all(fake);
+	expect_all_leave(fake);
+
+	/* And the other way round. */
+	take_all(fake, GFP_KERNEL);
+	fpr_free_all(fake);
+	expect_all_leave(fake);
+}
+
+/* B6: What is not idle yet when other memory leaves follows as soon as it is. */
+static void rest_leaves_in_its_own_time(struct kunit *test)
+{
+	unsigned int first_ms = page_reporting_pacing_first_ms();
+	struct fpr_fake *fake = test->priv;
+	struct page *one, *other;
+
+	/* Nobody has reported them, so that they are in no doubt. */
+	one = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	other = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	fpr_free_past_lists(one);
+	/* As long as a free would wait, but for a little. */
+	msleep(first_ms / 2);
+	fpr_free_past_lists(other);
+	fpr_forget(fake);
+	KUNIT_EXPECT_TRUE(test, pass_until(fake, fake->nr_blocks));
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 1);
+	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
+	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer),
+			3 * first_ms / 4);
+}
+
 static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(adaptive_reads_minus_one),
 	KUNIT_CASE(first_look_is_after_break_even),
@@ -331,6 +414,9 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),
+	KUNIT_CASE_SLOW(kernel_blocks_from_before_leave),
+	KUNIT_CASE_SLOW(stolen_blocks_leave),
+	KUNIT_CASE_SLOW(rest_leaves_in_its_own_time),
 	{}
 };
 
