@@ -22,57 +22,57 @@
  * head, what is freed goes there too, and what was reported goes to the tail.
  * Let the level be the number of unreported free pages. A page at some depth
  * of the stack is touched exactly when the level falls below this depth. So
- * the pages that nobody needed during the last tau are those that lie below
- * the lowest level of the last tau: the *surplus*. It takes a counter and a few
- * minima to know, no time stamps in pages, and no search.
+ * the pages that nobody needed during the last tau are those below the lowest
+ * level of the last tau: the *surplus*. A counter and a few minima tell it,
+ * without time stamps in pages and without a search.
  *
  * For one list this is a statement about certain pages. A zone has a list for
- * each order and migratetype, and the level is the sum of many. Then it is one
- * about quantity: at no time during tau would the zone have missed so many
- * pages. That other pages are reported than were idle can lead to a refault
- * that one list would not have seen. See "Doubt".
+ * each order and migratetype, and the level is the sum over many. Then it is a
+ * statement about quantity: at no time during tau would the zone have missed so
+ * many pages. The pages that are reported may be others than those that were
+ * idle, and cause refaults that a single list would not have seen. See "Doubt".
  *
  * **Derivation.** All of the surplus is reported at once: each page of it has
  * been kept for tau, and none is better than another. The lowest level is kept
  * for windows of tau / 8: the open one and eight closed ones. The eight span
- * tau, so no page leaves before it was idle for tau, and none stays for longer
- * than 9/8 tau plus the delay of the pass, unless it is in doubt. Windows end
- * with the first event after their time: a block that comes to the free lists,
- * one that leaves them, or a pass. Between two events the level does not
- * change, so the windows in which nothing happened are known exactly, and no
- * timer has to close them. What is reported leaves at the bottom of the stack,
- * and all minima fall by as much.
+ * tau. So no page leaves before it was idle for tau, and, unless it is in
+ * doubt, none stays for longer than 9/8 tau plus the delay of the pass. A
+ * window ends with the first event after its time: a block that comes to the
+ * free lists, a block that leaves them, or a pass. Between two events the level
+ * does not change, so the windows in which nothing happened are known exactly,
+ * and no timer has to close them. Reported pages leave at the bottom of the
+ * stack, and all minima fall by as much.
  *
  * **Waiting.** The surplus can grow only when the latest window that was too
- * low is older than tau. A pass is asked for at that time, and not before. It
- * is asked for after B at the latest, which shows a stall.
+ * low is older than tau. A pass is promised for that time, not for an earlier
+ * one, and for B from now at the latest, so that a stall shows.
  *
  * **Stalls.** A guest that the host stops sees time pass in which nothing
- * happens, as if it were idle. The promised pass is then late. Whoever finds it
- * late by more than a window counts the windows without an event as two at
- * most. A stall shorter than B may hide between two passes. It can make a page
- * look idle for as much longer.
+ * happens, as if it were idle. The promised pass is then late. If it is late by
+ * more than a window, at most two of the windows without an event count. A
+ * stall shorter than B may fall between two passes and stay unseen. It can make
+ * a page look idle for longer by its own length.
  *
- * **Bound.** Take the pages by their depth, each a ski rental of its own, and
- * charge for an idle period of length G: min(G, B) if the future is known, and
- * G for G < tau, tau + B otherwise, if it is not. With tau = B that is at most
- * twice as much, whatever happens; no rule that does not look ahead and does
- * not throw dice has a better bound. The windows make it 2 1/8. For tau = 2 B
- * it is 3 1/4, the worst case being a page that is never used again. The
- * assumptions: the free lists behave as one stack, a price per page that does
- * not depend on how many are reported, passes in time, and a CPU cap that does
- * not bind. A change of tau adds at most one tau of keeping what is free then.
+ * **Bound.** Take the pages by their depth, each a ski rental of its own. An
+ * idle period of length G costs min(G, B) if the future is known. If it is not,
+ * it costs G for G < tau, and tau + B otherwise. With tau = B that is at most
+ * twice as much, whatever happens, and no deterministic rule without knowledge
+ * of the future has a better bound. The windows make it 2 1/8. For tau = 2 B it
+ * is 3 1/4, and the worst case is a page that is never used again. The
+ * assumptions: the free lists behave as one stack, the price of a page does not
+ * depend on how many are reported, passes are in time, and the CPU cap does not
+ * bind. A change of tau adds at most one tau of keeping what is free then.
  *
- * **Learning.** The bound is for the worst case. What happens in fact is often
- * periodic, and memory that comes back every 1.2 B costs a refault each time
- * with tau = B, and nothing with tau = 2 B. To keep memory for longer than 2 B
- * is never right: a report after B and the refault cost less. So tau is B or
- * 2 B. The balance of the two is kept in pages, and each event counts once:
+ * **Learning.** The bound is for the worst case. Real demand is often periodic.
+ * Memory that comes back every 1.2 B costs a refault each time with tau = B,
+ * and nothing with tau = 2 B. To keep memory for longer than 2 B is never
+ * right: a report after B and the refault cost less. So tau is B or 2 B. The
+ * balance of the two is kept in pages, and each event counts once:
  *
- * - tau is B, and a page that was reported comes back within 2 B: 2 B would
- *   have saved the refault. Counts +2, as somebody waits for a refault;
- * - tau is B, and a reported page does not come back in 2 B: -1, the price of
- *   keeping it longer;
+ * - tau is B, and a reported page comes back within 2 B: +2. With 2 B it would
+ *   not have been reported, and somebody waits for the refault;
+ * - tau is B, and a reported page does not come back within 2 B: -1, the price
+ *   of keeping it longer;
  * - tau is 2 B, and a page is used that was idle for B to 2 B: +2;
  * - tau is 2 B, and a page is reported: -1.
  *
@@ -81,37 +81,39 @@
  * stall, not ballooning. Memory that was free at the start and never used is
  * left out, as its first use costs a fault anyway.
  *
- * **Doubt.** Refaults that are too few for tau to rise cost little CPU time, but
- * somebody waits for each of them, and a longer tau need not help. So each one
- * that comes within 2 B of the report makes the next grants smaller by as many
- * pages, for 4 B, up to 40 MiB of each pool of a zone. For these few
- * pages the bound is another one: kept for up to 4 B and a window, and refaulted
- * then, they cost 5 1/4 times as much as with the future known.
+ * **Doubt.** Refaults that are too few for tau to rise cost little CPU time,
+ * but somebody waits for each of them, and a longer tau need not help. So each
+ * page that is refaulted within 2 B of its report makes the next grants smaller
+ * by one page, for 4 B, up to 40 MiB of each pool of a zone. For these few
+ * pages the bound is another one: kept for up to 4 B and a window, and
+ * refaulted then, they cost 5 1/4 times as much as with the future known.
  *
- * **Price.** A report of 2 MiB takes about 14 us and its refault 340 us more
+ * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB it is 4.0 and 3.6 us. (From the raw data of HyperAlloc,
  * EuroSys 2025: a guest of 16 GiB under KVM.) Blocks below the host's huge page
- * are reported only where the operator sets such an order. There a refault is
- * taken for each small page: that is 3.6 us a page whatever the block, and the
- * share of one report of 4 us, which falls as the order grows. A huge page of
- * the host that was broken up is also missing afterwards, which these figures
- * leave out: with reports down to 4 KiB, a compilation took 18 % longer in the
- * same source. Hence twice the price there. So a small block waits longer:
- * B is 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at 4 KiB.
+ * are reported only where the operator sets such an order. There, each small
+ * page is taken to be refaulted by itself: 3.6 us, whatever the block, and its
+ * share of the 4 us of one report, which falls as the order grows. These
+ * figures leave out that a huge page of the host that was broken up is missing
+ * afterwards: with reports down to 4 KiB, a compilation took 18 % longer in the
+ * same source. Hence twice the price there. So a small block waits longer: B is
+ * 0.7 s where the smallest block of a pool has 2 MiB or more, 7.6 s where it
+ * has 1 MiB, and 15.9 s where it has 4 KiB.
  *
  * What memory is worth in CPU time is the host's ratio of the two: 4 GiB for
  * each CPU, as in the common machines of all large clouds. At half or twice
  * the ratio B would be half or twice as long, which makes 2 at most 3.
  *
  * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
- * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for each
- * 2 MiB of the guest's memory. That is the time for one report of all of it, on
- * a host that takes 3.5 times as long as the one above. So a guest that frees
- * all its memory at once does not wait, and between any two moments reporting
- * takes at most 1 % of the time and one such release.
+ * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for
+ * each 2 MiB of the guest's memory. That is the time for one report of all of
+ * it, on a host that takes 3.5 times as long as the one above. So a guest that
+ * frees all its memory at once does not wait, and between any two moments
+ * reporting takes at most 1 % of the time and one such release.
  *
  * **End.** With demand gone, everything is reported after at most 9/8 tau, and
- * what is in doubt after 4 B and a window; then the answer is to wait for ever.
+ * what is in doubt after 4 B and a window. After that no pass is due until a
+ * block is freed.
  */
 
 #include <linux/bits.h>
@@ -151,16 +153,16 @@
 
 /* 1 % of a millisecond, in ns. */
 #define CAP_NS_PER_MS			10000U
-/* A release of everything: 50 us for each huge page. See "CPU cap". */
+/* One release of everything: 50 us for each huge page. See "CPU cap". */
 #define CAP_BURST_NS			50000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
-/* No batch takes longer than 5 ms. What does was taken by the host: steal time. */
+/* What a batch takes beyond 5 ms is the host's doing: steal time. */
 #define CAP_CHARGE_MAX_NS		5000000U
 
 /* No machine has more pages. */
 #define PAGES_MAX			BIT_ULL(52)
 
-/* Time since @then_ms; none if the clock went back. */
+/* Time since @then_ms; 0 if the clock went back. */
 static u64 elapsed(u64 now_ms, u64 then_ms)
 {
 	return now_ms > then_ms ? now_ms - then_ms : 0;
@@ -223,7 +225,7 @@ static u64 surplus(const struct page_reporting_pacing *pacing)
 	return min(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
 }
 
-/* Pages of the surplus that are to stay, as so many came back too soon. */
+/* Pages of the surplus that stay, because as many came back too soon. */
 static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	u64 for_ms = DOUBT_BREAK_EVENS * (u64)pacing->break_even_ms;
@@ -231,7 +233,7 @@ static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
 	return elapsed(now_ms, pacing->missed_ms) < for_ms ? pacing->missed : 0;
 }
 
-/* Two windows become one, and of the time before them nothing is known. */
+/* Two windows become one. Nothing is known of the time before them. */
 static void lengthen_tau(struct page_reporting_pacing *pacing)
 {
 	u64 *past = pacing->past;
@@ -243,7 +245,7 @@ static void lengthen_tau(struct page_reporting_pacing *pacing)
 		past[i] = 0;
 }
 
-/* One window becomes two, and neither was lower than both. */
+/* One window becomes two, each with the lowest level of both. */
 static void shorten_tau(struct page_reporting_pacing *pacing)
 {
 	int i;
@@ -258,7 +260,7 @@ static void weigh(struct page_reporting_pacing *pacing, s64 gain)
 				BALANCE_PAGES);
 }
 
-/* What was reported 2 B ago and did not come back was reported rightly. */
+/* Pages reported 2 B ago that did not come back were reported rightly. */
 static void settle(struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	u64 for_ms = 2 * (u64)pacing->break_even_ms;
@@ -287,7 +289,7 @@ static void choose_tau(struct page_reporting_pacing *pacing, u64 now_ms)
 	open_window(pacing, now_ms);
 }
 
-/* Pages that are in use again, and with tau = B would have been reported. */
+/* Pages in use again that tau = B would have reported. */
 static u64 saved(const struct page_reporting_pacing *pacing)
 {
 	u64 half = lowest(pacing, PAGE_REPORTING_WINDOWS / 2);
@@ -328,7 +330,7 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 		pacing->low = level;
 	}
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
-	/* A block that is freed has a pass asked for. */
+	/* The free that was this event asks for a pass, due in B. */
 	if (pacing->due_ms == U64_MAX || late)
 		pacing->due_ms = now_ms + pacing->break_even_ms;
 }
@@ -342,8 +344,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
  *
  * The caller promises to come by then.
  *
- * Return: ms from now, at least 1 and at most B, or PAGE_REPORTING_NEVER if
- * there is not one block to report: the next one that is freed asks for a pass.
+ * Return: ms from now, at least 1 and at most B; or PAGE_REPORTING_NEVER if
+ * there is no block to report. Then the next free asks for a pass.
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms)
@@ -395,8 +397,8 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
  * @pacing: of the pool in question
  * @pages: how many pages
  *
- * They leave at the bottom of the stack. What comes back unreported counts as
- * freed by then.
+ * They leave at the bottom of the stack. A block that comes back unreported
+ * counts as freed at that time.
  */
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages)
@@ -439,8 +441,9 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
  * @pages: how many, in whole units of account
  * @now_ms: the time
  *
- * Had the pages been kept, so many would have been on top of the stack: which
- * of the reported ones these are does not matter, but when the last were.
+ * Had the pages been kept, as many would have been on top of the stack. So it
+ * does not matter which of the reported pages these are, only when the latest
+ * were reported.
  */
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)
@@ -459,7 +462,7 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 /**
  * page_reporting_pacing_first_ms - when to look first at what has become free
  *
- * Return: ms from then on: B of a huge page. Nothing leaves before.
+ * Return: ms after the free: B of a huge page. Nothing leaves before.
  */
 unsigned int page_reporting_pacing_first_ms(void)
 {

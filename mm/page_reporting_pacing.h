@@ -10,7 +10,7 @@
 /* Closed windows that are kept. Together they are as long as tau. */
 #define PAGE_REPORTING_WINDOWS		8
 
-/* A wait without end: the next free block brings up the question. */
+/* A wait without end: the next free asks for a pass. */
 #define PAGE_REPORTING_NEVER		(~0U)
 
 /**
@@ -23,9 +23,10 @@
  * @untouched: pages that were free at the start and have not been reported yet
  * @recent: pages reported since @recent_ms and not refaulted since
  * @recent_ms: when the first of @recent were reported
- * @balance: what a long tau has gained so far over a short one, in pages
- * @missed: pages to keep of the next surpluses: as many came back too soon
- * @missed_ms: when the last of these came back
+ * @balance: what a long tau gains over a short one, in pages
+ * @missed: pages to keep of the next surpluses, because as many came back too
+ *	soon
+ * @missed_ms: when the last of them came back
  * @break_even_ms: B, the time for which keeping a page costs as much as its
  *	refault
  * @order: the smallest block that counts
