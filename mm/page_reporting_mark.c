@@ -263,10 +263,10 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	enum page_reporting_pool pool;
 	struct page_reporting_pacing *pacing;
-	u64 now_ms;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	if (!state || order < state->pacing[pool].order)
+	/* Nothing counts until the first pass has been there. */
+	if (!state || order < max(state->order, state->pacing[pool].order))
 		return NULL;
 	/* What was free before the device came counts as movable. */
 	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
@@ -276,10 +276,8 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 
 	pacing = &state->pacing[pool];
 	*level = __page_reporting_level(zone, pool) + coming;
-	now_ms = page_reporting_now_ms();
-	if (now_ms >= pacing->closes_ms)
-		page_reporting_pacing_advance(pacing, max((s64)*level - change, 0LL),
-					      now_ms);
+	page_reporting_pacing_tick(pacing, max((s64)*level - change, 0LL),
+				   page_reporting_now_ms());
 	return pacing;
 }
 
@@ -332,8 +330,7 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	if (pacing && page_reporting_is_balloon())
 		page_reporting_pacing_isolated(pacing, used);
 	else if (pacing)
-		page_reporting_pacing_fell(pacing, used, level,
-					   page_reporting_now_ms());
+		page_reporting_pacing_fell(pacing, level);
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,

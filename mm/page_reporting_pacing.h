@@ -96,18 +96,29 @@ page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
 }
 
 /**
- * page_reporting_pacing_fell - blocks have left the free lists to be used
+ * page_reporting_pacing_tick - end the windows that are over, before a change
  * @pacing: of the pool in question
- * @pages: how many pages
- * @level: the level afterwards, in pages
+ * @level: the level since the last event, in pages
  * @now_ms: the time
  */
 static inline void
-page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 pages,
-			   u64 level, u64 now_ms)
+page_reporting_pacing_tick(struct page_reporting_pacing *pacing, u64 level,
+			   u64 now_ms)
 {
 	if (now_ms >= pacing->closes_ms)
-		page_reporting_pacing_advance(pacing, level + pages, now_ms);
+		page_reporting_pacing_advance(pacing, level, now_ms);
+}
+
+/**
+ * page_reporting_pacing_fell - blocks have left the free lists to be used
+ * @pacing: of the pool in question
+ * @level: the level afterwards, in pages
+ *
+ * After page_reporting_pacing_tick().
+ */
+static inline void
+page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 level)
+{
 	if (level < pacing->low)
 		pacing->low = level;
 }
