@@ -22,97 +22,90 @@
  * head, what is freed goes there too, and what was reported goes to the tail.
  * Let the level be the number of unreported free pages. A page at some depth
  * of the stack is touched exactly when the level falls below this depth. So
- * the pages that nobody needed during the last tau are those that lie below
- * the lowest level of the last tau: the *surplus*. It takes a counter and a few
- * minima to know, no time stamps in pages, and no search.
+ * the pages that nobody needed during the last tau are those below the lowest
+ * level of the last tau: the *surplus*. A counter and a few minima tell it,
+ * without time stamps in pages and without a search.
  *
  * For one list this is a statement about certain pages. A zone has a list for
- * each order and migratetype, and the level is the sum of many. Then it is one
- * about quantity: at no time during tau would the zone have missed so many
- * pages. That other pages are reported than were idle can lead to a refault
- * that one list would not have seen. See "Doubt".
+ * each order, and the level is the sum of them. Then it is one about quantity:
+ * at no time during tau would so many pages have been missed. Migratetypes do
+ * not share their lists, so a level counts blocks of one type only.
  *
  * **Derivation.** All of the surplus is reported at once: each page of it has
  * been kept for tau, and none is better than another. The lowest level is kept
- * for windows of tau / 8: the open one and eight closed ones. The eight span
- * tau, so no page leaves before it was idle for tau, and none stays for longer
- * than 9/8 tau plus the delay of the pass, unless it is in doubt. Windows end
- * with the first event after their time: a block that comes to the free lists,
- * one that leaves them, or a pass. Between two events the level does not
- * change, so the windows in which nothing happened are known exactly, and no
- * timer has to close them. What is reported leaves at the bottom of the stack,
- * and all minima fall by as much.
+ * for windows of B / 8: the open one and 16 closed ones. Eight span B, so no page
+ * leaves before it was idle for B, and all 16 span 2 B. Windows end with the
+ * first event after their time: a block that comes to the free lists, one that
+ * leaves them, or a pass. Between two events the level does not change, so the
+ * windows in which nothing happened are known exactly, and no timer has to close
+ * them. What is reported leaves at the bottom of the stack, and all minima fall
+ * by as much.
+ *
+ * **Keeping.** With tau = B, the cost is at most twice that of a known future.
+ * What happens in fact is often periodic, and memory that comes back every 1.2 B
+ * costs a refault each time with tau = B, and nothing with tau = 2 B. To keep
+ * memory for longer than 2 B is never right: a report after B and the refault
+ * cost less. So pages are kept for B or for 2 B, and what is learned is how many
+ * pages to keep for 2 B:
+ *
+ * - as many more as come back within B of their report: they would have been
+ *   there;
+ * - as many less as are reported after 2 B: they were kept in vain.
+ *
+ * The surplus is what was idle for 2 B, or what was idle for B less the pages to
+ * keep, whichever is more. Each event counts once, and time alone teaches
+ * nothing: not a night without demand, not a stall, not ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window that was too
- * low is older than tau. A pass is asked for at that time, and not before. It
- * is asked for after B at the latest, which shows a stall.
+ * low is old enough. A pass is asked for a window after that, as often the level
+ * falls just before: that saves every third pass of a churn of 0.5 s. While the
+ * level is too low, it is 10/8 B from now, which shows a stall.
  *
  * **Stalls.** A guest that the host stops sees time pass in which nothing
  * happens, as if it were idle. The promised pass is then late. Whoever finds it
  * late by more than a window counts the windows without an event as two at
- * most. A stall shorter than B may hide between two passes. It can make a page
- * look idle for as much longer.
+ * most. A stall shorter than 10/8 B may hide between two passes. It can make a
+ * page look idle for as much longer.
  *
  * **Bound.** Take the pages by their depth, each a ski rental of its own, and
- * charge for an idle period of length G: min(G, B) if the future is known, and
- * G for G < tau, tau + B otherwise, if it is not. With tau = B that is at most
- * twice as much, whatever happens; no rule that does not look ahead and does
- * not throw dice has a better bound. The windows make it 2 1/8. For tau = 2 B
- * it is 3 1/4, the worst case being a page that is never used again. The
- * assumptions: the free lists behave as one stack, a price per page that does
+ * charge for an idle period of length G: min(G, B) if the future is known. If it
+ * is not, a page that leaves after B costs B, two windows and a refault, 2 1/4 times
+ * as much. One that leaves after 2 B costs 3 1/4 times as much. But it was kept
+ * because another page came back after B to 2 B, at a cost of at most 2 1/4, and
+ * each such page pays for one only. So the two cost at most 2 3/4 times as much as
+ * if the future was known, and a sum of such pairs and single pages does.
+ * The assumptions: the free lists behave as one stack, a price per page that does
  * not depend on how many are reported, passes in time, and a CPU cap that does
- * not bind. A change of tau adds at most one tau of keeping what is free then.
+ * not bind.
  *
- * **Learning.** The bound is for the worst case. What happens in fact is often
- * periodic, and memory that comes back every 1.2 B costs a refault each time
- * with tau = B, and nothing with tau = 2 B. To keep memory for longer than 2 B
- * is never right: a report after B and the refault cost less. So tau is B or
- * 2 B. The balance of the two is kept in pages, and each event counts once:
- *
- * - tau is B, and a page that was reported comes back within 2 B: 2 B would
- *   have saved the refault. Counts +2, as somebody waits for a refault;
- * - tau is B, and a reported page does not come back in 2 B: -1, the price of
- *   keeping it longer;
- * - tau is 2 B, and a page is used that was idle for B to 2 B: +2;
- * - tau is 2 B, and a page is reported: -1.
- *
- * At +40 MiB tau becomes 2 B, at -40 MiB it becomes B, and the balance stops
- * there. So time alone teaches nothing: not a night without demand, not a
- * stall, not ballooning. Memory that was free at the start and never used is
- * left out, as its first use costs a fault anyway.
- *
- * **Doubt.** Refaults that are too few for tau to rise cost little CPU time, but
- * somebody waits for each of them, and a longer tau need not help. So each one
- * that comes within 2 B of the report makes the next grants smaller by as many
- * pages, for 4 B, up to 40 MiB of each pool of a zone. For these few
- * pages the bound is another one: kept for up to 4 B and a window, and refaulted
- * then, they cost 5 1/4 times as much as with the future known.
- *
- * **Price.** A report of 2 MiB takes about 14 us and its refault 340 us more
+ * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB it is 4.0 and 3.6 us. (From the raw data of HyperAlloc,
  * EuroSys 2025: a guest of 16 GiB under KVM.) Blocks below the host's huge page
- * are reported only where the operator sets such an order. There a refault is
- * taken for each small page: that is 3.6 us a page whatever the block, and the
- * share of one report of 4 us, which falls as the order grows. A huge page of
- * the host that was broken up is also missing afterwards, which these figures
- * leave out: with reports down to 4 KiB, a compilation took 18 % longer in the
- * same source. Hence twice the price there. So a small block waits longer:
- * B is 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at 4 KiB.
+ * are reported only where the operator sets such an order. There, each small
+ * page is taken to be refaulted by itself: 3.6 us, whatever the block, and its
+ * share of the 4 us of one report, which falls as the order grows. These
+ * figures leave out that a huge page of the host that was broken up is missing
+ * afterwards: with reports down to 4 KiB, a compilation took 18 % longer in the
+ * same source. Hence twice the price there. So a small block waits longer: B is
+ * 0.7 s where the smallest block of a pool has 2 MiB or more, 7.6 s where it
+ * has 1 MiB, and 15.9 s where it has 4 KiB.
  *
  * What memory is worth in CPU time is the host's ratio of the two: 4 GiB for
  * each CPU, as in the common machines of all large clouds. At half or twice
  * the ratio B would be half or twice as long, which makes 2 at most 3.
  *
  * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
- * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for each
- * 2 MiB of the guest's memory. That is the time for one report of all of it, on
- * a host that takes 3.5 times as long as the one above. So a guest that frees
- * all its memory at once does not wait, and between any two moments reporting
- * takes at most 1 % of the time and one such release.
+ * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for
+ * each 2 MiB of the guest's memory. That is the time for one report of all of
+ * it, on a host that takes 3.5 times as long as the one above. So a guest that
+ * frees all its memory at once does not wait, and between any two moments
+ * reporting takes at most 1 % of the time and one such release.
  *
- * **End.** With demand gone, everything is reported after at most 9/8 tau, and
- * what is in doubt after 4 B and a window; then the answer is to wait for ever.
- */
+ * **Ablations.** Of "make ablations" in tools/testing/page_reporting/pacing, what
+ * gets worse without a term. Refaults are a part of what a known churn takes, the
+ * cost is that of a known future:
+ *
+ * ==============================  ============================  ======   */
 
 #include <linux/bits.h>
 #include <linux/limits.h>
@@ -135,7 +128,6 @@
 
 /* What is worth a CPU: 4 GiB. */
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
-#define PAGES_PER_CPU			(SZ_4G >> PAGE_SHIFT)
 
 /* Windows have a whole number of ms. */
 #define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
@@ -143,24 +135,21 @@
 /* Windows without an event that count when a pass is late. See "Stalls". */
 #define LATE_WINDOWS			2
 
-/* The balance at which tau changes: what 1 % of a CPU pays for within B. */
-#define BALANCE_PAGES			((s64)(PAGES_PER_CPU / 100))
-/* Most pages that are in doubt, and for how many times B. */
-#define DOUBT_PAGES			(PAGES_PER_CPU / 100)
-#define DOUBT_BREAK_EVENS		4
+/* For so many times B after the start, reports are of memory never used. */
+#define START_BREAK_EVENS		2
 
 /* 1 % of a millisecond, in ns. */
 #define CAP_NS_PER_MS			10000U
-/* A release of everything: 50 us for each huge page. See "CPU cap". */
+/* One release of everything: 50 us for each huge page. See "CPU cap". */
 #define CAP_BURST_NS			50000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* No batch takes longer than 5 ms. What does was taken by the host: steal time. */
-#define CAP_CHARGE_MAX_NS		5000000U
+#define CAP_CHARGE_MAX_NS		5000000ULL
 
 /* No machine has more pages. */
 #define PAGES_MAX			BIT_ULL(52)
 
-/* Time since @then_ms; none if the clock went back. */
+/* Time since @then_ms; 0 if the clock went back. */
 static u64 elapsed(u64 now_ms, u64 then_ms)
 {
 	return now_ms > then_ms ? now_ms - then_ms : 0;
@@ -182,22 +171,9 @@ static unsigned int break_even_ms(unsigned int shift)
 	return ms - ms % BREAK_EVEN_MULTIPLE;
 }
 
-/**
- * page_reporting_pacing_tau_ms - for how long free pages are kept now
- * @pacing: of the pool in question
- *
- * Return: tau, in ms.
- */
-unsigned int
-page_reporting_pacing_tau_ms(const struct page_reporting_pacing *pacing)
-{
-	return pacing->patient ? 2 * pacing->break_even_ms :
-				 pacing->break_even_ms;
-}
-
 static unsigned int window_ms(const struct page_reporting_pacing *pacing)
 {
-	return page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
+	return pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 }
 
 static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
@@ -217,83 +193,17 @@ static u64 lowest(const struct page_reporting_pacing *pacing, unsigned int nr)
 	return low;
 }
 
-/* Pages that nobody needed for tau. */
-static u64 surplus(const struct page_reporting_pacing *pacing)
+/* Pages that nobody needed during the latest @nr closed windows and since. */
+static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 {
-	return min(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
+	return min(pacing->low, lowest(pacing, nr));
 }
 
-/* Pages of the surplus that are to stay, as so many came back too soon. */
-static u64 in_doubt(const struct page_reporting_pacing *pacing, u64 now_ms)
+/* A page that was reported longer than B ago would have left after 2 B, too. */
+static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 {
-	u64 for_ms = DOUBT_BREAK_EVENS * (u64)pacing->break_even_ms;
-
-	return elapsed(now_ms, pacing->missed_ms) < for_ms ? pacing->missed : 0;
-}
-
-/* Two windows become one, and of the time before them nothing is known. */
-static void lengthen_tau(struct page_reporting_pacing *pacing)
-{
-	u64 *past = pacing->past;
-	unsigned int i;
-
-	for (i = 0; i < PAGE_REPORTING_WINDOWS / 2; i++)
-		past[i] = min(past[2 * i], past[2 * i + 1]);
-	for (; i < PAGE_REPORTING_WINDOWS; i++)
-		past[i] = 0;
-}
-
-/* One window becomes two, and neither was lower than both. */
-static void shorten_tau(struct page_reporting_pacing *pacing)
-{
-	int i;
-
-	for (i = PAGE_REPORTING_WINDOWS - 1; i >= 0; i--)
-		pacing->past[i] = pacing->past[i / 2];
-}
-
-static void weigh(struct page_reporting_pacing *pacing, s64 gain)
-{
-	pacing->balance = clamp(pacing->balance + gain, -BALANCE_PAGES,
-				BALANCE_PAGES);
-}
-
-/* What was reported 2 B ago and did not come back was reported rightly. */
-static void settle(struct page_reporting_pacing *pacing, u64 now_ms)
-{
-	u64 for_ms = 2 * (u64)pacing->break_even_ms;
-
-	if (elapsed(now_ms, pacing->recent_ms) < for_ms)
-		return;
-	if (!pacing->patient)
-		weigh(pacing, -(s64)pacing->recent);
-	pacing->recent = 0;
-}
-
-/* B or 2 B, whichever has cost less lately. */
-static void choose_tau(struct page_reporting_pacing *pacing, u64 now_ms)
-{
-	if (!pacing->patient && pacing->balance == BALANCE_PAGES) {
-		pacing->patient = true;
-		lengthen_tau(pacing);
-		/* The refaults that have led to this do not count again. */
-		pacing->missed = 0;
-	} else if (pacing->patient && pacing->balance == -BALANCE_PAGES) {
-		pacing->patient = false;
-		shorten_tau(pacing);
-	} else {
-		return;
-	}
-	open_window(pacing, now_ms);
-}
-
-/* Pages that are in use again, and with tau = B would have been reported. */
-static u64 saved(const struct page_reporting_pacing *pacing)
-{
-	u64 half = lowest(pacing, PAGE_REPORTING_WINDOWS / 2);
-	u64 kept = max(pacing->low, lowest(pacing, PAGE_REPORTING_WINDOWS));
-
-	return half > kept ? min(half - kept, PAGES_MAX) : 0;
+	if (elapsed(now_ms, pacing->recent_ms) >= pacing->break_even_ms)
+		pacing->recent = 0;
 }
 
 static void push_window(struct page_reporting_pacing *pacing)
@@ -317,20 +227,46 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	bool late = elapsed(now_ms, pacing->due_ms) > length_ms;
 	unsigned int i;
 
+	/* A block that is freed has a pass asked for. */
+	if (pacing->due_ms == U64_MAX || late)
+		pacing->due_ms = now_ms + page_reporting_pacing_first_ms(pacing);
+	pacing->closes_ms = pacing->opened_ms + length_ms;
 	if (!over)
 		return;
-	if (pacing->patient)
-		weigh(pacing, 2 * (s64)saved(pacing));
-	for (i = 0; i < min(over, (u64)PAGE_REPORTING_WINDOWS + 1); i++) {
+	for (i = 0; i < min(over, (u64)PAGE_REPORTING_PAST + 1); i++) {
 		if (late && i == LATE_WINDOWS)
 			break;
 		push_window(pacing);
 		pacing->low = level;
 	}
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
-	/* A block that is freed has a pass asked for. */
-	if (pacing->due_ms == U64_MAX || late)
-		pacing->due_ms = now_ms + pacing->break_even_ms;
+}
+
+/* Windows until those that are lower than @enough are older than @nr windows. */
+static unsigned int windows_until(const struct page_reporting_pacing *pacing,
+				  unsigned int nr, u64 enough)
+{
+	unsigned int i;
+
+	if (pacing->low < enough)
+		return nr + 1;
+	for (i = 0; i < nr; i++)
+		if (pacing->past[i] < enough)
+			return nr - i;
+	return 1;
+}
+
+/**
+ * page_reporting_pacing_soonest_ms - from a free to a pass, for any block
+ *
+ * Return: page_reporting_pacing_first_ms() of blocks of 2 MiB and more, in ms.
+ * Smaller ones have to wait for longer.
+ */
+unsigned int page_reporting_pacing_soonest_ms(void)
+{
+	unsigned int b_ms = break_even_ms(HUGE_SHIFT);
+
+	return b_ms + b_ms / PAGE_REPORTING_WINDOWS;
 }
 
 /**
@@ -342,29 +278,30 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
  *
  * The caller promises to come by then.
  *
- * Return: ms from now, at least 1 and at most B, or PAGE_REPORTING_NEVER if
+ * Return: ms from now, at least 1 and at most 10/8 B, or PAGE_REPORTING_NEVER if
  * there is not one block to report: the next one that is freed asks for a pass.
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms)
 {
-	u64 enough = in_doubt(pacing, now_ms) + left + (1ULL << pacing->order);
-	unsigned int i, windows = 1;
+	u64 block = 1ULL << pacing->order;
+	unsigned int windows;
 	u64 wait_ms;
 
-	if (level >> pacing->order == 0) {
+	if (level < block) {
 		pacing->due_ms = U64_MAX;
+		/* The next event has a new promise. */
+		pacing->closes_ms = 0;
 		return PAGE_REPORTING_NEVER;
 	}
-	if (pacing->low < enough)
-		windows = PAGE_REPORTING_WINDOWS + 1;
-	for (i = 0; i < PAGE_REPORTING_WINDOWS && windows == 1; i++)
-		if (pacing->past[i] < enough)
-			windows = PAGE_REPORTING_WINDOWS - i;
-
-	wait_ms = (u64)windows * window_ms(pacing);
+	/* What could leave and did not, as no block fits, is no reason to come. */
+	windows = min(windows_until(pacing, PAGE_REPORTING_WINDOWS,
+				    pacing->keep + left + block),
+		      windows_until(pacing, PAGE_REPORTING_PAST, left + block));
+	/* Later by one, since a level that falls meanwhile saves a pass. */
+	wait_ms = (u64)(windows + (windows > 1)) * window_ms(pacing);
 	wait_ms -= min(wait_ms, elapsed(now_ms, pacing->opened_ms));
-	wait_ms = clamp_t(u64, wait_ms, 1, pacing->break_even_ms);
+	wait_ms = max(wait_ms, 1ULL);
 	pacing->due_ms = now_ms + wait_ms;
 	return wait_ms;
 }
@@ -380,13 +317,16 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
-	u64 pages;
+	u64 for_b, for_2b, pages;
 
 	page_reporting_pacing_advance(pacing, level, now_ms);
-	settle(pacing, now_ms);
-	choose_tau(pacing, now_ms);
-	pages = min(surplus(pacing), level);
-	pages -= min(pages, in_doubt(pacing, now_ms));
+	/* A pass that takes long is not late. */
+	pacing->due_ms = now_ms + page_reporting_pacing_first_ms(pacing);
+	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
+	for_2b = min(idle(pacing, PAGE_REPORTING_PAST), level);
+	pages = for_b - min(for_b, pacing->keep);
+	pacing->late = for_2b - min(for_2b, pages);
+	pages += pacing->late;
 	return pages >> pacing->order << pacing->order;
 }
 
@@ -395,8 +335,8 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
  * @pacing: of the pool in question
  * @pages: how many pages
  *
- * They leave at the bottom of the stack. What comes back unreported counts as
- * freed by then.
+ * They leave at the bottom of the stack. A block that comes back unreported
+ * counts as freed at that time.
  */
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages)
@@ -404,7 +344,7 @@ void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 	unsigned int i;
 
 	pacing->low -= min(pacing->low, pages);
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
+	for (i = 0; i < PAGE_REPORTING_PAST; i++)
 		pacing->past[i] -= min(pacing->past[i], pages);
 }
 
@@ -419,18 +359,19 @@ void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms)
 {
-	u64 untouched = min(pages, pacing->untouched);
+	u64 late = min(pages, pacing->late), b_ms = pacing->break_even_ms;
 
-	pacing->untouched -= untouched;
-	pages -= untouched;
-	if (!pages)
+	pacing->late -= late;
+	pacing->keep -= min(pacing->keep, late);
+	/* 2 B did not save these. */
+	pages -= late;
+	/* And the first use of memory costs a fault anyway. */
+	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
 		return;
-	settle(pacing, now_ms);
+	forget(pacing, now_ms);
 	if (!pacing->recent)
 		pacing->recent_ms = now_ms;
 	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
-	if (pacing->patient)
-		weigh(pacing, -(s64)min(pages, PAGES_MAX));
 }
 
 /**
@@ -439,38 +380,24 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
  * @pages: how many, in whole units of account
  * @now_ms: the time
  *
- * Had the pages been kept, so many would have been on top of the stack: which
- * of the reported ones these are does not matter, but when the last were.
+ * Had the pages been kept, as many would have been on top of the stack. So it
+ * does not matter which of the reported pages these are, only when the latest
+ * were reported.
  */
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)
 {
-	settle(pacing, now_ms);
+	forget(pacing, now_ms);
 	pages = min(pages, pacing->recent);
-	if (!pages)
-		return;
 	pacing->recent -= pages;
-	if (!pacing->patient)
-		weigh(pacing, 2 * (s64)pages);
-	pacing->missed = min(in_doubt(pacing, now_ms) + pages, DOUBT_PAGES);
-	pacing->missed_ms = now_ms;
-}
-
-/**
- * page_reporting_pacing_first_ms - when to look first at what has become free
- *
- * Return: ms from then on: B of a huge page. Nothing leaves before.
- */
-unsigned int page_reporting_pacing_first_ms(void)
-{
-	return break_even_ms(HUGE_SHIFT);
+	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
 /**
  * page_reporting_pacing_init - nothing is known yet
  * @pacing: of the pool in question
  * @order: the smallest block that counts
- * @level: the level, in pages, all of which counts as never used
+ * @level: the level, in pages
  * @now_ms: the time
  */
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
@@ -479,9 +406,8 @@ void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
 		.due_ms = U64_MAX,
-		.untouched = level,
+		.started_ms = now_ms,
 		.recent_ms = now_ms,
-		.missed_ms = now_ms,
 		.break_even_ms = break_even_ms(order + PAGE_SHIFT),
 		.order = order,
 	};

@@ -7,10 +7,11 @@
 
 #include <linux/types.h>
 
-/* Closed windows that are kept. Together they are as long as tau. */
+/* Windows are as long as B together, and those of 2 B are kept. */
 #define PAGE_REPORTING_WINDOWS		8
+#define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
 
-/* A wait without end: the next free block brings up the question. */
+/* A wait without end: the next free asks for a pass. */
 #define PAGE_REPORTING_NEVER		(~0U)
 
 /**
@@ -20,35 +21,31 @@
  * @opened_ms: when the open window began
  * @closes_ms: when it ends
  * @due_ms: when the next pass was promised to look here, or U64_MAX
- * @untouched: pages that were free at the start and have not been reported yet
+ * @started_ms: when all that was free had hardly been used
  * @recent: pages reported since @recent_ms and not refaulted since
  * @recent_ms: when the first of @recent were reported
- * @balance: what a long tau has gained so far over a short one, in pages
- * @missed: pages to keep of the next surpluses: as many came back too soon
- * @missed_ms: when the last of these came back
+ * @keep: pages that are kept for 2 B rather than B
+ * @late: pages of the latest decision that had been kept for 2 B
  * @break_even_ms: B, the time for which keeping a page costs as much as its
  *	refault
  * @order: the smallest block that counts
- * @patient: tau is 2 B rather than B
  *
  * The level is the number of pages in free blocks of the pool that the host
  * backs. The caller serialises all calls for one of these: zone->lock.
  */
 struct page_reporting_pacing {
 	u64 low;
-	u64 past[PAGE_REPORTING_WINDOWS];
+	u64 past[PAGE_REPORTING_PAST];
 	u64 opened_ms;
 	u64 closes_ms;
 	u64 due_ms;
-	u64 untouched;
+	u64 started_ms;
 	u64 recent;
 	u64 recent_ms;
-	s64 balance;
-	u64 missed;
-	u64 missed_ms;
+	u64 keep;
+	u64 late;
 	unsigned int break_even_ms;
 	unsigned int order;
-	bool patient;
 };
 
 /**
@@ -63,13 +60,13 @@ struct page_reporting_cap {
 	u64 paid_ms;
 };
 
-unsigned int page_reporting_pacing_first_ms(void);
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 				unsigned int order, u64 level, u64 now_ms);
 void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
+unsigned int page_reporting_pacing_soonest_ms(void);
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms);
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
@@ -78,8 +75,6 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms);
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms);
-unsigned int
-page_reporting_pacing_tau_ms(const struct page_reporting_pacing *pacing);
 
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
@@ -87,9 +82,39 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /**
+ * page_reporting_pacing_first_ms - from a block that is freed to a pass
+ * @pacing: of the pool in question
+ *
+ * Return: ms, for a block that is freed while no pass is asked for: by then it
+ * was idle for B, and the window in which it came is over.
+ */
+static inline unsigned int
+page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
+{
+	return pacing->break_even_ms +
+	       pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
+}
+
+/**
+ * page_reporting_pacing_tick - end the windows that are over, before a change
+ * @pacing: of the pool in question
+ * @level: the level since the last event, in pages
+ * @now_ms: the time
+ */
+static inline void
+page_reporting_pacing_tick(struct page_reporting_pacing *pacing, u64 level,
+			   u64 now_ms)
+{
+	if (now_ms >= pacing->closes_ms)
+		page_reporting_pacing_advance(pacing, level, now_ms);
+}
+
+/**
  * page_reporting_pacing_fell - blocks have left the free lists to be used
- * @pacing: of the pool in question, with no window that is over
+ * @pacing: of the pool in question
  * @level: the level afterwards, in pages
+ *
+ * After page_reporting_pacing_tick().
  */
 static inline void
 page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 level)

@@ -6,53 +6,55 @@
 /**
  * DOC: walk
  *
- * A pass goes over all zones once: in each from large blocks to small ones, and
- * for each order from type to type. UNMOVABLE goes last, as the kernel itself
- * allocates from there. A zone in which there is nothing to report costs a pass a
- * look at its counts.
+ * A pass goes over all zones once: in each zone from large blocks to small
+ * ones, and for each order through the migratetypes. UNMOVABLE comes last, as
+ * the kernel itself allocates from there. MIGRATE_ISOLATE is left out, as
+ * somebody else is about to take these blocks. A zone in which there is nothing
+ * to report costs a pass a look at its counts.
  *
  * Blocks that were reported gather at the tail of a list, and what is freed goes
- * to its head. So each list is first looked at from its head, past a few marked
- * blocks at most. Only if the counts say that there are unreported blocks behind
- * them is the list walked to its end. zone->lock is never held for longer than
- * it takes to look at PAGE_REPORTING_STEPS blocks.
+ * to its head. So all lists are first looked at from their heads, past a few
+ * marked blocks at most. Only lists that may give more after that are walked to
+ * their ends, and only if the counts say that there are unreported blocks left.
+ * zone->lock is never held for longer than it takes to look at
+ * PAGE_REPORTING_STEPS blocks.
  */
 
 /**
  * DOC: life of a block
  *
  * #. Freed: on a free list, PG_reported clear. The free asks for a pass.
- * #. Isolated: off the list, in the batch. Nobody else can see it. Counted as
- *    allocated as far as watermarks go, which is why zones that are short of
+ * #. Isolated: off the list, in the batch. Nobody else can see it. For
+ *    watermarks it counts as allocated, which is why zones that are short of
  *    memory are left alone. Its pageblocks keep their type.
  * #. In the driver's hands, together with the rest of the batch.
  * #. Put back at the tail of the list of its order and its pageblock's type,
- *    where it is allocated last. A part of it may have become MIGRATE_ISOLATE
- *    meanwhile: then each pageblock goes back by itself, to the list of its type.
+ *    where it is allocated last. If a part of it has become MIGRATE_ISOLATE
+ *    meanwhile, each pageblock goes back by itself, to the list of its type.
  *    PG_reported is set if the driver had no error and the block did not merge
- *    with a neighbour that was freed meanwhile; the merged block is a new
- *    block that the host does not have, and asks for another pass. If all that
- *    it merged with came back marked before, the host has the whole of it, and
- *    the whole is marked.
+ *    with a neighbour that was freed meanwhile. A block that did merge is a new
+ *    block that the host does not have, and that another pass reports. If all
+ *    of its neighbours were marked, the host has the whole of it, and the whole
+ *    is marked.
  * #. Allocated, merged, split or taken offline: off the list, and the mark is
  *    cleared on the way. See "unit" for the parts of a split block.
  *
- * Blocks go back in one place, page_reporting_drain(), whatever happened:
- * after a full batch, after the rest at the end of a zone, after an error. No
- * path leaves the walk with blocks in the batch.
+ * Blocks go back in one place, page_reporting_drain(), whatever happened: after
+ * a full batch, after the rest at the end of a zone, after an error. No path
+ * leaves the walk with blocks in the batch.
  *
- * memory_failure() sets PG_hwpoison without zone->lock, so that the mark, which
- * shares a word with it, is set and cleared atomically. A page that turns bad
- * while it is away is neither free nor in use for memory_failure(), which leaves it
- * alone but flagged, as it does with pages on their way between other lists; a
- * kernel that checks pages at allocation will not hand it out.
+ * memory_failure() sets PG_hwpoison without zone->lock. The mark shares a word
+ * with it, and is therefore set and cleared atomically. A page that turns bad
+ * while it is in a batch is neither free nor in use for memory_failure(), which
+ * flags it and leaves it alone, as it does with pages that move between other
+ * lists. A kernel that checks pages at allocation will not hand it out.
  *
  * Invariants:
  *
  * - isolated = put back as reported + put back as not reported + in flight,
  *   and nothing is in flight unless a pass runs
- * - only the drain sets PG_reported, apart from the parts of a marked block; every
- *   removal from a free list clears it, both under zone->lock
+ * - only the drain sets PG_reported, apart from the parts of a marked block;
+ *   every removal from a free list clears it; both happen under zone->lock
  * - the driver's callback has one caller
  */
 
@@ -71,6 +73,7 @@
 #include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 #include <linux/vmstat.h>
 
 #define CREATE_TRACE_POINTS
@@ -80,17 +83,17 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Blocks of a list that are looked at under one hold of zone->lock: about 20 us. */
+/* Blocks that a walk looks at under one hold of zone->lock: about 20 us. */
 #define PAGE_REPORTING_STEPS		256
 
 /*
- * Blocks that go back under one hold of zone->lock: a put-back merges, which takes
- * as long as many steps.
+ * Blocks that go back under one hold of zone->lock. Putting back merges, which
+ * takes as long as many steps.
  */
 #define PAGE_REPORTING_DRAIN		8
 
 /*
- * Marked blocks that the first look at a list goes past. The parts of a split
+ * Marked blocks that the first look at a list goes past: the parts of a split
  * block are marked and at the head.
  */
 #define PAGE_REPORTING_GLANCE		8
@@ -103,7 +106,6 @@ static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
  * @head: the list
  * @order: order of its blocks
  * @mt: their migratetype
- * @taken: blocks that left it in this pass
  * @whole: walk all of it, rather than its beginning
  * @seen: PFN of the marked block behind which to go on, or 0
  */
@@ -111,7 +113,6 @@ struct page_reporting_list {
 	struct list_head *head;
 	unsigned int order;
 	int mt;
-	unsigned long taken;
 	bool whole;
 	unsigned long seen;
 };
@@ -137,6 +138,9 @@ enum page_reporting_next {
 /* The batch. There is one pass at a time. */
 static struct scatterlist page_reporting_sgl[PAGE_REPORTING_CAPACITY];
 
+/* Blocks that left each list of the zone in this pass. */
+static unsigned long page_reporting_nr_taken[NR_PAGE_ORDERS][MIGRATE_TYPES];
+
 /* Who is in the driver's report() right now. */
 static struct task_struct *page_reporting_reporter;
 
@@ -159,9 +163,9 @@ static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 }
 
 /*
- * Free pages that an ordinary allocation could get once blocks of type @mt are
- * away. Not for everybody: what the host has not given to the guest yet, the
- * reserve for atomic allocations, and what only movable pages may use.
+ * Free pages that any allocation could get while blocks of type @mt are away.
+ * Left out is what only some can get: unaccepted memory, the reserve for atomic
+ * allocations, and CMA pages unless @mt is CMA.
  */
 static unsigned long page_reporting_usable(struct zone *zone, int mt)
 {
@@ -169,7 +173,7 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 	unsigned long unusable = page_reporting_unaccepted_pages(zone) +
 				 READ_ONCE(zone->nr_free_highatomic);
 
-	/* Near the watermarks, what the CPUs have not folded yet counts. */
+	/* Near the watermarks, what the CPUs have not folded yet matters. */
 	if (zone->percpu_drift_mark && free < zone->percpu_drift_mark)
 		free = zone_page_state_snapshot(zone, NR_FREE_PAGES);
 	if (!is_migrate_cma(mt))
@@ -178,9 +182,9 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 }
 
 /*
- * Pages of the lists of type @mt that may be away at a time: none where a batch
- * of the smallest blocks could push the zone below its low watermark, and of
- * larger blocks only as many as cannot.
+ * How many pages of type @mt may be away at a time. None, if a batch of the
+ * smallest blocks could push the zone below its low watermark; else as many as
+ * the zone has above that watermark.
  */
 static unsigned long __page_reporting_room(const struct page_reporting_pass *pass,
 					   int mt)
@@ -189,14 +193,14 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 	unsigned long low = low_wmark_pages(pass->zone);
 	unsigned long usable;
 
-	/* What is in the batch will be back. */
+	/* The blocks in the batch are away now, and will be back. */
 	usable = page_reporting_usable(pass->zone, mt) + pass->nr_pages;
 	return usable < low + batch ? 0 : usable - low;
 }
 
 /*
- * Can the zone ever have that much? A boost of its watermarks passes, and is no
- * reason to give it up.
+ * Is the zone too small to ever have that much? A boost of its watermarks
+ * passes, and does not count.
  */
 static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 {
@@ -214,6 +218,17 @@ static bool __page_reporting_isolate(struct page *page, unsigned int order)
 	return true;
 }
 
+/* Blocks that may yet leave a list. */
+static unsigned long
+__page_reporting_blocks(struct page_reporting_pass *pass,
+			const struct page_reporting_list *list)
+{
+	struct page_reporting_budget *budget = &pass->budget;
+
+	return budget->ops->blocks(budget, pass->zone, list->order, list->mt,
+				   page_reporting_nr_taken[list->order][list->mt]);
+}
+
 static enum page_reporting_stop
 __page_reporting_take(struct page_reporting_pass *pass,
 		      struct page_reporting_list *list, struct page *page)
@@ -224,11 +239,10 @@ __page_reporting_take(struct page_reporting_pass *pass,
 
 	lockdep_assert_held(&pass->zone->lock);
 
-	if (!budget->ops->blocks(budget, pass->zone, order, list->mt,
-				 list->taken))
+	if (!__page_reporting_blocks(pass, list))
 		return PAGE_REPORTING_BUDGET_SPENT;
 	room = __page_reporting_room(pass, list->mt);
-	/* One that does not even fit alone is for a better time. */
+	/* A block that does not even fit alone is for a better time. */
 	if (pass->nr_pages + (1UL << order) > room)
 		return pass->nents ? PAGE_REPORTING_NO_ROOM :
 				     PAGE_REPORTING_NOT_NOW;
@@ -238,21 +252,21 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	sg_set_page(&page_reporting_sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
 	pass->nr_pages += 1UL << order;
-	list->taken++;
+	page_reporting_nr_taken[order][list->mt]++;
 	if (budget->ops->take)
 		budget->ops->take(budget, order, list->mt);
 	return pass->nents == pass->limit ?
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_END;
 }
 
-/* The next walk of the list starts with @page, not with what came before. */
+/* Turns the list, so that its next walk starts with @page. */
 static void __page_reporting_turn(struct list_head *list, struct page *page)
 {
 	if (&page->buddy_list != list)
 		list_rotate_to_front(&page->buddy_list, list);
 }
 
-/* Where to go on: behind the block that was seen last, if it is there still. */
+/* Where to go on: behind the block that was seen last, if it is still there. */
 static struct list_head *
 __page_reporting_resume(const struct page_reporting_pass *pass,
 			const struct page_reporting_list *list)
@@ -270,8 +284,7 @@ __page_reporting_resume(const struct page_reporting_pass *pass,
 
 /*
  * One hold of zone->lock: moves blocks that the host does not have from a free
- * list to the batch. When there are no more of its order, the rest of the list
- * need not be looked at.
+ * list to the batch. Stops as soon as there are no more of this order.
  */
 static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass,
@@ -284,11 +297,10 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
-	if (!pass->budget.ops->blocks(&pass->budget, pass->zone, list->order,
-				      list->mt, list->taken))
+	if (!__page_reporting_blocks(pass, list))
 		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
 				    PAGE_REPORTING_END;
-	/* Somebody took the block: the rest is for another pass. */
+	/* Somebody took that block: the rest is for another pass. */
 	if (!from)
 		return PAGE_REPORTING_LOST;
 	page = list_entry(from->next, struct page, buddy_list);
@@ -306,7 +318,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* What filled the batch has left the list. */
+		/* The block that filled the batch has left the list. */
 		__page_reporting_turn(list->head, stop == PAGE_REPORTING_BATCH_FULL ?
 						  next : page);
 		list->seen = 0;
@@ -400,7 +412,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_reporter, current);
 	err = prdev->report(prdev, page_reporting_sgl, pass->nents);
 	WRITE_ONCE(page_reporting_reporter, NULL);
-	/* Neither 0 nor an error: no driver may do that. */
+	/* Neither 0 nor an error, which no driver may return. */
 	if (WARN_ON_ONCE(err > 0))
 		err = -EIO;
 	trace_page_reporting_batch(pass->zone, pass->nents, pass->nr_pages, err,
@@ -408,7 +420,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
-/* The blocks themselves are counted where they are marked. */
+/* The pages of pgreport are counted where the blocks are marked. */
 static void page_reporting_count(struct page_reporting_pass *pass, int err)
 {
 	count_vm_event(PAGE_REPORTING_CALL);
@@ -505,8 +517,8 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	return next != PAGE_REPORTING_LEAVE;
 }
 
-static bool page_reporting_has_blocks(struct page_reporting_pass *pass,
-				      unsigned int order)
+static bool page_reporting_has_unreported(struct page_reporting_pass *pass,
+					  unsigned int order)
 {
 	bool has;
 
@@ -517,52 +529,48 @@ static bool page_reporting_has_blocks(struct page_reporting_pass *pass,
 }
 
 /* Each list of an order: its beginning, or the whole of it. False ends the pass. */
-static bool page_reporting_walk_lists(struct page_reporting_pass *pass,
-				      struct page_reporting_list *lists,
+static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
-	int i, mt;
+	int i;
 
-	if (!page_reporting_has_blocks(pass, order))
+	if (!page_reporting_has_unreported(pass, order))
 		return true;
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
-		/* UNMOVABLE is 0 */
-		mt = i % MIGRATE_TYPES;
-		lists[mt].whole = whole;
-		lists[mt].seen = 0;
+		struct page_reporting_list list = {
+			.order = order,
+			/* UNMOVABLE is 0 */
+			.mt = i % MIGRATE_TYPES,
+			.whole = whole,
+		};
+
+		list.head = &pass->zone->free_area[order].free_list[list.mt];
 		/* These return to other lists without a word, or go away. */
-		if (is_migrate_isolate(mt))
-			pass->put_off |= !list_empty_careful(lists[mt].head);
-		else if (!page_reporting_cycle(pass, &lists[mt]))
+		if (is_migrate_isolate(list.mt))
+			pass->put_off |= !list_empty_careful(list.head);
+		else if (!page_reporting_cycle(pass, &list))
 			return false;
 	}
 	return true;
 }
 
-static bool page_reporting_walk_order(struct page_reporting_pass *pass,
-				      unsigned int order)
-{
-	struct page_reporting_list lists[MIGRATE_TYPES] = {};
-	int mt;
-
-	for (mt = 0; mt < MIGRATE_TYPES; mt++) {
-		lists[mt].head = &pass->zone->free_area[order].free_list[mt];
-		lists[mt].order = order;
-		lists[mt].mt = mt;
-	}
-	return page_reporting_walk_lists(pass, lists, order, false) &&
-	       page_reporting_walk_lists(pass, lists, order, true);
-}
-
 /* From high to low: what is left is what allocations look at first. */
-static bool page_reporting_walk_orders(struct page_reporting_pass *pass)
+static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
+				       bool whole)
 {
 	int order;
 
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
-		if (!page_reporting_walk_order(pass, order))
+		if (!page_reporting_walk_order(pass, order, whole))
 			return false;
 	return page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+}
+
+static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
+{
+	memset(page_reporting_nr_taken, 0, sizeof(page_reporting_nr_taken));
+	return page_reporting_walk_orders(pass, false) &&
+	       page_reporting_walk_orders(pass, true);
 }
 
 /* Is there anything that is not reported? Costs the same in each zone. */
@@ -570,8 +578,6 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 {
 	unsigned int order;
 
-	if (page_reporting_is_hopeless(pass))
-		return false;
 	for (order = pass->order; order < NR_PAGE_ORDERS; order++)
 		if (__page_reporting_unreported(pass->zone, order))
 			return true;
@@ -579,29 +585,29 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 }
 
 /*
- * Is there anything that may leave? What is freed later finds the pass ACTIVE, and
- * asks for the next one.
+ * Is there anything that may leave? A free after this finds the state ACTIVE,
+ * and asks for the next pass.
  */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
 	bool open;
 
 	spin_lock_irq(&pass->zone->lock);
-	open = __page_reporting_is_due(pass) &&
-	       pass->budget.ops->open(&pass->budget, pass->zone);
+	open = pass->budget.ops->open(&pass->budget, pass->zone) &&
+	       __page_reporting_is_due(pass);
 	spin_unlock_irq(&pass->zone->lock);
 	return open;
 }
 
 /*
- * What merges on its way back, and the parts of a block that an allocation splits,
- * may be on lists that were walked, and nothing announces them.
+ * Blocks that merged on their way back, and parts of a block that an allocation
+ * split, may be on lists that were walked. Nothing announces them.
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {
-	/* The back-off looks again at a zone that is short, nobody at a hopeless one. */
+	/* For a zone that is short of memory, the back-off says when. */
 	if (pass->budget.ops->close) {
-		if (!pass->short_of && !page_reporting_is_hopeless(pass))
+		if (!pass->short_of)
 			pass->budget.ops->close(&pass->budget, pass->zone);
 		return;
 	}
@@ -632,9 +638,9 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 	pass->zone = zone;
 	pass->short_of = false;
 	pass->put_off = !page_reporting_enter_zone(zone, pass->order);
-	if (!pass->put_off) {
+	if (!pass->put_off && !page_reporting_is_hopeless(pass)) {
 		if (page_reporting_open_zone(pass))
-			go_on = page_reporting_walk_orders(pass);
+			go_on = page_reporting_walk_zone(pass);
 		page_reporting_close_zone(pass);
 	}
 	if (pass->short_of)
@@ -646,8 +652,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report what may leave
- * @pass: the pass; @prdev, @order, @budget, @ended and @limit are filled in, and the
- *	rest is 0. Tells afterwards what was done and what was left
+ * @pass: the pass, with @prdev, @order, @budget, @ended and @limit filled in
+ *	and the rest 0. Says afterwards what was done and what was left
  *
  * Context: Process context, may sleep. One caller at a time.
  */

@@ -420,7 +420,6 @@ static void fake_reports(void)
 			pacing = __pacing_of(zone, pool);
 			pacing->recent = RECENT;
 			pacing->recent_ms = page_reporting_now_ms();
-			pacing->missed = 0;
 		}
 		spin_unlock_irq(&zone->lock);
 	}
@@ -532,7 +531,7 @@ static void fake_idle(struct zone *zone)
 	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	level = __page_reporting_level(zone, PAGE_REPORTING_KERNEL);
 	pacing->low = level;
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
+	for (i = 0; i < PAGE_REPORTING_PAST; i++)
 		pacing->past[i] = level;
 	pacing->opened_ms = page_reporting_now_ms() + MSEC_PER_SEC;
 	pacing->closes_ms = pacing->opened_ms;
@@ -595,7 +594,7 @@ static void window_ends_by_an_event(struct kunit *test)
 
 	spin_lock_irq(&zone->lock);
 	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
-	window_ms = page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
+	window_ms = pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 	begin_ms = page_reporting_now_ms() - 3 * window_ms - window_ms / 2;
 	pacing->opened_ms = begin_ms;
 	pacing->closes_ms = begin_ms + window_ms;

@@ -242,12 +242,12 @@ static void use_contiguous_memory(void)
 	nap(pick(500));
 }
 
-/* Mostly low, for many blocks; the highest are reported, too. At times, pacing decides. */
+/* Mostly low, for many blocks; at times the kernel's choice, and pacing decides. */
 static void flip_order(void)
 {
-	static const unsigned char orders[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 5, 9, 10 };
+	static const signed char orders[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 5, 9, 10, -1 };
 
-	put(PARAMETERS "page_reporting_order", "%u", orders[pick(ARRAY_SIZE(orders))]);
+	put(PARAMETERS "page_reporting_order", "%d", orders[pick(ARRAY_SIZE(orders))]);
 	put(PARAMETERS "page_reporting_delay_ms", pick(8) ? "20" : "-1");
 	nap(200 + pick(1000));
 }
@@ -277,9 +277,7 @@ static void unload(const char *name)
 static void plug_device(void)
 {
 	/* Mostly long batches: a report takes time, however little is in it. */
-	static const unsigned short capacities[] = {
-		0, 1, 3, 31, 33, 256, 256, 256, 256, 256, 256, 256, 256
-	};
+	static const unsigned short capacities[] = { 0, 1, 3, 31, 0, 33, 0, 256, 0, 0, 0, 0 };
 	char params[128];
 	int err;
 

@@ -28,12 +28,27 @@ def make(build, *arguments):
 
 def broken_source(mutation, folder):
     """The copy with one mutation; LabError if it fits not one place."""
-    text = SOURCE.read_text(encoding="utf-8")
-    if (count := text.count(mutation["old"])) != 1:
-        raise LabError(f"{TABLE.name}: \"{mutation['about']}\" fits {count} places, not one")
-    path = folder / SOURCE.name
-    path.write_text(text.replace(mutation["old"], mutation["new"]), encoding="utf-8")
+    source = HERE / mutation["file"] if "file" in mutation else SOURCE
+    text = source.read_text(encoding="utf-8")
+    for old, new in zip(*(as_list(mutation[key]) for key in ("old", "new"))):
+        if (count := text.count(old)) != 1:
+            raise LabError(f"\"{mutation['about']}\" fits {count} places, not one: {old}")
+        text = text.replace(old, new)
+    path = folder / source.name
+    path.write_text(text, encoding="utf-8")
     return path
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def build(folder, mutation, *programs):
+    """Builds programs with one mutation; what is left over of the source may be unused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    which = "GUEST" if "file" in mutation else "SOURCE"
+    make(folder, f"{which}={broken_source(mutation, folder)}", "WARN=-std=gnu11",
+         *(str(folder / program) for program in programs))
 
 
 def failing(program, *cases):
@@ -45,11 +60,9 @@ def failing(program, *cases):
     return [line.split()[3] for line in lines if line.startswith("not ok")]
 
 
-def try_one(build, mutation):
+def try_one(where, mutation):
     """Builds one mutant; the cases that fail because of it."""
-    folder = Path(build) / "mutant"
-    folder.mkdir(parents=True, exist_ok=True)
-    source = broken_source(mutation, folder)
-    # What is left over may be unused.
-    make(folder, f"SOURCE={source}", "WARN=-std=gnu11", str(folder / "pacing-test"))
+    # One folder for each source, as make looks at times only.
+    folder = Path(where) / f"mutant-{mutation.get('file', SOURCE.name)}"
+    build(folder, mutation, "pacing-test")
     return failing(folder / "pacing-test", mutation["caught_by"])

@@ -6,11 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "guest.h"
+#include "churn.h"
 
 #define PAGES_MAX	BIT_ULL(52)
-/* 4 GiB, of which 1 % is the noise of the policy. */
-#define TOTAL		BIT_ULL(20)
+#define TOTAL		(16 * MIB)
 
 struct bytes {
 	const unsigned char *data;
@@ -41,83 +40,108 @@ static u64 part(struct bytes *bytes, u64 most)
 	return byte == 255 ? most : most >> (byte & 31) >> (byte >> 6);
 }
 
-static void one_step(struct guest *guest, struct bytes *bytes)
+static void one_step(struct guest *guest, struct churn *churns, struct bytes *bytes)
 {
-	u64 what = next(bytes), free = guest->unreported.pages + guest->reported;
+	u64 what = next(bytes);
+	struct churn *churn = &churns[what >> 7];
 
 	switch (what % 4) {
 	case 0:
-		guest_gives(guest, part(bytes, TOTAL - free));
+		churn_give(churn, guest, part(bytes, TOTAL));
 		break;
 	case 1:
-		guest_takes(guest, part(bytes, free));
+		churn_take(churn, guest, part(bytes, TOTAL));
 		break;
 	case 2:
-		guest_run(guest, guest->now_ms + part(bytes, 1 << 14));
+		if (what & 4)
+			guest_stall(guest, part(bytes, 1 << 14));
+		else
+			guest_run(guest, guest->now_ms + part(bytes, 1 << 14));
 		break;
 	default:
 		guest->late_ms = what >> 4;
 		guest->failing = what & 4;
-		guest->often_ms = what & 8 ? 20 + part(bytes, 1000) : 0;
 		guest->price_ns = 1 + part(bytes, 1 << 15);
+		if (what & 8)
+			guest_flush(guest);
 	}
 }
 
 static void fuzz_guest(struct bytes bytes)
 {
+	struct guest_config config = { .nr_pages = TOTAL };
+	struct churn churns[NR_TYPES];
 	struct guest guest;
+	unsigned int i;
+	u64 flags;
 
-	guest_init(&guest, next(&bytes) % 11, next(&bytes));
+	config.order = next(&bytes) % NR_PAGE_ORDERS;
+	flags = next(&bytes);
+	config.has_pcp = flags & 1;
+	config.by_type = flags & 2;
+	guest_init(&guest, &config);
+	for (i = 0; i < NR_TYPES; i++)
+		churn_init(&churns[i], &(struct churn_config) {
+			   .pages = TOTAL, .high = MAX_PAGE_ORDER, .type = i });
 	while (bytes.left && !guest.broken)
-		one_step(&guest, &bytes);
+		one_step(&guest, churns, &bytes);
 	guest.failing = false;
-	guest.often_ms = 0;
+	guest_run(&guest, guest.now_ms);
 	guest_run(&guest, guest.now_ms + guest_longest_wait_ms(&guest));
-	if (!guest.broken && guest.ask_ms)
+	if (!guest.broken && guest.pass_ms)
 		guest.broken = "no timer with nothing left";
 	if (guest.broken) {
 		fprintf(stderr, "broken: %s\n", guest.broken);
 		abort();
 	}
+	for (i = 0; i < NR_TYPES; i++)
+		churn_free(&churns[i]);
 	guest_free(&guest);
 }
 
 static void one_call(struct page_reporting_pacing *pacing, struct page_reporting_cap *cap,
 		     struct bytes *bytes)
 {
-	u64 pages, now_ms;
-	struct page_reporting_grant grant;
-	u64 what = next(bytes);
+	u64 what = next(bytes), pages = any(bytes) % (PAGES_MAX + 1);
+	u64 now_ms = any(bytes) % BIT_ULL(60);
 
-	pages = any(bytes) % (PAGES_MAX + 1);
-	now_ms = any(bytes);
-	switch (what % 6) {
+	switch (what % 9) {
 	case 0:
-		grant = page_reporting_pacing_decide(pacing, cap, pages, now_ms);
-		if (grant.pages > pages || !grant.wait_ms)
+		if (page_reporting_pacing_decide(pacing, pages, now_ms) > pages)
 			abort();
 		break;
 	case 1:
-		page_reporting_pacing_note(pacing, pages);
+		if (!page_reporting_pacing_wait(pacing, pages, 0, now_ms))
+			abort();
 		break;
 	case 2:
-		page_reporting_pacing_reported(pacing, pages, now_ms);
+		page_reporting_pacing_isolated(pacing, pages);
 		break;
 	case 3:
-		page_reporting_pacing_refaulted(pacing, pages, now_ms);
+		page_reporting_pacing_reported(pacing, pages, now_ms);
 		break;
 	case 4:
-		page_reporting_cap_begin(cap, pages, now_ms);
+		page_reporting_pacing_refaulted(pacing, pages, now_ms);
+		break;
+	case 5:
+		page_reporting_pacing_tick(pacing, any(bytes) >> 12, now_ms);
+		page_reporting_pacing_fell(pacing, pages);
+		break;
+	case 6:
+		page_reporting_pacing_tick(pacing, any(bytes) >> 12, now_ms);
+		break;
+	case 7:
+		page_reporting_cap_allows(cap, pages, now_ms);
 		break;
 	default:
-		page_reporting_cap_charge(cap, pages, any(bytes));
+		page_reporting_cap_charge(cap, any(bytes));
 	}
 }
 
 static void fuzz_calls(struct bytes bytes)
 {
-	unsigned int order = next(&bytes) % 11;
-	u64 level = any(&bytes) >> 12, now_ms = any(&bytes);
+	unsigned int order = next(&bytes) % NR_PAGE_ORDERS;
+	u64 level = any(&bytes) >> 12, now_ms = any(&bytes) % BIT_ULL(60);
 	struct page_reporting_pacing pacing;
 	struct page_reporting_cap cap;
 
@@ -125,8 +149,7 @@ static void fuzz_calls(struct bytes bytes)
 	page_reporting_cap_init(&cap, any(&bytes));
 	while (bytes.left)
 		one_call(&pacing, &cap, &bytes);
-	if (pacing.step > 2 || pacing.early > pacing.recent || !cap.price_ns ||
-	    pacing.missed > TOTAL / 100)
+	if (pacing.keep > PAGES_MAX || pacing.recent > PAGES_MAX)
 		abort();
 }
 

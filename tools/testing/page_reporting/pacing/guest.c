@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest with one zone and one free list, whose engine asks the policy.
+ * A guest with one zone: the allocator, its hooks, the passes of the engine, and
+ * the host with its huge pages.
  */
+#include <stdlib.h>
+
 #include "guest.h"
 
-#define PAID_NS_PER_MS	10000
+#define PAID_NS_PER_MS		10000
+/* A batch of the engine. */
+#define CAPACITY		32
+/* What small blocks were before the unit of account. */
+#define OLD_MARK_ORDER		4
 
-void guest_init(struct guest *guest, unsigned int order, u64 now_ms)
-{
-	*guest = (struct guest) { .now_ms = now_ms, .price_ns = 14000 };
-	stack_init(&guest->unreported);
-	page_reporting_pacing_init(&guest->pacing, order, 0, now_ms);
-	page_reporting_cap_init(&guest->cap, now_ms);
-}
-
-void guest_free(struct guest *guest)
-{
-	stack_free(&guest->unreported);
-}
+#define guest_of(ptr)	((struct guest *)((char *)(ptr) - offsetof(struct guest, buddy)))
 
 static void promise(struct guest *guest, bool kept, const char *what)
 {
@@ -25,128 +21,466 @@ static void promise(struct guest *guest, bool kept, const char *what)
 		guest->broken = what;
 }
 
+/* The range of a block, or NULL if blocks of its order do not count. */
+static struct range *range_of(struct guest *guest, unsigned int order,
+			      enum migratetype type)
+{
+	unsigned int i;
+
+	for (i = 0; i < guest->nr_ranges; i++) {
+		struct range *range = &guest->ranges[i];
+
+		if (order >= range->pacing.order && order <= range->last &&
+		    range->types & TYPE_BIT(type))
+			return range;
+	}
+	return NULL;
+}
+
+/* B of large blocks. */
+static u64 break_even_ms(const struct guest *guest)
+{
+	return guest->ranges[0].pacing.break_even_ms;
+}
+
+static u64 level_of(const struct guest *guest, const struct range *range)
+{
+	return buddy_level(&guest->buddy, range->pacing.order, range->last,
+			   range->types);
+}
+
+/* The true idle times follow the level: a stack. */
+static void sync_stack(struct guest *guest, struct range *range)
+{
+	u64 level = level_of(guest, range);
+
+	while (range->stack.pages > level)
+		stack_pop(&range->stack, range->stack.pages - level);
+	stack_push(&range->stack, level - range->stack.pages, guest->now_ms);
+}
+
+static void sync_stacks(struct guest *guest)
+{
+	unsigned int i;
+
+	for (i = 0; i < guest->nr_ranges; i++)
+		sync_stack(guest, &guest->ranges[i]);
+}
+
+/* Pages of a split block that stay free in blocks of a range. */
+static u64 parts_in(const struct range *range, const struct taken *taken)
+{
+	unsigned int order;
+	u64 pages = 0;
+
+	if (!(range->types & TYPE_BIT(taken->to)))
+		return 0;
+	for (order = taken->low; order < taken->high; order++)
+		if (order >= range->pacing.order && order <= range->last)
+			pages += 1ULL << order;
+	return pages;
+}
+
+/* A marked block is in use: whole units of it are backed again. */
+static void hook_refault(struct guest *guest, const struct taken *taken)
+{
+	struct range *range = range_of(guest, taken->high, taken->from);
+	u64 pages = 1ULL << taken->low;
+	unsigned int order;
+
+	if (guest->old_accounting || taken->high < UNIT_ORDER) {
+		for (order = taken->low; order < taken->high; order++)
+			if (order < guest->buddy.mark_order)
+				pages += 1ULL << order;
+	} else {
+		pages = max(pages, UNIT_PAGES);
+	}
+	/* With the old accounting, a part may be too small for any range. */
+	if (!range)
+		return;
+	range->charged += pages;
+	page_reporting_pacing_refaulted(&range->pacing, pages, guest->now_ms);
+}
+
+static void rise(struct guest *guest, struct range *range, u64 pages)
+{
+	u64 level = level_of(guest, range);
+
+	page_reporting_pacing_tick(&range->pacing, level - min(level, pages),
+				   guest->now_ms);
+	if (!guest->pass_ms)
+		guest->pass_ms = guest->now_ms + guest->late_ms +
+				 page_reporting_pacing_first_ms(&range->pacing);
+}
+
+/* An unmarked block is in use, and some of its parts are free. */
+static void hook_fall(struct guest *guest, const struct taken *taken)
+{
+	struct range *range = range_of(guest, taken->high, taken->from);
+	unsigned int i;
+
+	if (!range)
+		return;
+	page_reporting_pacing_tick(&range->pacing, level_of(guest, range) +
+				   (1ULL << taken->high) - parts_in(range, taken),
+				   guest->now_ms);
+	page_reporting_pacing_fell(&range->pacing, level_of(guest, range));
+	for (i = 0; i < guest->nr_ranges; i++) {
+		struct range *other = &guest->ranges[i];
+		u64 pages = parts_in(other, taken);
+
+		if (other != range && pages)
+			rise(guest, other, pages);
+	}
+}
+
+static void hook_taken(struct buddy *buddy, const struct taken *taken)
+{
+	struct guest *guest = guest_of(buddy);
+
+	if (taken->marked)
+		hook_refault(guest, taken);
+	else
+		hook_fall(guest, taken);
+	sync_stacks(guest);
+}
+
+static void hook_freed(struct buddy *buddy, unsigned int order, enum migratetype type)
+{
+	struct guest *guest = guest_of(buddy);
+	struct range *range = range_of(guest, order, type);
+
+	if (range)
+		rise(guest, range, 1ULL << order);
+	sync_stacks(guest);
+}
+
+static void init_range(struct guest *guest, unsigned int first, unsigned int last,
+		       unsigned int types)
+{
+	struct range *range = &guest->ranges[guest->nr_ranges++];
+
+	range->last = last;
+	range->types = types;
+	stack_init(&range->stack);
+	page_reporting_pacing_init(&range->pacing, first,
+				   buddy_level(&guest->buddy, first, last, types),
+				   guest->now_ms);
+	sync_stack(guest, range);
+}
+
+void guest_init(struct guest *guest, const struct guest_config *config)
+{
+	unsigned int i;
+	u64 units;
+
+	*guest = (struct guest) {
+		.now_ms = config->now_ms,
+		.price_ns = 14000,
+		.old_accounting = config->old_accounting,
+	};
+	buddy_init(&guest->buddy, config->nr_pages);
+	guest->buddy.has_pcp = config->has_pcp;
+	guest->buddy.mark_order = config->old_accounting ? OLD_MARK_ORDER :
+				  min(config->order, UNIT_ORDER);
+	guest->buddy.taken = hook_taken;
+	guest->buddy.freed = hook_freed;
+	units = guest->buddy.nr_pages >> UNIT_ORDER;
+	guest->missing = allocate(NULL, units * sizeof(*guest->missing));
+	memset(guest->missing, 0, units * sizeof(*guest->missing));
+	guest->absent = allocate(NULL, guest->buddy.nr_pages);
+	memset(guest->absent, 0, guest->buddy.nr_pages);
+	stack_init(&guest->all);
+	stack_push(&guest->all, guest->buddy.nr_pages, config->now_ms);
+	for (i = 0; i < (config->by_type ? NR_TYPES : 1); i++) {
+		unsigned int types = config->by_type ? TYPE_BIT(i) : ALL_TYPES;
+
+		init_range(guest, max(config->order, UNIT_ORDER),
+			   MAX_PAGE_ORDER, types);
+		if (config->order < UNIT_ORDER)
+			init_range(guest, config->order, UNIT_ORDER - 1, types);
+	}
+	page_reporting_cap_init(&guest->cap, config->now_ms);
+	guest->pass_ms = config->now_ms + break_even_ms(guest);
+}
+
+void guest_free(struct guest *guest)
+{
+	unsigned int i;
+
+	for (i = 0; i < guest->nr_ranges; i++)
+		stack_free(&guest->ranges[i].stack);
+	buddy_free(&guest->buddy);
+	free(guest->missing);
+	free(guest->absent);
+	stack_free(&guest->all);
+}
+
+u64 guest_level(const struct guest *guest)
+{
+	u64 pages = 0;
+	unsigned int i;
+
+	for (i = 0; i < guest->nr_ranges; i++)
+		pages += level_of(guest, &guest->ranges[i]);
+	return pages;
+}
+
 static void pass_time(struct guest *guest, u64 now_ms)
 {
 	u64 ms = now_ms - guest->now_ms;
 
-	guest->held += guest->unreported.pages * ms;
+	guest->held += guest_level(guest) * ms;
 	guest->owed_ns -= min(guest->owed_ns, ms * PAID_NS_PER_MS);
 	guest->now_ms = now_ms;
 }
 
-static void spend(struct guest *guest, u64 blocks)
+static void spend(struct guest *guest, u64 ns)
 {
-	u64 ns = blocks * guest->price_ns;
-
-	page_reporting_cap_charge(&guest->cap, blocks, ns);
+	page_reporting_cap_charge(&guest->cap, ns);
 	guest->spent_ns += ns;
 	guest->owed_ns += ns;
 	guest->most_owed_ns = max(guest->most_owed_ns, guest->owed_ns);
 }
 
-/* The blocks leave at the bottom, and each of them has to be old enough. */
-static void report(struct guest *guest, u64 pages)
+/* The host drops what it backs. */
+static void drop(struct guest *guest, unsigned int pfn, unsigned int order)
 {
-	u64 tau_ms = page_reporting_pacing_tau_ms(&guest->pacing), left = pages;
+	unsigned int end = pfn + (1U << order);
 
-	while (left) {
-		struct layer layer = stack_pop_bottom(&guest->unreported, left);
-
-		promise(guest, guest->now_ms - layer.since_ms >= tau_ms,
-			"reported memory was idle for tau");
-		left -= layer.pages;
+	for (; pfn < end; pfn++) {
+		guest->missing[pfn >> UNIT_ORDER] += !guest->absent[pfn];
+		guest->absent[pfn] = true;
 	}
-	guest->reported += pages;
-	guest->sent += pages;
-	page_reporting_pacing_reported(&guest->pacing, pages, guest->now_ms);
 }
 
-static void use_grant(struct guest *guest, struct page_reporting_grant grant)
+static void isolate(struct guest *guest, struct range *range, unsigned int pfn,
+		    unsigned int order)
 {
-	u64 blocks = grant.pages >> grant.order, idle;
+	u64 left = 1ULL << order;
 
-	promise(guest, grant.pages <= guest->unreported.pages,
-		"never more than the level");
-	if (guest->broken)
-		return;
-	idle = stack_idle(&guest->unreported,
-			  page_reporting_pacing_tau_ms(&guest->pacing), guest->now_ms);
-	promise(guest, grant.pages <= idle, "never more than the surplus");
-	if (!guest->failing)
-		report(guest, blocks << grant.order);
-	spend(guest, blocks);
+	buddy_isolate(&guest->buddy, pfn);
+	page_reporting_pacing_isolated(&range->pacing, left);
+	while (left)
+		left -= stack_pop_bottom(&range->stack, left).pages;
 }
 
-/* One pass of the engine. */
-static void ask(struct guest *guest)
+/* One block of a range to the host. Returns its pages, or 0 if there is none. */
+static u64 report_block(struct guest *guest, struct range *range)
 {
-	u64 free = guest->unreported.pages + guest->reported;
-	unsigned int order = guest->pacing.order, wait_ms;
-	struct page_reporting_grant grant;
+	unsigned int pfn = NO_PFN, type;
+	int order;
 
-	guest->asked++;
-	page_reporting_cap_begin(&guest->cap, free >> order, guest->now_ms);
-	grant = page_reporting_pacing_decide(&guest->pacing, &guest->cap,
-					     guest->unreported.pages, guest->now_ms);
-	use_grant(guest, grant);
-	wait_ms = page_reporting_pacing_wait(&guest->pacing, guest->unreported.pages,
-					     guest->now_ms);
-	if (!guest->failing)
-		promise(guest, wait_ms == grant.wait_ms, "the grant says how long to wait");
-	if (guest->often_ms && wait_ms != PAGE_REPORTING_NEVER)
-		wait_ms = min((u64)wait_ms, guest->often_ms);
-	guest->ask_ms = wait_ms == PAGE_REPORTING_NEVER ? 0 :
-			guest->now_ms + wait_ms + guest->late_ms;
+	for (order = range->last; order >= (int)range->pacing.order; order--)
+		for (type = 0; type < NR_TYPES; type++) {
+			if (!(range->types & TYPE_BIT(type)))
+				continue;
+			pfn = buddy_oldest(&guest->buddy, order, type);
+			if (pfn != NO_PFN)
+				goto found;
+		}
+	return 0;
+found:
+	isolate(guest, range, pfn, order);
+	spend(guest, guest->price_ns);
+	if (!guest->failing) {
+		drop(guest, pfn, order);
+		guest->sent += 1ULL << order;
+		range->reported += 1ULL << order;
+		page_reporting_pacing_reported(&range->pacing, 1ULL << order,
+					       guest->now_ms);
+	}
+	buddy_put_back(&guest->buddy, pfn, order, !guest->failing);
+	/* One that came back unreported, or merged, is free since now. */
+	sync_stacks(guest);
+	return 1ULL << order;
+}
+
+/*
+ * Blocks are whole: the last one may be larger than what is left of the grant,
+ * but not larger than the level.
+ */
+static void report(struct guest *guest, struct range *range, u64 pages)
+{
+	u64 sent, nr = 0;
+
+	while (pages) {
+		if (nr++ % CAPACITY == 0 &&
+		    !page_reporting_cap_allows(&guest->cap, guest->buddy.nr_pages,
+					       guest->now_ms))
+			break;
+		sent = report_block(guest, range);
+		if (!sent)
+			break;
+		pages -= min(pages, sent);
+	}
+}
+
+static void decide(struct guest *guest, struct range *range)
+{
+	u64 pages, level = level_of(guest, range);
+
+	pages = page_reporting_pacing_decide(&range->pacing, level, guest->now_ms);
+	promise(guest, pages <= level, "never more than the level");
+	/* Merges take from small blocks, and no hook says so. */
+	promise(guest, range->last < UNIT_ORDER ||
+		pages <= stack_idle(&range->stack, range->pacing.break_even_ms, guest->now_ms),
+		"never more than what was idle for B");
+	report(guest, range, pages);
+}
+
+static void pass(struct guest *guest)
+{
+	unsigned int i, wait_ms = PAGE_REPORTING_NEVER;
+
+	guest->passes++;
+	for (i = 0; i < guest->nr_ranges; i++)
+		decide(guest, &guest->ranges[i]);
+	for (i = 0; i < guest->nr_ranges; i++) {
+		struct range *range = &guest->ranges[i];
+		unsigned int ms;
+
+		ms = page_reporting_pacing_wait(&range->pacing, level_of(guest, range),
+						0, guest->now_ms);
+		promise(guest, ms, "a wait is at least 1 ms");
+		wait_ms = min(wait_ms, ms);
+	}
+	guest->pass_ms = wait_ms == PAGE_REPORTING_NEVER ? 0 :
+			 guest->now_ms + wait_ms + guest->late_ms;
 }
 
 void guest_run(struct guest *guest, u64 until_ms)
 {
-	while (guest->ask_ms && guest->ask_ms <= until_ms && !guest->broken) {
-		pass_time(guest, max(guest->ask_ms, guest->now_ms));
-		ask(guest);
+	while (guest->pass_ms && guest->pass_ms <= until_ms && !guest->broken) {
+		pass_time(guest, max(guest->pass_ms, guest->now_ms));
+		pass(guest);
 	}
 	pass_time(guest, max(until_ms, guest->now_ms));
 }
 
-void guest_gives(struct guest *guest, u64 pages)
+void guest_stall(struct guest *guest, u64 ms)
 {
-	stack_push(&guest->unreported, pages, guest->now_ms);
-	if (!guest->ask_ms && guest->unreported.pages >> guest->pacing.order)
-		guest->ask_ms = guest->now_ms + PAGE_REPORTING_FIRST_MS + guest->late_ms;
+	pass_time(guest, guest->now_ms + ms);
 }
 
-static void refault(struct guest *guest, u64 pages)
+static void flush_list(struct guest *guest, struct range *range, unsigned int order,
+		       unsigned int type)
 {
-	if (!pages)
+	unsigned int pfn;
+
+	if (!(range->types & TYPE_BIT(type)))
 		return;
-	guest->reported -= pages;
-	guest->refaulted += pages;
-	page_reporting_pacing_refaulted(&guest->pacing, pages, guest->now_ms);
+	while ((pfn = buddy_oldest(&guest->buddy, order, type)) != NO_PFN) {
+		isolate(guest, range, pfn, order);
+		drop(guest, pfn, order);
+		buddy_put_back(&guest->buddy, pfn, order, true);
+		sync_stacks(guest);
+	}
 }
 
-void guest_takes(struct guest *guest, u64 pages)
+void guest_flush(struct guest *guest)
 {
-	pages = min(pages, guest->unreported.pages + guest->reported);
-	while (pages && guest->unreported.pages)
-		pages -= stack_pop(&guest->unreported, pages).pages;
-	page_reporting_pacing_note(&guest->pacing, guest->unreported.pages);
-	refault(guest, pages);
+	unsigned int i;
+
+	for (i = 0; i < guest->nr_ranges; i++) {
+		struct range *range = &guest->ranges[i];
+		unsigned int order, type;
+
+		for (order = range->pacing.order; order <= range->last; order++)
+			for (type = 0; type < NR_TYPES; type++)
+				flush_list(guest, range, order, type);
+	}
+}
+
+/* The host backs a unit as a whole, unless it was broken up by a small report. */
+static u64 back(struct guest *guest, unsigned int pfn)
+{
+	unsigned short *missing = &guest->missing[pfn >> UNIT_ORDER];
+	unsigned int first = pfn >> UNIT_ORDER << UNIT_ORDER;
+
+	if (!guest->absent[pfn])
+		return 0;
+	if (*missing < UNIT_PAGES) {
+		guest->absent[pfn] = false;
+		(*missing)--;
+		return 1;
+	}
+	memset(guest->absent + first, 0, UNIT_PAGES);
+	*missing = 0;
+	return UNIT_PAGES;
+}
+
+/* All units of a block are in use now. Returns what the host had to back. */
+static u64 touch(struct guest *guest, unsigned int first, unsigned int order)
+{
+	unsigned int pfn, end = first + (1U << order);
+	u64 pages = 0;
+
+	for (pfn = first; pfn < end; pfn++)
+		if (guest->missing[pfn >> UNIT_ORDER])
+			pages += back(guest, pfn);
+		else
+			pfn |= UNIT_PAGES - 1;
+	return pages;
 }
 
 /*
- * 9/8 of the longest tau, as it may still rise, and what the CPU cap demands. The
- * timer that is armed may have been set when timers were later than they are now.
+ * The pages on top of the stack of all free memory are those that are missed,
+ * whatever the allocator hands out. Returns for how long they were idle.
+ */
+static u64 pop_all(struct guest *guest, u64 pages)
+{
+	u64 idle_ms = 0;
+
+	while (pages && guest->all.pages) {
+		struct layer layer = stack_pop(&guest->all, pages);
+
+		idle_ms = guest->now_ms - layer.since_ms;
+		guest->best += layer.pages * min(idle_ms, break_even_ms(guest));
+		pages -= layer.pages;
+	}
+	return idle_ms;
+}
+
+unsigned int guest_take(struct guest *guest, unsigned int order, enum migratetype type)
+{
+	unsigned int pfn = buddy_take(&guest->buddy, order, type);
+	u64 idle_ms, pages;
+
+	if (pfn == NO_PFN)
+		return NO_PFN;
+	idle_ms = pop_all(guest, 1ULL << order);
+	pages = touch(guest, pfn, order);
+	guest->touched += 1ULL << order;
+	guest->refaulted += pages;
+	if (idle_ms < 2 * break_even_ms(guest))
+		guest->soon += pages;
+	return pfn;
+}
+
+void guest_give(struct guest *guest, unsigned int pfn, unsigned int order)
+{
+	stack_push(&guest->all, 1ULL << order, guest->now_ms);
+	buddy_give(&guest->buddy, pfn, order);
+}
+
+/*
+ * 2 B and two windows, and what the CPU cap demands. The timer that is armed may have
+ * been set when timers were later than they are now, and then some windows count
+ * for nothing.
  */
 u64 guest_longest_wait_ms(const struct guest *guest)
 {
-	u64 blocks = guest->unreported.pages >> guest->pacing.order;
-	u64 window_ms = 2 * guest->pacing.break_even_ms / PAGE_REPORTING_WINDOWS;
-	u64 wait_ms = window_ms + guest->late_ms;
-	u64 armed_ms = max(guest->ask_ms, guest->now_ms) - guest->now_ms;
-	u64 tau_ms = max(armed_ms, wait_ms) + 8 * wait_ms;
-	u64 doubt_ms = 4 * guest->pacing.break_even_ms + wait_ms;
+	u64 longest_ms = 0, blocks = 0;
+	unsigned int i;
 
-	return max(tau_ms, guest->pacing.missed ? doubt_ms : 0) +
-	       2 * guest->late_ms + 1 +
+	for (i = 0; i < guest->nr_ranges; i++) {
+		const struct range *range = &guest->ranges[i];
+		u64 b_ms = range->pacing.break_even_ms;
+
+		longest_ms = max(longest_ms, 2 * b_ms + 2 * b_ms / PAGE_REPORTING_WINDOWS);
+		blocks += level_of(guest, range) >> range->pacing.order;
+	}
+	return longest_ms + (PAGE_REPORTING_PAST + 2) * (guest->late_ms + 1) +
 	       (guest->cap.debt_ns + blocks * guest->price_ns) / PAID_NS_PER_MS;
 }

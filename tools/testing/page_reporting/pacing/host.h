@@ -7,6 +7,7 @@
 #define _PACING_HOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 typedef unsigned long long u64;
@@ -28,10 +29,9 @@ typedef unsigned long long u64;
 	same_type(_mx, _my);				\
 	_mx > _my ? _mx : _my; })
 
-#define clamp(x, lo, hi)	min(max(x, lo), hi)
-
 #define BIT_ULL(nr)	((u64)1 << (nr))
 #define SZ_4G		BIT_ULL(32)
+#define U64_MAX		(~(u64)0)
 
 static inline u64 div64_u64(u64 dividend, u64 divisor)
 {

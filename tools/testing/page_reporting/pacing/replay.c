@@ -5,7 +5,8 @@
  *   replay POLICY PAGES < TRACE
  *
  * POLICY is one of
- *   pacing		mm/page_reporting_pacing.c
+ *   pacing		mm/page_reporting_pacing.c, with the lists of the allocator; all others
+ *			have one stack
  *   delay=MS		a pass MS after the first free, and every MS while there is
  *			more: a sixth of the free blocks, in whole batches of 32
  *   surplus=MS		what was idle for MS, at once, with exact idle times
@@ -22,10 +23,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "guest.h"
+#include "churn.h"
 
-/* 2 MiB in pages of 4 KiB: the smallest block that is reported by default. */
+/* 2 MiB in pages of 4 KiB: what traces take and give. */
 #define ORDER		9
+#define BLOCK		BIT_ULL(ORDER)
 /* The largest one, in which most free memory is. */
 #define TOP_ORDER	10
 #define SHARE		6
@@ -33,50 +35,81 @@
 /* Long after the host got what was free at first. */
 #define START_MS	1000000
 
+/*
+ * @stack: free, and backed by the host; with offline, all that is free
+ * @reported: free pages that the host has
+ * @pass_ms: when the next pass comes; 0 for none
+ * @ms: the number in POLICY
+ */
 struct replay {
 	struct guest guest;
-	u64 ms;			/* the number in POLICY */
+	struct churn churn;
+	struct stack stack;
+	u64 reported;
+	u64 now_ms;
+	u64 pass_ms;
+	u64 refaulted;
+	u64 sent;
+	u64 held;
+	u64 ms;
 	void (*run)(struct replay *replay, u64 until_ms);
 	void (*gives)(struct replay *replay, u64 pages);
 	void (*takes)(struct replay *replay, u64 pages);
 };
 
-static void hold(struct guest *guest, u64 until_ms)
+static void hold(struct replay *replay, u64 until_ms)
 {
-	guest->held += guest->unreported.pages * (until_ms - guest->now_ms);
-	guest->now_ms = until_ms;
+	replay->held += replay->stack.pages * (until_ms - replay->now_ms);
+	replay->now_ms = until_ms;
 }
 
-static void report_bottom(struct guest *guest, u64 pages)
+static void report_bottom(struct replay *replay, u64 pages)
 {
-	guest->sent += pages;
-	guest->reported += pages;
+	replay->sent += pages;
+	replay->reported += pages;
 	while (pages)
-		pages -= stack_pop_bottom(&guest->unreported, pages).pages;
+		pages -= stack_pop_bottom(&replay->stack, pages).pages;
 }
 
-/* pacing */
-
-static void pacing_run(struct replay *replay, u64 until_ms)
+static void any_gives(struct replay *replay, u64 pages)
 {
-	guest_run(&replay->guest, until_ms);
-}
-
-static void pacing_gives(struct replay *replay, u64 pages)
-{
-	guest_gives(&replay->guest, pages);
+	stack_push(&replay->stack, pages, replay->now_ms);
 }
 
 static void any_takes(struct replay *replay, u64 pages)
 {
-	guest_takes(&replay->guest, pages);
+	while (pages && replay->stack.pages)
+		pages -= stack_pop(&replay->stack, pages).pages;
+	replay->reported -= pages;
+	replay->refaulted += pages;
+}
+
+/* pacing: with the allocator's lists, in blocks of 2 MiB */
+
+static void pacing_run(struct replay *replay, u64 until_ms)
+{
+	guest_run(&replay->guest, until_ms);
+	replay->now_ms = until_ms;
+	replay->held = replay->guest.held;
+	replay->refaulted = replay->guest.refaulted;
+	replay->sent = replay->guest.sent;
+}
+
+static void pacing_gives(struct replay *replay, u64 pages)
+{
+	churn_give(&replay->churn, &replay->guest, pages);
+}
+
+static void pacing_takes(struct replay *replay, u64 pages)
+{
+	churn_take(&replay->churn, &replay->guest, pages);
 }
 
 /* delay=MS */
 
-static u64 pass_pages(const struct guest *guest)
+static u64 pass_pages(const struct replay *replay)
 {
-	u64 free = (guest->unreported.pages + guest->reported) >> TOP_ORDER;
+	u64 free = (replay->stack.pages + replay->reported) >> TOP_ORDER;
 	u64 blocks = (free + SHARE - 1) / SHARE;
 
 	return (blocks + BATCH - 1) / BATCH * BATCH << TOP_ORDER;
@@ -84,70 +117,57 @@ static u64 pass_pages(const struct guest *guest)
 
 static void delay_run(struct replay *replay, u64 until_ms)
 {
-	struct guest *guest = &replay->guest;
-
-	while (guest->ask_ms && guest->ask_ms <= until_ms) {
-		hold(guest, guest->ask_ms);
-		report_bottom(guest, min(guest->unreported.pages, pass_pages(guest)));
-		guest->ask_ms = guest->unreported.pages >> ORDER ?
-				guest->now_ms + replay->ms : 0;
+	while (replay->pass_ms && replay->pass_ms <= until_ms) {
+		hold(replay, replay->pass_ms);
+		report_bottom(replay, min(replay->stack.pages, pass_pages(replay)));
+		replay->pass_ms = replay->stack.pages ? replay->now_ms + replay->ms : 0;
 	}
-	hold(guest, until_ms);
+	hold(replay, until_ms);
 }
 
 static void delay_gives(struct replay *replay, u64 pages)
 {
-	struct guest *guest = &replay->guest;
-
-	stack_push(&guest->unreported, pages, guest->now_ms);
-	if (!guest->ask_ms && guest->unreported.pages >> ORDER)
-		guest->ask_ms = guest->now_ms + replay->ms;
+	any_gives(replay, pages);
+	if (!replay->pass_ms)
+		replay->pass_ms = replay->now_ms + replay->ms;
 }
 
 /* surplus=MS */
 
 static void surplus_run(struct replay *replay, u64 until_ms)
 {
-	struct guest *guest = &replay->guest;
-	const struct stack *stack = &guest->unreported;
+	const struct stack *stack = &replay->stack;
 
 	while (stack->pages) {
 		u64 due_ms = stack->layers[stack->first].since_ms + replay->ms;
 
 		if (due_ms > until_ms)
 			break;
-		hold(guest, max(due_ms, guest->now_ms));
-		report_bottom(guest, stack->layers[stack->first].pages);
+		hold(replay, max(due_ms, replay->now_ms));
+		report_bottom(replay, stack->layers[stack->first].pages);
 	}
-	hold(guest, until_ms);
-}
-
-static void surplus_gives(struct replay *replay, u64 pages)
-{
-	stack_push(&replay->guest.unreported, pages, replay->guest.now_ms);
+	hold(replay, until_ms);
 }
 
 /* offline=MS: whether a page stays is known when it is taken again. */
 
 static void offline_run(struct replay *replay, u64 until_ms)
 {
-	replay->guest.now_ms = until_ms;
+	replay->now_ms = until_ms;
 }
 
 static void offline_takes(struct replay *replay, u64 pages)
 {
-	struct guest *guest = &replay->guest;
-
 	while (pages) {
-		struct layer layer = stack_pop(&guest->unreported, pages);
-		u64 idle_ms = guest->now_ms - layer.since_ms;
+		struct layer layer = stack_pop(&replay->stack, pages);
+		u64 idle_ms = replay->now_ms - layer.since_ms;
 
 		pages -= layer.pages;
 		if (idle_ms < replay->ms) {
-			guest->held += layer.pages * idle_ms;
+			replay->held += layer.pages * idle_ms;
 		} else {
-			guest->refaulted += layer.pages;
-			guest->sent += layer.pages;
+			replay->refaulted += layer.pages;
+			replay->sent += layer.pages;
 		}
 	}
 }
@@ -156,10 +176,10 @@ static const struct {
 	const char *name;
 	struct replay replay;
 } policies[] = {
-	{ "pacing", { .run = pacing_run, .gives = pacing_gives, .takes = any_takes } },
+	{ "pacing", { .run = pacing_run, .gives = pacing_gives, .takes = pacing_takes } },
 	{ "delay", { .run = delay_run, .gives = delay_gives, .takes = any_takes } },
-	{ "surplus", { .run = surplus_run, .gives = surplus_gives, .takes = any_takes } },
-	{ "offline", { .run = offline_run, .gives = surplus_gives, .takes = offline_takes } },
+	{ "surplus", { .run = surplus_run, .gives = any_gives, .takes = any_takes } },
+	{ "offline", { .run = offline_run, .gives = any_gives, .takes = offline_takes } },
 };
 
 static void die(const char *what, const char *which)
@@ -214,13 +234,32 @@ static bool next_line(struct line *line, u64 total)
 	return true;
 }
 
-static void start(struct replay *replay, u64 free)
+/* Whole blocks, the kernel having what is left of the last one. */
+static u64 blocks_of(u64 pages)
 {
+	return (pages + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/* The host has all that is free, and all else is in use. */
+static void start(struct replay *replay, u64 total, u64 used)
+{
+	struct guest_config guest = { .nr_pages = total, .order = ORDER };
+	struct churn_config churn = { .pages = total, .low = ORDER, .high = ORDER };
+
+	replay->now_ms = START_MS;
+	stack_init(&replay->stack);
 	/* With offline, a page that was idle for so long has left. */
 	if (replay->run == offline_run)
-		stack_push(&replay->guest.unreported, free, 0);
+		stack_push(&replay->stack, total - used, 0);
 	else
-		replay->guest.reported = free;
+		replay->reported = total - used;
+	guest_init(&replay->guest, &guest);
+	churn_init(&replay->churn, &churn);
+	churn_take(&replay->churn, &replay->guest, used);
+	guest_run(&replay->guest, START_MS);
+	replay->guest.held = 0;
+	replay->guest.sent = 0;
+	replay->guest.refaulted = 0;
 }
 
 static void play(struct replay *replay, u64 total)
@@ -229,33 +268,41 @@ static void play(struct replay *replay, u64 total)
 
 	if (!next_line(&before, total))
 		die("no trace", "nothing to read");
-	start(replay, total - before.pages);
+	before.pages = blocks_of(before.pages);
+	start(replay, total, before.pages);
 	for (line = before; next_line(&line, total); before = line) {
 		if (line.ms < before.ms)
 			die("time goes back", "lines have to be in order");
-		replay->run(replay, replay->guest.now_ms + line.ms - before.ms);
+		line.pages = blocks_of(line.pages);
+		replay->run(replay, replay->now_ms + line.ms - before.ms);
 		if (line.pages > before.pages)
 			replay->takes(replay, line.pages - before.pages);
 		else if (line.pages < before.pages)
 			replay->gives(replay, before.pages - line.pages);
 	}
+	/* What the last line took counts, too. */
+	replay->run(replay, replay->now_ms);
 }
 
 int main(int argc, char **argv)
 {
 	struct replay replay;
-	struct guest *guest = &replay.guest;
+	u64 total;
 
 	if (argc != 3)
 		die("usage", "replay POLICY PAGES < TRACE");
 	replay = policy_of(argv[1]);
-	guest_init(guest, ORDER, START_MS);
-	play(&replay, number(argv[2]));
-	if (guest->broken)
-		die("the policy broke a promise", guest->broken);
-	printf("{\"ms\": %llu, \"asked\": %llu, ", guest->now_ms - START_MS, guest->asked);
+	/* Whole blocks of the largest order */
+	total = (number(argv[2]) + BIT_ULL(TOP_ORDER) - 1) >> TOP_ORDER << TOP_ORDER;
+	play(&replay, total);
+	if (replay.guest.broken)
+		die("the policy broke a promise", replay.guest.broken);
+	printf("{\"ms\": %llu, \"passes\": %llu, ", replay.now_ms - START_MS,
+	       replay.guest.passes);
 	printf("\"refaulted\": %llu, \"sent\": %llu, \"held\": %llu}\n",
-	       guest->refaulted, guest->sent, guest->held);
-	guest_free(guest);
+	       replay.refaulted, replay.sent, replay.held);
+	churn_free(&replay.churn);
+	guest_free(&replay.guest);
+	stack_free(&replay.stack);
 	return 0;
 }

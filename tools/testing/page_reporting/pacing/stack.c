@@ -2,23 +2,12 @@
 /*
  * Free memory as a stack whose pages know since when they are idle.
  */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "buddy.h"
 #include "stack.h"
 
 #define ROOM	64
-
-static void *allocate(void *old, size_t size)
-{
-	void *mem = realloc(old, size);
-
-	if (!mem) {
-		fprintf(stderr, "stack: no memory for %zu bytes\n", size);
-		exit(1);
-	}
-	return mem;
-}
 
 void stack_init(struct stack *stack)
 {
@@ -51,6 +40,11 @@ void stack_push(struct stack *stack, u64 pages, u64 now_ms)
 {
 	if (!pages)
 		return;
+	if (stack->last > stack->first && stack->layers[stack->last - 1].since_ms == now_ms) {
+		stack->layers[stack->last - 1].pages += pages;
+		stack->pages += pages;
+		return;
+	}
 	make_room(stack);
 	stack->layers[stack->last++] = (struct layer) { pages, now_ms };
 	stack->pages += pages;

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The policy one decision at a time: what goes in, and what has to come out.
+ * The policy one call at a time: what goes in, and what has to come out.
  */
 #include "test.h"
 
 #define B_MS	720
 #define W_MS	(B_MS / PAGE_REPORTING_WINDOWS)
-/* 1 % of 4 GiB, from which on refaults are looked at. */
-#define NOISE	(4 * GIB / 100)
 
-/* A policy, a cap that does not bind, and a clock. */
+/* A policy and a clock. */
 struct setup {
 	struct page_reporting_pacing pacing;
-	struct page_reporting_cap cap;
 	u64 now_ms;
 };
 
@@ -20,55 +17,78 @@ static struct setup setup(void)
 {
 	struct setup s = { .now_ms = 1000000 };
 
-	/* With all in use: what is reported later has been used before. */
 	page_reporting_pacing_init(&s.pacing, ORDER, 0, s.now_ms);
-	page_reporting_cap_init(&s.cap, s.now_ms);
-	page_reporting_cap_begin(&s.cap, 1ULL << 40, s.now_ms);
+	/* Long after the start */
+	s.pacing.started_ms = 0;
 	return s;
 }
 
-static struct page_reporting_grant ask(struct setup *s, u64 level, u64 after_ms)
+static u64 decide(struct setup *s, u64 level, u64 after_ms)
 {
 	s->now_ms += after_ms;
-	return page_reporting_pacing_decide(&s->pacing, &s->cap, level, s->now_ms);
+	return page_reporting_pacing_decide(&s->pacing, level, s->now_ms);
 }
 
-/* Windows in which nothing happens. Returns what the last answer granted. */
-static u64 quiet(struct setup *s, u64 level, unsigned int windows, u64 window_ms)
+static void fall(struct setup *s, u64 pages, u64 level, u64 after_ms)
 {
-	u64 pages = 0;
-
-	while (windows--)
-		pages = ask(s, level, window_ms).pages;
-	return pages;
+	s->now_ms += after_ms;
+	page_reporting_pacing_tick(&s->pacing, level + pages, s->now_ms);
+	page_reporting_pacing_fell(&s->pacing, level);
 }
 
-/* From nothing to a level that is a surplus as a whole. */
+static void rise(struct setup *s, u64 pages, u64 level, u64 after_ms)
+{
+	s->now_ms += after_ms;
+	page_reporting_pacing_tick(&s->pacing, level - min(level, pages), s->now_ms);
+}
+
+static void report(struct setup *s, u64 pages)
+{
+	page_reporting_pacing_isolated(&s->pacing, pages);
+	page_reporting_pacing_reported(&s->pacing, pages, s->now_ms);
+}
+
+static void refault(struct setup *s, u64 pages, u64 after_ms)
+{
+	s->now_ms += after_ms;
+	page_reporting_pacing_refaulted(&s->pacing, pages, s->now_ms);
+}
+
+static u64 wait_of(struct setup *s, u64 level)
+{
+	return page_reporting_pacing_wait(&s->pacing, level, 0, s->now_ms);
+}
+
+/* A level that has been there for 2 B, at the beginning of a window. */
 static struct setup settled(u64 level)
 {
 	struct setup s = setup();
 
-	quiet(&s, level, 1 + PAGE_REPORTING_WINDOWS, W_MS);
+	rise(&s, level, level, 0);
+	s.pacing.due_ms = s.now_ms + 4 * B_MS;
+	decide(&s, level, (PAGE_REPORTING_PAST + 1) * W_MS);
+	s.pacing.late = 0;
 	return s;
 }
 
 CASE(break_even_grows_as_the_order_falls)
 {
-	static const unsigned int ms[] = { 15936, 11744, 9632, 8592, 8064, 7808,
-					   7664, 7600, 7568, 720, 720 };
+	static const unsigned int ms[] = { 15936, 11744, 9640, 8592, 8072, 7808,
+					   7672, 7608, 7576, 720, 720 };
 	struct page_reporting_pacing pacing;
 	unsigned int order;
 
 	for (order = 0; order <= 10; order++) {
 		page_reporting_pacing_init(&pacing, order, 0, 0);
 		CHECK_EQ(pacing.break_even_ms, ms[order]);
-		CHECK_EQ(page_reporting_pacing_tau_ms(&pacing), ms[order]);
 	}
 }
 
-CASE(first_question_after_the_shortest_window)
+CASE(first_pass_is_after_b_and_a_window)
 {
-	CHECK_EQ(PAGE_REPORTING_FIRST_MS, B_MS / 2 / PAGE_REPORTING_WINDOWS);
+	struct setup s = setup();
+
+	CHECK_EQ(page_reporting_pacing_first_ms(&s.pacing), B_MS + W_MS);
 }
 
 CASE(nothing_known_nothing_granted)
@@ -77,12 +97,13 @@ CASE(nothing_known_nothing_granted)
 	unsigned int i;
 
 	/* What is free was free before, for all we know, or was not. */
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
-		CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 0);
-	CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 100 * BLOCK);
+		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
+	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
 }
 
-CASE(surplus_is_the_lowest_of_all_windows)
+CASE(surplus_is_the_lowest_of_all_windows_of_b)
 {
 	unsigned int i;
 
@@ -90,408 +111,355 @@ CASE(surplus_is_the_lowest_of_all_windows)
 	for (i = 0; i <= PAGE_REPORTING_WINDOWS; i++) {
 		struct setup s = settled(100 * BLOCK);
 
-		page_reporting_pacing_note(&s.pacing, 40 * BLOCK);
-		if (!i) {
-			CHECK_EQ(ask(&s, 100 * BLOCK, W_MS - 1).pages, 40 * BLOCK);
-			continue;
-		}
-		CHECK_EQ(quiet(&s, 100 * BLOCK, i, W_MS), 40 * BLOCK);
+		fall(&s, 60 * BLOCK, 40 * BLOCK, 0);
+		rise(&s, 60 * BLOCK, 100 * BLOCK, 0);
+		s.pacing.due_ms = U64_MAX;
+		CHECK_EQ(decide(&s, 100 * BLOCK, i * W_MS), 40 * BLOCK);
+		s.pacing.due_ms = U64_MAX;
 		if (i == PAGE_REPORTING_WINDOWS)
-			CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 100 * BLOCK);
+			CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
 	}
 }
 
-CASE(note_only_lowers)
+CASE(a_fall_only_lowers)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	page_reporting_pacing_note(&s.pacing, 30 * BLOCK);
-	page_reporting_pacing_note(&s.pacing, 60 * BLOCK);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 1).pages, 30 * BLOCK);
+	fall(&s, 70 * BLOCK, 30 * BLOCK, 1);
+	rise(&s, 30 * BLOCK, 60 * BLOCK, 1);
+	fall(&s, BLOCK, 59 * BLOCK, 1);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 1), 30 * BLOCK);
 }
 
-CASE(late_window_counts_as_several)
+/* The windows without an event are known when one comes: what the level was. */
+CASE(events_end_windows)
+{
+	struct setup s = settled(100 * BLOCK);
+
+	s.pacing.due_ms = s.now_ms + 9 * B_MS;
+	fall(&s, 60 * BLOCK, 40 * BLOCK, 3 * W_MS);
+	CHECK_EQ(s.pacing.past[0], 100 * BLOCK);
+	CHECK_EQ(s.pacing.low, 40 * BLOCK);
+	rise(&s, 50 * BLOCK, 90 * BLOCK, 3 * W_MS);
+	/* In the window of the fall, and in those after it. */
+	CHECK_EQ(s.pacing.past[2], 40 * BLOCK);
+	CHECK_EQ(s.pacing.past[3], 100 * BLOCK);
+	CHECK_EQ(s.pacing.low, 40 * BLOCK);
+	fall(&s, BLOCK, 89 * BLOCK, 2 * W_MS);
+	CHECK_EQ(s.pacing.past[0], 90 * BLOCK);
+	CHECK_EQ(s.pacing.past[1], 40 * BLOCK);
+	/* More than the level may have come, at most. */
+	rise(&s, 1000 * BLOCK, 100 * BLOCK, 2 * W_MS);
+	CHECK_EQ(s.pacing.low, 0);
+}
+
+CASE(a_window_ends_when_it_is_over)
+{
+	struct setup s = settled(100 * BLOCK);
+
+	s.pacing.due_ms = U64_MAX;
+	fall(&s, 60 * BLOCK, 40 * BLOCK, W_MS - 1);
+	CHECK_EQ(s.pacing.past[0], 100 * BLOCK);
+	CHECK_EQ(s.pacing.low, 40 * BLOCK);
+	fall(&s, BLOCK, 39 * BLOCK, 1);
+	CHECK_EQ(s.pacing.past[0], 40 * BLOCK);
+	/* The next one begins there, not at the event. */
+	fall(&s, BLOCK, 38 * BLOCK, W_MS + W_MS / 2);
+	CHECK_EQ(s.pacing.closes_ms, s.now_ms + W_MS - W_MS / 2);
+}
+
+CASE(a_long_silence_is_many_windows)
 {
 	struct setup s = setup();
 
-	ask(&s, 100 * BLOCK, W_MS);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 7 * W_MS + W_MS - 1).pages, 0);
-	CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 100 * BLOCK);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	s.pacing.due_ms = U64_MAX;
+	CHECK_EQ(decide(&s, 100 * BLOCK, 3600000), 100 * BLOCK);
 }
 
-CASE(long_silence_ends_in_one_long_window)
+CASE(a_late_pass_counts_two_windows)
+{
+	struct setup s = settled(0);
+	unsigned int i;
+
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	s.pacing.due_ms = s.now_ms + W_MS;
+	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
+	CHECK_EQ(s.pacing.past[0], 100 * BLOCK);
+	CHECK_EQ(s.pacing.past[1], 0);
+	CHECK_EQ(s.pacing.past[2], 0);
+	/* Then it goes on as ever. */
+	for (i = 0; i < PAGE_REPORTING_WINDOWS - 2; i++)
+		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
+	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
+}
+
+CASE(late_by_a_window_is_in_time)
 {
 	struct setup s = settled(0);
 
-	/* The level rose at the end of it, which nobody noted. */
-	CHECK_EQ(ask(&s, 100 * BLOCK, 20000).pages, 0);
-	CHECK_EQ(quiet(&s, 100 * BLOCK, PAGE_REPORTING_WINDOWS - 1, W_MS), 0);
-	CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 100 * BLOCK);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	s.pacing.due_ms = s.now_ms + B_MS;
+	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + W_MS), 100 * BLOCK);
+}
+
+/* It has a pass, too, though its window goes on. */
+CASE(stall_after_the_first_free_block)
+{
+	struct setup s = settled(0);
+
+	CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 1);
+	CHECK_EQ(s.pacing.due_ms, s.now_ms + page_reporting_pacing_first_ms(&s.pacing));
+	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
 }
 
 CASE(never_more_than_the_level)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	/* A caller that forgot to note a fall. */
-	CHECK_EQ(ask(&s, 70 * BLOCK, 1).pages, 70 * BLOCK);
+	/* A caller that forgot a fall. */
+	CHECK_EQ(decide(&s, 70 * BLOCK, 1), 70 * BLOCK);
 }
 
 CASE(less_than_a_block_is_nothing)
 {
 	struct setup s = settled(BLOCK - 1);
 
-	CHECK_EQ(ask(&s, BLOCK - 1, W_MS).pages, 0);
-	CHECK_EQ(settled(BLOCK).pacing.past[0], BLOCK);
-	s = settled(BLOCK);
-	CHECK_EQ(ask(&s, BLOCK, W_MS).pages, BLOCK);
-	CHECK_EQ(ask(&s, BLOCK, W_MS).order, ORDER);
-}
-
-CASE(wait_is_the_rest_of_the_window)
-{
-	struct setup s = settled(0);
-
-	CHECK_EQ(ask(&s, BLOCK, W_MS).wait_ms, W_MS);
-	CHECK_EQ(ask(&s, BLOCK, 30).wait_ms, W_MS - 30);
-	CHECK_EQ(page_reporting_pacing_wait(&s.pacing, BLOCK, s.now_ms + 9999), 1);
-}
-
-CASE(wait_for_ever_with_nothing_left)
-{
-	struct setup s = settled(100 * BLOCK);
-
-	/* All of it is granted; what was not a block is not worth a timer. */
-	CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).wait_ms, PAGE_REPORTING_NEVER);
-	CHECK_EQ(page_reporting_pacing_wait(&s.pacing, BLOCK - 1, s.now_ms),
-		 PAGE_REPORTING_NEVER);
-	CHECK(page_reporting_pacing_wait(&s.pacing, BLOCK, s.now_ms) !=
-	      PAGE_REPORTING_NEVER);
+	CHECK_EQ(decide(&s, BLOCK - 1, 1), 0);
+	CHECK_EQ(wait_of(&s, BLOCK - 1), PAGE_REPORTING_NEVER);
+	s = settled(2 * BLOCK - 1);
+	CHECK_EQ(decide(&s, 2 * BLOCK - 1, 1), BLOCK);
+	CHECK(wait_of(&s, BLOCK) != PAGE_REPORTING_NEVER);
 }
 
 CASE(reported_pages_leave_at_the_bottom)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	page_reporting_pacing_reported(&s.pacing, 30 * BLOCK, s.now_ms);
-	CHECK_EQ(ask(&s, 70 * BLOCK, 1).pages, 70 * BLOCK);
+	report(&s, 30 * BLOCK);
+	CHECK_EQ(s.pacing.low, 70 * BLOCK);
+	CHECK_EQ(decide(&s, 70 * BLOCK, 1), 70 * BLOCK);
 	/* What comes now is no surplus, though the level was higher before. */
-	CHECK_EQ(ask(&s, 100 * BLOCK, 1).pages, 70 * BLOCK);
-	CHECK_EQ(quiet(&s, 100 * BLOCK, PAGE_REPORTING_WINDOWS, W_MS), 70 * BLOCK);
-	CHECK_EQ(ask(&s, 100 * BLOCK, W_MS).pages, 100 * BLOCK);
+	rise(&s, 30 * BLOCK, 100 * BLOCK, 1);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 1), 70 * BLOCK);
 }
 
-/* 300 MiB are reported; tau after some of them were refaulted. */
-static unsigned int tau_after(u64 refaulted, u64 after_ms)
+/* Until the latest window that was too low is old enough, and one more. */
+CASE(wait_ends_when_the_lowest_window_does)
 {
-	struct setup s = settled(300 * MIB);
-
-	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, refaulted, s.now_ms + after_ms);
-	ask(&s, 0, 2 * B_MS);
-	return page_reporting_pacing_tau_ms(&s.pacing);
-}
-
-CASE(early_refaults_raise_tau)
-{
-	/* A third of what was reported, as each refault counts twice. */
-	CHECK_EQ(tau_after(100 * MIB, 10), B_MS);
-	CHECK_EQ(tau_after(100 * MIB + 1, 10), 2 * B_MS);
-	CHECK_EQ(tau_after(300 * MIB, 10), 2 * B_MS);
-	/* More than was reported lately was reported before. */
-	CHECK_EQ(tau_after(3 * GIB, 10), 2 * B_MS);
-}
-
-CASE(late_refaults_do_not_count)
-{
-	CHECK_EQ(tau_after(300 * MIB, 2 * B_MS - 1), 2 * B_MS);
-	CHECK_EQ(tau_after(300 * MIB, 2 * B_MS), B_MS);
-}
-
-/* What is free when it begins was never used, and its first use costs a fault anyway. */
-static unsigned int tau_after_start(u64 level, u64 lowest)
-{
-	struct setup s = setup();
-
-	page_reporting_pacing_init(&s.pacing, ORDER, level, s.now_ms);
-	page_reporting_pacing_note(&s.pacing, lowest);
-	quiet(&s, 600 * MIB, 2 * PAGE_REPORTING_WINDOWS, W_MS);
-	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
-	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, 600 * MIB, s.now_ms + 10);
-	ask(&s, 0, 20);
-	return page_reporting_pacing_tau_ms(&s.pacing);
-}
-
-CASE(memory_never_used_does_not_count)
-{
-	CHECK_EQ(tau_after_start(600 * MIB, 600 * MIB), B_MS);
-	CHECK_EQ(tau_after_start(0, 0), 2 * B_MS);
-	/* Taken once, it is as any other, */
-	CHECK_EQ(tau_after_start(600 * MIB, 0), 2 * B_MS);
-	/* and if only half of it was not, the other half counts. */
-	CHECK_EQ(tau_after_start(600 * MIB, 300 * MIB), 2 * B_MS);
-}
-
-/* A flush takes it first, and pacing what is left. */
-CASE(memory_never_used_can_be_flushed)
-{
-	struct setup s = setup();
-
-	page_reporting_pacing_init(&s.pacing, ORDER, 600 * MIB, s.now_ms);
-	page_reporting_pacing_note(&s.pacing, 300 * MIB);
-	ask(&s, 600 * MIB, W_MS);
-	page_reporting_pacing_gone(&s.pacing, 200 * MIB);
-	page_reporting_pacing_reported(&s.pacing, 300 * MIB, s.now_ms);
-	CHECK_EQ(s.pacing.recent, 200 * MIB);
-}
-
-CASE(few_refaults_do_not_count)
-{
-	struct setup s = settled(NOISE);
-
-	page_reporting_pacing_reported(&s.pacing, NOISE, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, NOISE - 1, s.now_ms);
-	ask(&s, 0, 1);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), B_MS);
-	page_reporting_pacing_refaulted(&s.pacing, 1, s.now_ms);
-	ask(&s, 0, 1);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
-}
-
-/* What is granted of 280 MiB once so many of 20 MiB were refaulted. */
-static u64 granted_after(u64 refaulted, u64 after_ms)
-{
-	struct setup s = settled(300 * MIB);
-
-	page_reporting_pacing_reported(&s.pacing, 20 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, refaulted, s.now_ms);
-	return ask(&s, 280 * MIB, after_ms).pages;
-}
-
-CASE(what_is_in_doubt_is_kept)
-{
-	CHECK_EQ(granted_after(0, 1), 280 * MIB);
-	CHECK_EQ(granted_after(8 * MIB, 1), 272 * MIB);
-	CHECK_EQ(granted_after(8 * MIB, 4 * B_MS - 1), 272 * MIB);
-	CHECK_EQ(granted_after(8 * MIB, 4 * B_MS), 280 * MIB);
-	/* More than was reported lately was reported before. */
-	CHECK_EQ(granted_after(80 * MIB, 1), 260 * MIB);
-}
-
-CASE(doubts_add_up)
-{
-	struct setup s = settled(300 * MIB);
 	unsigned int i;
 
-	for (i = 1; i <= 3; i++) {
-		page_reporting_pacing_reported(&s.pacing, 8 * MIB, s.now_ms);
-		page_reporting_pacing_refaulted(&s.pacing, 8 * MIB, s.now_ms);
-		CHECK_EQ(ask(&s, 300 * MIB - i * 8 * MIB, 1).pages,
-			 300 * MIB - i * 16 * MIB);
+	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++) {
+		struct setup s = settled(100 * BLOCK);
+		u64 windows = PAGE_REPORTING_WINDOWS - i;
+
+		s.pacing.past[i] = 0;
+		CHECK_EQ(wait_of(&s, 100 * BLOCK), (windows + (windows > 1)) * W_MS);
+		s.now_ms += 30;
+		CHECK_EQ(wait_of(&s, 100 * BLOCK), (windows + (windows > 1)) * W_MS - 30);
+		CHECK_EQ(s.pacing.due_ms, s.now_ms + (windows + (windows > 1)) * W_MS - 30);
+		s.now_ms += 2 * B_MS;
+		CHECK_EQ(wait_of(&s, 100 * BLOCK), 1);
 	}
-	/* Those of before are settled; a new one is not. */
-	s.now_ms += 4 * B_MS;
-	page_reporting_pacing_reported(&s.pacing, 8 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, 8 * MIB, s.now_ms);
-	CHECK_EQ(s.pacing.missed, 8 * MIB);
 }
 
-CASE(no_doubt_about_more_than_noise)
+CASE(wait_of_an_open_window_that_is_low)
 {
-	struct setup s = settled(GIB);
+	struct setup s = settled(100 * BLOCK);
 
-	page_reporting_pacing_reported(&s.pacing, 500 * MIB, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, NOISE + BLOCK, s.now_ms);
-	CHECK_EQ(s.pacing.missed, NOISE);
-	/* A longer tau sees to what is more. */
-	page_reporting_pacing_refaulted(&s.pacing, 400 * MIB, s.now_ms);
-	ask(&s, 500 * MIB, 1);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
-	CHECK_EQ(s.pacing.missed, 0);
+	fall(&s, 100 * BLOCK, 0, 0);
+	CHECK_EQ(wait_of(&s, BLOCK), (PAGE_REPORTING_WINDOWS + 2) * W_MS);
+}
+
+CASE(wait_for_pages_that_are_kept)
+{
+	struct setup s = settled(100 * BLOCK);
+
+	/* What is kept is waited for in the windows of 2 B, and looked after. */
+	s.pacing.keep = 100 * BLOCK;
+	s.pacing.past[12] = 0;
+	CHECK_EQ(wait_of(&s, 100 * BLOCK), 5 * W_MS);
+	s.pacing.past[12] = 100 * BLOCK;
+	s.pacing.past[0] = 0;
+	CHECK_EQ(wait_of(&s, 100 * BLOCK), (PAGE_REPORTING_WINDOWS + 2) * W_MS);
+}
+
+/* 300 MiB are reported; how much is kept after some of them were refaulted. */
+static u64 kept_after(u64 refaulted, u64 after_ms)
+{
+	struct setup s = settled(300 * MIB);
+
+	report(&s, 300 * MIB);
+	refault(&s, refaulted, after_ms);
+	return s.pacing.keep;
+}
+
+CASE(refaults_raise_what_is_kept)
+{
+	CHECK_EQ(kept_after(0, 10), 0);
+	CHECK_EQ(kept_after(BLOCK, 10), BLOCK);
+	CHECK_EQ(kept_after(300 * MIB, B_MS - 1), 300 * MIB);
+	/* More than was reported lately was reported before. */
+	CHECK_EQ(kept_after(3 * GIB, 10), 300 * MIB);
+	/* 2 B would not have kept them. */
+	CHECK_EQ(kept_after(300 * MIB, B_MS), 0);
+}
+
+CASE(each_report_counts_once)
+{
+	struct setup s = settled(300 * MIB);
+
+	report(&s, 100 * MIB);
+	refault(&s, 100 * MIB, 1);
+	refault(&s, 100 * MIB, 1);
+	CHECK_EQ(s.pacing.keep, 100 * MIB);
+	report(&s, 50 * MIB);
+	refault(&s, 100 * MIB, 1);
+	CHECK_EQ(s.pacing.keep, 150 * MIB);
+}
+
+CASE(kept_pages_stay_for_2_b)
+{
+	struct setup s = settled(0);
+	unsigned int i;
+
+	s.pacing.keep = 100 * BLOCK;
+	rise(&s, 300 * BLOCK, 300 * BLOCK, 0);
+	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
+		CHECK_EQ(decide(&s, 300 * BLOCK, W_MS), 0);
+	CHECK_EQ(decide(&s, 300 * BLOCK, W_MS), 200 * BLOCK);
+	report(&s, 200 * BLOCK);
+	for (i = 0; i < PAGE_REPORTING_WINDOWS - 1; i++)
+		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
+	CHECK_EQ(s.pacing.keep, 100 * BLOCK);
+	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
+}
+
+CASE(pages_kept_in_vain_lower_what_is_kept)
+{
+	struct setup s = settled(300 * BLOCK);
+
+	s.pacing.keep = 100 * BLOCK;
+	CHECK_EQ(decide(&s, 300 * BLOCK, 0), 300 * BLOCK);
+	/* Part of it, as the CPU cap may have it: first those kept for 2 B. */
+	report(&s, 40 * BLOCK);
+	CHECK_EQ(s.pacing.keep, 60 * BLOCK);
+	report(&s, 260 * BLOCK);
+	CHECK_EQ(s.pacing.keep, 0);
+}
+
+/* Or they would be kept for 2 B again, and cost more each time. */
+CASE(refaults_after_2_b_do_not_count)
+{
+	struct setup s = settled(300 * BLOCK);
+
+	s.pacing.keep = 100 * BLOCK;
+	decide(&s, 300 * BLOCK, 0);
+	report(&s, 100 * BLOCK);
+	refault(&s, 100 * BLOCK, 1);
+	CHECK_EQ(s.pacing.keep, 0);
 }
 
 CASE(old_reports_are_forgotten)
 {
 	struct setup s = settled(GIB);
 
-	/* With all of the first report, 400 MiB would not be many. */
-	page_reporting_pacing_reported(&s.pacing, GIB, s.now_ms);
-	page_reporting_pacing_reported(&s.pacing, 400 * MIB, s.now_ms + 2 * B_MS);
-	CHECK_EQ(s.pacing.recent, 400 * MIB);
-	page_reporting_pacing_reported(&s.pacing, 0, s.now_ms + 3 * B_MS);
-	CHECK_EQ(s.pacing.recent, 200 * MIB);
+	report(&s, 100 * MIB);
+	s.now_ms += B_MS;
+	report(&s, 30 * MIB);
+	CHECK_EQ(s.pacing.recent, 30 * MIB);
 }
 
-CASE(tau_never_above_twice_the_break_even)
+/* What is free when it begins was never used, and its first use is a fault anyway. */
+CASE(reports_at_the_start_do_not_count)
 {
-	struct setup s = setup();
-	unsigned int i;
+	struct setup s = settled(600 * MIB);
 
-	for (i = 0; i < 5; i++) {
-		page_reporting_pacing_reported(&s.pacing, GIB, s.now_ms);
-		page_reporting_pacing_refaulted(&s.pacing, GIB, s.now_ms);
-		ask(&s, 0, 10);
-	}
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
+	s.pacing.started_ms = s.now_ms - 2 * B_MS + 1;
+	report(&s, 300 * MIB);
+	CHECK_EQ(s.pacing.recent, 0);
+	s.now_ms++;
+	report(&s, 300 * MIB);
+	CHECK_EQ(s.pacing.recent, 300 * MIB);
 }
 
-CASE(a_longer_tau_starts_with_what_is_known)
+/* A flush takes from the surplus, and teaches nothing. */
+CASE(what_leaves_otherwise_teaches_nothing)
 {
-	struct setup s = settled(300 * MIB);
+	struct setup s = settled(600 * MIB);
 
-	s.pacing.reported_ms = s.now_ms;
-	s.pacing.recent = 300 * MIB;
-	page_reporting_pacing_refaulted(&s.pacing, 300 * MIB, s.now_ms);
-	/* Eight windows are four now: four more have to follow. */
-	CHECK_EQ(ask(&s, 300 * MIB, 1).pages, 0);
-	CHECK_EQ(quiet(&s, 300 * MIB, 3, 2 * W_MS), 0);
-	CHECK_EQ(ask(&s, 300 * MIB, 2 * W_MS).pages, 300 * MIB);
+	s.pacing.keep = 100 * MIB;
+	page_reporting_pacing_isolated(&s.pacing, 500 * MIB);
+	refault(&s, 500 * MIB, 1);
+	CHECK_EQ(s.pacing.keep, 100 * MIB);
+	CHECK_EQ(decide(&s, 100 * MIB, 1), 100 * MIB);
 }
 
-CASE(a_longer_tau_keeps_each_minimum)
-{
-	unsigned int i;
-
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++) {
-		struct setup s = settled(300 * MIB);
-
-		s.pacing.past[i] = 100 * MIB;
-		s.pacing.recent = 300 * MIB;
-		s.pacing.early = 300 * MIB;
-		ask(&s, 300 * MIB, 1);
-		CHECK_EQ(s.pacing.past[i / 2], 100 * MIB);
-		CHECK_EQ(s.pacing.past[PAGE_REPORTING_WINDOWS / 2], 0);
-	}
-}
-
-CASE(tau_halves_after_quiet_time)
-{
-	struct setup s = settled(0);
-
-	ask(&s, 0, 32 * B_MS - 9 * W_MS - 1);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), B_MS);
-	ask(&s, 0, 1);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), B_MS / 2);
-	ask(&s, 0, 3600000);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), B_MS / 2);
-}
-
-CASE(a_shorter_tau_starts_with_what_is_known)
-{
-	struct setup s = settled(300 * MIB);
-	unsigned int i;
-
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
-		s.pacing.past[i] = (i + 1) * 100 * BLOCK;
-	s.pacing.quiet_ms = 0;
-	ask(&s, 300 * MIB, 1);
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
-		CHECK_EQ(s.pacing.past[i], (i / 2 + 1) * 100 * BLOCK);
-}
-
-/*
- * Every @period windows, all of @mib is taken and given back within a window.
- * Returns tau after two minutes of it.
- */
-static unsigned int tau_with_dips(u64 mib, unsigned int period)
-{
-	struct setup s = settled(0);
-	unsigned int i;
-
-	for (i = 0; i < 120000 / W_MS; i++) {
-		if (i % period == 0)
-			page_reporting_pacing_note(&s.pacing, 0);
-		ask(&s, mib * MIB, W_MS);
-	}
-	return page_reporting_pacing_tau_ms(&s.pacing);
-}
-
-CASE(tau_stays_while_it_is_of_use)
-{
-	/* Idle for longer than half of tau, and taken before tau is over. */
-	CHECK_EQ(tau_with_dips(100, 6), B_MS);
-	CHECK_EQ(tau_with_dips(100, 8), B_MS);
-	/* Idle for less than half of it: half of it would do. */
-	CHECK_EQ(tau_with_dips(100, 3), B_MS / 2);
-	/* 10 MiB and less are noise. */
-	CHECK_EQ(tau_with_dips(10, 6), B_MS / 2);
-	CHECK_EQ(tau_with_dips(11, 6), B_MS);
-}
-
-CASE(cap_is_one_release_at_once)
-{
-	struct setup s = settled(100 * BLOCK);
-
-	page_reporting_cap_begin(&s.cap, 100, s.now_ms);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).pages, 100 * BLOCK);
-	page_reporting_cap_charge(&s.cap, 60, 60 * 14000);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).pages, 40 * BLOCK);
-	page_reporting_cap_charge(&s.cap, 40, 40 * 14000);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).pages, 0);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).wait_ms, W_MS);
-}
-
-CASE(cap_is_paid_with_one_percent)
-{
-	struct setup s = settled(100 * BLOCK);
-
-	page_reporting_cap_begin(&s.cap, 100, s.now_ms);
-	page_reporting_cap_charge(&s.cap, 100, 100 * 14000);
-	/* 14 ms: 140 us, ten blocks */
-	page_reporting_cap_begin(&s.cap, 100, s.now_ms + 14);
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).pages, 10 * BLOCK);
-	/* Nobody saves for later. */
-	page_reporting_cap_begin(&s.cap, 100, s.now_ms + 3600000);
-	CHECK_EQ(ask(&s, 200 * BLOCK, 0).pages, 100 * BLOCK);
-}
-
-CASE(cap_learns_the_price_of_a_block)
+CASE(cap_is_one_release_and_one_percent)
 {
 	struct page_reporting_cap cap;
-	unsigned int i;
+
+	page_reporting_cap_init(&cap, 1000);
+	/* 50 huge pages, and one: 50 us for each */
+	page_reporting_cap_charge(&cap, 51 * 50000 - 1);
+	CHECK(page_reporting_cap_allows(&cap, 50 * BLOCK, 1000));
+	page_reporting_cap_charge(&cap, 1);
+	CHECK(!page_reporting_cap_allows(&cap, 50 * BLOCK, 1000));
+	CHECK(page_reporting_cap_allows(&cap, 51 * BLOCK, 1000));
+	CHECK(page_reporting_cap_allows(&cap, 50 * BLOCK, 1001));
+	/* 10 us for each ms, and nobody saves for later. */
+	CHECK_EQ(cap.debt_ns, 51 * 50000 - 10000);
+	page_reporting_cap_allows(&cap, 50 * BLOCK, 3600000);
+	CHECK_EQ(cap.debt_ns, 0);
+	page_reporting_cap_charge(&cap, 51 * 50000);
+	CHECK(!page_reporting_cap_allows(&cap, 50 * BLOCK, 3600000));
+}
+
+/* A batch that took longer was stopped by the host, for others. */
+CASE(stolen_time_counts_as_5_ms)
+{
+	struct page_reporting_cap cap;
 
 	page_reporting_cap_init(&cap, 0);
-	/* The known price has the weight of 64 blocks. */
-	page_reporting_cap_charge(&cap, 64, 64 * 94000);
-	CHECK_EQ(cap.price_ns, 54000);
-	page_reporting_cap_charge(&cap, 1, 119000);
-	CHECK_EQ(cap.price_ns, 55000);
-	page_reporting_cap_charge(&cap, 0, 1000);
-	CHECK_EQ(cap.price_ns, 55000);
-	for (i = 0; i < 10; i++)
-		page_reporting_cap_charge(&cap, 1 << 20, 1);
-	CHECK_EQ(cap.price_ns, 1);
+	page_reporting_cap_charge(&cap, 1000000000);
+	CHECK_EQ(cap.debt_ns, 5000000);
+	CHECK(page_reporting_cap_allows(&cap, 512 * BLOCK, 0));
 }
 
 CASE(clock_that_goes_back_is_no_time)
 {
 	struct setup s = settled(100 * BLOCK);
+	struct page_reporting_cap cap;
 
-	page_reporting_cap_charge(&s.cap, 1, 14000);
-	page_reporting_cap_begin(&s.cap, 100, 0);
-	CHECK_EQ(s.cap.debt_ns, 14000);
+	page_reporting_cap_init(&cap, 1000);
+	page_reporting_cap_charge(&cap, 14000);
+	page_reporting_cap_allows(&cap, 0, 0);
+	CHECK_EQ(cap.debt_ns, 14000);
+	CHECK_EQ(cap.paid_ms, 1000);
 	s.now_ms = 0;
-	CHECK_EQ(ask(&s, 100 * BLOCK, 0).wait_ms, W_MS);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 0), 100 * BLOCK);
+	CHECK_EQ(wait_of(&s, 100 * BLOCK), W_MS);
 }
 
 CASE(no_overflow_at_2_to_the_52_pages)
 {
 	const u64 most = 1ULL << 52;
 	struct setup s = settled(most);
+	struct page_reporting_cap cap;
 
-	/* The cap counts no more than 2^40 blocks. */
-	CHECK_EQ(ask(&s, most, W_MS).pages, 1ULL << (40 + ORDER));
+	CHECK_EQ(decide(&s, most, W_MS), most);
+	report(&s, most);
 	page_reporting_pacing_reported(&s.pacing, most, s.now_ms);
+	CHECK_EQ(s.pacing.recent, most);
+	refault(&s, most, 0);
 	page_reporting_pacing_reported(&s.pacing, most, s.now_ms);
-	page_reporting_pacing_refaulted(&s.pacing, most, s.now_ms);
-	CHECK_EQ(s.pacing.early, most);
-	ask(&s, most, W_MS);
-	CHECK_EQ(page_reporting_pacing_tau_ms(&s.pacing), 2 * B_MS);
-	page_reporting_cap_charge(&s.cap, 1, ~0ULL);
-	page_reporting_cap_charge(&s.cap, 1, ~0ULL);
-	CHECK_EQ(s.cap.debt_ns, 1ULL << 62);
-	page_reporting_cap_begin(&s.cap, most, ~0ULL);
-	CHECK_EQ(s.cap.debt_ns, 0);
-	CHECK_EQ(s.cap.burst_ns, s.cap.price_ns << 40);
+	refault(&s, most, 0);
+	CHECK_EQ(s.pacing.keep, most);
+	page_reporting_cap_init(&cap, 0);
+	page_reporting_cap_charge(&cap, ~0ULL);
+	page_reporting_cap_charge(&cap, ~0ULL);
+	CHECK_EQ(cap.debt_ns, 2 * 5000000);
+	page_reporting_cap_allows(&cap, ~0ULL, ~0ULL);
+	CHECK_EQ(cap.debt_ns, 0);
 }

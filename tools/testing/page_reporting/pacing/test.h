@@ -6,13 +6,11 @@
 #ifndef _PACING_TEST_H
 #define _PACING_TEST_H
 
-#include "guest.h"
+#include "churn.h"
 
 /* Blocks of 2 MiB, in pages. */
 #define ORDER		9
 #define BLOCK		BIT_ULL(ORDER)
-#define MIB		256ULL
-#define GIB		(1024 * MIB)
 
 struct test {
 	const char *name;
@@ -53,14 +51,5 @@ void test_fail(const char *file, int line, const char *what, u64 got, u64 wanted
 		if (_got > _most)				\
 			test_fail(__FILE__, __LINE__, #got " <= " #most, _got, _most);	\
 	} while (0)
-
-/* The same numbers in every run: xorshift64*. */
-static inline u64 draw(u64 *seed, u64 below)
-{
-	*seed ^= *seed >> 12;
-	*seed ^= *seed << 25;
-	*seed ^= *seed >> 27;
-	return (*seed * 2685821657736338717ULL >> 11) % below;
-}
 
 #endif /* _PACING_TEST_H */

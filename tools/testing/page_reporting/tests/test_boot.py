@@ -34,16 +34,15 @@ def test_parameters_accept_and_refuse(boot):
         cases = tap.parse(vm.finish().tap)
     assert [case.name for case in cases if not case.ok] == []
     assert sum(case.name.startswith("order refuses") and not case.skip for case in cases) == 9
-    assert sum(case.name.startswith("order accepts") and not case.skip for case in cases) == 11
+    assert sum(case.name.startswith("order accepts") and not case.skip for case in cases) == 12
 
 
 def test_memory_comes_back(boot):
-    _, fall = free_memory(boot, expect=["delay=-1", "order=4"])
+    _, fall = free_memory(boot, expect=["delay=-1", "order=9"])
     assert fall.returned_pct >= 95
 
 
 def test_memory_comes_back_with_a_fixed_delay(boot):
-    """The order is that of a pageblock then."""
     _, fall = free_memory(boot, ["page_reporting.page_reporting_delay_ms=2000"], ["delay=2000", "order=9"])
     assert fall.returned_pct >= 95
 
@@ -62,7 +61,7 @@ def test_order_on_boot_line(boot):
 @pytest.mark.parametrize("value", ["99", "abc", "-2"])
 def test_invalid_order_on_boot_line(boot, value):
     """The kernel says so, the default stays, reporting works."""
-    result, fall = free_memory(boot, [f"page_reporting.page_reporting_order={value}"], ["order=4"])
+    result, fall = free_memory(boot, [f"page_reporting.page_reporting_order={value}"], ["order=9"])
     said = [line for line in result.console if "invalid for parameter" in line]
     assert len(said) == 1
     assert f"`{value}' invalid for parameter `page_reporting.page_reporting_order'" in said[0]
@@ -72,6 +71,14 @@ def test_invalid_order_on_boot_line(boot, value):
 @pytest.mark.parametrize("balloon", ["off", None])
 def test_order_reads_minus_one_without_device(boot, balloon):
     with boot(steps=[["params", "expect", "order=-1"]], balloon=balloon) as vm:
+        vm.finish()
+
+
+def test_minus_one_gives_the_choice_back(boot):
+    steps = [["params", "expect", "order=3"],
+             ["file", "write", "/sys/module/page_reporting/parameters/page_reporting_order", "-1"],
+             ["params", "expect", "order=9"]]
+    with boot(steps=steps, cmdline=["page_reporting.page_reporting_order=3"]) as vm:
         vm.finish()
 
 

@@ -215,7 +215,7 @@ def test_demo_fails_when_the_guest_does(demo, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(qemu, "boot_line", lambda _cmdline, steps, arch: real([], steps, arch))
     monkeypatch.setattr(sys, "argv", sys.argv + ["--order", "3"])
     assert demo.main() == 1
-    assert "reads 4, expected 3" in capsys.readouterr().err
+    assert "reads 9, expected 3" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
 
 

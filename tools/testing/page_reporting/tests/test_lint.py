@@ -57,7 +57,7 @@ def test_functions_refuses_a_file_without_any(tmp_path):
 def test_off_finds_the_feature_where_it_is_on():
     status, output = run(SCRIPTS / "check-off", GUEST)
     assert status == 1
-    assert "symbol: " in output and "__page_reporting_notify" in output and "relocation: " in output
+    assert "symbol: " in output and "__page_reporting_freed" in output and "relocation: " in output
 
 
 def test_off_refuses_a_file_without_symbols(tmp_path):
@@ -69,9 +69,10 @@ def test_off_refuses_a_file_without_symbols(tmp_path):
 
 # The static key
 
+CALL = "__page_reporting_freed"
 KEY = """
 extern int page_reporting_enabled, order;
-void __page_reporting_notify(void);
+void __page_reporting_freed(void);
 static inline __attribute__((always_inline)) int enabled(void)
 {
 	asm goto("1: .byte 0x0f, 0x1f, 0x44, 0x00, 0x00\\n"
@@ -93,44 +94,44 @@ def assemble(source, text, target, *flags):
 
 def check_key(tmp_path, body, branch=0):
     target = assemble(tmp_path / "k.c", KEY + body, tmp_path / "k.o", f'-DBRANCH="{branch}"')
-    return run(SCRIPTS / "check-key", target)
+    return run(SCRIPTS / "check-key", target, "--call", CALL)
 
 
 def test_key_passes_a_call_behind_the_key(tmp_path):
-    status, output = check_key(tmp_path, "void f(int o) { if (enabled() && o > order) __page_reporting_notify(); }")
+    status, output = check_key(tmp_path, "void f(int o) { if (enabled() && o > order) __page_reporting_freed(); }")
     assert status == 0, output
 
 
 def test_key_finds_a_call_beside_the_key(tmp_path):
-    body = "void f(int o) { if (enabled()) order++; if (o > order) __page_reporting_notify(); }"
+    body = "void f(int o) { if (enabled()) order++; if (o > order) __page_reporting_freed(); }"
     status, output = check_key(tmp_path, body)
     assert status == 1 and "is reached with page_reporting_enabled off, in f" in output
 
 
 def test_key_finds_one_bad_call_among_good_ones(tmp_path):
-    body = """void f(int o) { if (enabled()) __page_reporting_notify(); }
-	      void g(int o) { if (o > 3) __page_reporting_notify(); order = o; }"""
+    body = """void f(int o) { if (enabled()) __page_reporting_freed(); }
+	      void g(int o) { if (o > 3) __page_reporting_freed(); order = o; }"""
     status, output = check_key(tmp_path, body)
     assert status == 1 and "off, in g" in output and "off, in f" not in output
 
 
 def test_key_finds_a_call_on_the_wrong_side(tmp_path):
     """The branch bit turns the meaning of the site round."""
-    status, output = check_key(tmp_path, "void f(int o) { if (enabled()) __page_reporting_notify(); }", branch=1)
+    status, output = check_key(tmp_path, "void f(int o) { if (enabled()) __page_reporting_freed(); }", branch=1)
     assert status == 1 and "is reached" in output
 
 
 def test_key_finds_a_call_behind_a_plain_variable(tmp_path):
-    body = "void f(void) { if (enabled()) order++; if (page_reporting_enabled) __page_reporting_notify(); }"
+    body = "void f(void) { if (enabled()) order++; if (page_reporting_enabled) __page_reporting_freed(); }"
     assert check_key(tmp_path, body)[0] == 1
 
 
 def test_key_wants_the_call_and_the_table(tmp_path):
     status, output = check_key(tmp_path, "void f(void) { if (enabled()) order++; }")
     assert status == 1 and "never called" in output
-    plain = assemble(tmp_path / "p.c", "void __page_reporting_notify(void); void f(void) { __page_reporting_notify(); }",
+    plain = assemble(tmp_path / "p.c", "void __page_reporting_freed(void); void f(void) { __page_reporting_freed(); }",
                      tmp_path / "p.o")
-    status, output = run(SCRIPTS / "check-key", plain)
+    status, output = run(SCRIPTS / "check-key", plain, "--call", CALL)
     assert status == 1 and "no jump table" in output
 
 
@@ -143,7 +144,7 @@ def other_keys():
 def test_key_is_told_from_the_others_of_the_real_object():
     """The same object, asked whether some other key of it guards the call."""
     for key in other_keys() or pytest.fail("no other key to try"):
-        status, output = run(SCRIPTS / "check-key", GUEST, "--key", key)
+        status, output = run(SCRIPTS / "check-key", GUEST, "--key", key, "--call", CALL)
         assert status == 1 and f"is reached with {key} off" in output, output
 
 

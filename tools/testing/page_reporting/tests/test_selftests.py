@@ -30,7 +30,8 @@ NEEDS_SAMPLE = {
     },
     "files": {
         "the device is the driver's callback and module",
-        "the order in effect stays while a report is under way",
+        "the order may change while a report is under way",
+        "-1 gives the choice of the order back",
         "the state is idle, requested, active and idle again",
         "no delay brings a report before the driver is ready",
     },
@@ -47,6 +48,7 @@ NEEDS_SAMPLE = {
         "a signal interrupts the wait for another flush",
         "an error of the driver is passed on",
         "an error of the driver ends it, and what was reported counts",
+        "a single block that the driver refuses is told of",
         "it does not wait because of earlier errors",
         "it ends when the device goes",
         "those that wait end when the device goes",
@@ -63,7 +65,7 @@ NEEDS_DEVICE = {
     },
     "files": {
         "device, state and order say something",
-        "the order in effect follows the parameter",
+        "the order follows the parameter",
         "a shorter delay brings forward what is queued",
         "a longer delay puts off what is queued",
         "a refused delay changes nothing",
@@ -76,7 +78,6 @@ NEEDS_DEVICE = {
         "more than there is means all",
         "several at a time all end well",
     },
-    "input": {"page_reporting_order accepts"},
     "stress": {
         "memory is used beside reporting",
         "huge pages are allocated beside reporting",

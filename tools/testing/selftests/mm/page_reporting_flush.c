@@ -397,16 +397,28 @@ static int test_error(void)
 	return expect_error(pr_flush("all"), -EIO) || expect_last(0, 0, EIO);
 }
 
-/* Every fifth of the blocks is refused: the flush ends with the first of them. */
+/* Every fifth of the batches is refused: the flush ends with the first of them. */
 static int test_partial_error(void)
 {
-	long most = 4 * largest_block();
-	int result = prepare("capacity=1 fail_every=5");
+	long most = 8 * largest_block();
+	int result = prepare("capacity=2 fail_every=5");
 
 	if (result)
 		return result;
 	return expect_error(pr_flush("all"), -EIO) || expect_last(4, most, EIO) ||
 	       expect_error(pr_flush("all"), -EIO) || expect_last(4, most, EIO);
+}
+
+/* A block that is refused alone is told of, and other lists get their turn. */
+static int test_refused_block(void)
+{
+	int result = prepare("capacity=1 fail_every=5");
+
+	if (result)
+		return result;
+	result = expect_error(pr_flush("all"), -EIO) || expect_last(4, LONG_MAX, EIO);
+	pr_sample_set("fail_every", 0);
+	return result || expect_error(pr_flush("all"), 0) || pr_check_all_reported(SLACK_PAGES);
 }
 
 /* What an error leads to, such as waiting for a minute, a flush does not wait for. */
@@ -492,6 +504,7 @@ static const struct pr_case cases[] = {
 	{ "several at a time all end well", test_concurrent },
 	{ "an error of the driver is passed on", test_error },
 	{ "an error of the driver ends it, and what was reported counts", test_partial_error },
+	{ "a single block that the driver refuses is told of", test_refused_block },
 	{ "it does not wait because of earlier errors", test_after_errors },
 	{ "it ends when the device goes", test_device_goes },
 	{ "those that wait end when the device goes", test_device_goes_for_all },

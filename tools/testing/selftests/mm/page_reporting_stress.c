@@ -110,7 +110,7 @@ static void change_delay(void)
 
 static void change_order(void)
 {
-	static const char * const orders[] = { "9", "3", "0", "5" };
+	static const char * const orders[] = { "9", "3", "0", "-1", "5" };
 	static unsigned int turn;
 
 	pr_must_write(PR_ORDER, orders[turn++ % ARRAY_SIZE(orders)]);

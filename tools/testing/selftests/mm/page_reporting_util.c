@@ -142,23 +142,14 @@ long pr_number(const char *path)
 
 /* Knobs */
 
-/*
- * Writes the value that the file had when its knob was made. An order that was not set then reads
- * -1, which cannot be written: a pageblock on most machines has to do.
- */
+/* Writes the value that the file had when its knob was made. */
 void pr_knob_back(const char *path)
 {
-	char text[64];
 	int i;
 
-	for (i = 0; i < nr_knobs; i++) {
-		if (strcmp(knobs[i].path, path))
-			continue;
-		snprintf(text, sizeof(text), "%s", knobs[i].text);
-		if (!strcmp(path, PR_ORDER) && !strcmp(text, "-1"))
-			snprintf(text, sizeof(text), "%d", pr_max_order() - 1);
-		pr_must_write(path, text);
-	}
+	for (i = 0; i < nr_knobs; i++)
+		if (!strcmp(knobs[i].path, path))
+			pr_must_write(path, knobs[i].text);
 }
 
 /* Leaves the word in brackets, as in "always [madvise] never". */
@@ -197,10 +188,7 @@ void pr_knob(const char *path)
 	pr_restore_to(path, text);
 }
 
-/*
- * Called in the end and from signal handlers. An order that was not set reads -1, which cannot be
- * written: whatever has been set then stays.
- */
+/* Called in the end and from signal handlers. */
 static void restore(void)
 {
 	if (getpid() != owner)
@@ -403,6 +391,8 @@ static void read_zoneinfo(struct pr_zones *zones)
 			zone->low = value;
 		else if (!strcmp(name, "managed"))
 			zone->managed = value;
+		else if (!strcmp(name, "nr_free_cma"))
+			zone->free_cma = value;
 		else if (!strcmp(name, pr_counter_names[PR_GAUGE]))
 			zone->reported = value;
 	}
@@ -561,8 +551,8 @@ static int check_walk(void)
 }
 
 /*
- * The gauge against the free lists. @order is the lowest that blocks can have been reported from,
- * as a block stays reported when page_reporting_order rises.
+ * The gauge against the free lists. @order is the lowest that blocks can have been reported from
+ * since the last pass: when page_reporting_order rises, the next pass forgets smaller ones.
  */
 int pr_check_gauge(int order)
 {
@@ -749,19 +739,30 @@ long pr_sample_stat(const char *name)
 	return strtol(found + strlen(name) + 1, NULL, 10);
 }
 
+/* Pages in a full batch of the smallest blocks. */
+static long batch_pages(int order)
+{
+	long most = PR_BATCH_BYTES / pr_page_size(), block = 1L << order;
+
+	if (most < block)
+		return block;
+	return most / block < PR_CAPACITY ? most / block * block : PR_CAPACITY << order;
+}
+
 /*
  * Is the zone left alone in a pass, as a batch could push it below its watermark? Never for long,
- * unless it is so small that it will never be served.
+ * unless it is so small that it will never be served. Of contiguous memory, which only some may
+ * use, blocks may leave longer than others.
  */
 enum pr_supply pr_supply(const struct pr_zone *zone, int order)
 {
-	long needed = zone->low + (PR_CAPACITY << order);
+	long needed = zone->low + batch_pages(order);
 
 	if (zone->managed < needed)
 		return PR_TOO_SMALL;
-	if (labs(zone->free - needed) < UNSURE_PAGES)
-		return PR_UNSURE;
-	return zone->free < needed ? PR_SHORT : PR_ENOUGH;
+	if (zone->free - zone->free_cma > needed + UNSURE_PAGES)
+		return PR_ENOUGH;
+	return zone->free < needed - UNSURE_PAGES ? PR_SHORT : PR_UNSURE;
 }
 
 /* Not more pages are waiting to be reported than @most: KSFT_PASS or KSFT_FAIL. */

@@ -33,8 +33,12 @@
 /* So long that no pass begins by itself while a test runs. */
 #define PR_NEVER_MS	"3600000"
 
-/* Blocks in a full batch: PAGE_REPORTING_CAPACITY, for balloons and the sample unless told. */
+/*
+ * Blocks in a full batch: PAGE_REPORTING_CAPACITY, for balloons and the sample unless told. Where
+ * blocks are so large that this would be more, as many as make up so much memory.
+ */
 #define PR_CAPACITY	32L
+#define PR_BATCH_BYTES	(128L << 20)
 
 /* Is there so much free in a zone that some of it may be away for a moment? */
 enum pr_supply {
@@ -73,6 +77,7 @@ struct pr_zone {
 	long free;			/* pages, as all below */
 	long low;			/* watermark */
 	long managed;
+	long free_cma;			/* of those that are free */
 	long reported;			/* the gauge */
 	long blocks[PR_MAX_ORDERS];	/* free blocks, by order */
 };

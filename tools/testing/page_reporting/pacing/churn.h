@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a program does: take memory bit by bit, give all of it back, pause.
+ */
+#ifndef _PACING_CHURN_H
+#define _PACING_CHURN_H
+
+#include "guest.h"
+
+#define MIB		256ULL
+#define GIB		(1024 * MIB)
+
+/*
+ * @pages: how much
+ * @touch_ms: how long it takes
+ * @pause_ms: for how long all of it is free
+ * @low: the order of the blocks that it takes,
+ * @high: or any one up to this
+ * @type: theirs
+ * @start_ms: when it begins
+ */
+struct churn_config {
+	u64 pages;
+	u64 touch_ms;
+	u64 pause_ms;
+	unsigned int low;
+	unsigned int high;
+	enum migratetype type;
+	u64 start_ms;
+};
+
+struct block {
+	unsigned int pfn;
+	unsigned int order;
+};
+
+struct churn {
+	struct churn_config config;
+	struct block *blocks;
+	u64 nr;
+	u64 has;
+	u64 next_ms;
+	u64 seed;
+};
+
+void churn_init(struct churn *churn, const struct churn_config *config);
+void churn_free(struct churn *churn);
+
+/* One or more of them side by side. */
+void churn_run(struct churn *churns, unsigned int nr, struct guest *guest, u64 until_ms);
+
+/* All that they have is free now. */
+void churn_stop(struct churn *churn, struct guest *guest);
+
+/* Takes so much and keeps it, unless it is given back. */
+void churn_take(struct churn *churn, struct guest *guest, u64 pages);
+void churn_give(struct churn *churn, struct guest *guest, u64 pages);
+
+/* The same numbers in every run, up to 2^23; and no overflow that UBSan minds. */
+static inline u64 draw(u64 *seed, u64 below)
+{
+	*seed = ((*seed & 0x7fffffff) * 1103515245 + 12345) & 0x7fffffff;
+	return (*seed >> 8) % below;
+}
+
+#endif /* _PACING_CHURN_H */
