@@ -179,7 +179,7 @@ static void end_nmi(void *unused)
 static void request_in_an_nmi(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	int checked = debug_locks, tries = 1000;
+	int checked = debug_locks;
 
 	fpr_register(fake, 0);
 	nmi_came = false;
@@ -189,10 +189,7 @@ static void request_in_an_nmi(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, end_nmi, NULL));
 	apic->send_IPI_mask(cpumask_of(raw_smp_processor_id()), NMI_VECTOR);
-	/* On another CPU by now, if this thread was moved. */
-	while (!READ_ONCE(nmi_came) && --tries)
-		udelay(100);
-	if (!tries)
+	if (!fpr_poll(READ_ONCE(nmi_came)))
 		kunit_skip(test, "no NMI came");
 	KUNIT_EXPECT_EQ(test, checked, debug_locks);
 	fpr_expect_requested(fake);
@@ -688,6 +685,13 @@ static void last_pass_is_followed_by_none(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
+/* What is unreported after a pass has another one follow. */
+static void expect_nothing_lost(struct fpr_fake *fake)
+{
+	if (fpr_unreported_in_all(FPR_ORDER))
+		KUNIT_EXPECT_TRUE(fake->test, fpr_comes_back(fake));
+}
+
 static void hook_free_neighbour_silently(struct fpr_fake *fake,
 					 struct scatterlist *sgl,
 					 unsigned int nents)
@@ -697,8 +701,8 @@ static void hook_free_neighbour_silently(struct fpr_fake *fake,
 	atomic_set(&fake->prdev.state, PAGE_REPORTING_ACTIVE);
 }
 
-/* B1 */
-static void merge_asks_for_a_pass(struct kunit *test)
+/* B1: This pass finds it, or the next one. */
+static void merge_is_not_lost(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 
@@ -713,7 +717,7 @@ static void merge_asks_for_a_pass(struct kunit *test)
 	fpr_forget(fake);
 	fpr_pass(fake);
 	KUNIT_EXPECT_NULL(test, fake->pairs[0].hi);
-	fpr_expect_requested(fake);
+	expect_nothing_lost(fake);
 }
 
 /* While one of two is away, the other is split for an allocation. */
@@ -724,7 +728,7 @@ static void hook_split_the_other(struct fpr_fake *fake,
 	fpr_split_largest(fake, FPR_ORDER);
 }
 
-/* B1: What is left of it is on other lists, and no free announces it. */
+/* B1: What is left of it is on other lists: this pass finds it, or the next one. */
 static void split_is_not_lost(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -743,9 +747,7 @@ static void split_is_not_lost(struct kunit *test)
 	fake->hook = hook_split_the_other;
 	fpr_pass(fake);
 	KUNIT_EXPECT_FALSE(test, list_empty(&fake->allocated));
-	/* This pass finds it, or the next one. */
-	KUNIT_EXPECT_TRUE(test, !fpr_unreported_in_all(FPR_ORDER) ||
-				fpr_comes_back(fake));
+	expect_nothing_lost(fake);
 }
 
 /*
@@ -1093,7 +1095,7 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(short_zone_is_tried_again),
 	KUNIT_CASE(guest_with_all_reported_is_quiet),
 	KUNIT_CASE(last_pass_is_followed_by_none),
-	KUNIT_CASE(merge_asks_for_a_pass),
+	KUNIT_CASE(merge_is_not_lost),
 	KUNIT_CASE(split_is_not_lost),
 	KUNIT_CASE(end_of_isolation_asks_for_a_pass),
 	KUNIT_CASE(isolated_block_is_tried_again),

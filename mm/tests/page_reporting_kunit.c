@@ -522,7 +522,8 @@ void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 {
 	unsigned int left_ms = fpr_wait_of(timer);
 
-	KUNIT_EXPECT_LE(test, left_ms, wait_ms);
+	KUNIT_EXPECT_LE(test, left_ms,
+			jiffies_to_msecs(msecs_to_jiffies(wait_ms)));
 	KUNIT_EXPECT_GT(test, left_ms, wait_ms / 4 * 3);
 }
 

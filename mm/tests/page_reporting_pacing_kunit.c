@@ -58,10 +58,10 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_DELAY, "-1\n"));
 	fpr_expect_param(test, FPR_PARAM_DELAY, "-1\n");
-	/* What the other one waits for, this one may let go: after B. */
+	/* What the other one waits for, this one may let go: after B and a window. */
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, &fake->prdev.work.timer,
-			page_reporting_pacing_first_ms());
+			page_reporting_pacing_soonest_ms());
 	/* No report breaks up a huge page. */
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 
@@ -69,7 +69,7 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	fpr_calm(fake);
 }
 
-/* B6: What a free asks for is due after B: nothing leaves before. */
+/* B6: What a free asks for is due after B and a window: nothing leaves before. */
 static void first_look_is_after_break_even(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -78,7 +78,7 @@ static void first_look_is_after_break_even(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_request();
 	fpr_expect_wait(test, &fake->prdev.work.timer,
-			page_reporting_pacing_first_ms());
+			page_reporting_pacing_soonest_ms());
 	fpr_calm(fake);
 }
 
@@ -118,7 +118,8 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 /* B6: Nobody asks for the next pass, which comes when more may leave. */
 static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
-	unsigned int most_ms = page_reporting_pacing_first_ms();
+	/* 10/8 B rather than 9/8, in whole ticks */
+	unsigned int most_ms = page_reporting_pacing_soonest_ms() / 9 * 10 + 10;
 	struct fpr_fake *fake = test->priv;
 	struct timer_list *timer = &fake->prdev.work.timer;
 	int tries = 10;
@@ -378,7 +379,7 @@ static void stolen_blocks_leave(struct kunit *test)
 /* B6: What is not idle yet when other memory leaves follows as soon as it is. */
 static void rest_leaves_in_its_own_time(struct kunit *test)
 {
-	unsigned int first_ms = page_reporting_pacing_first_ms();
+	unsigned int first_ms = page_reporting_pacing_soonest_ms();
 	struct fpr_fake *fake = test->priv;
 	struct page *one, *other;
 

@@ -80,7 +80,8 @@ bool fpr_engine_is_due(struct zone *zone, unsigned int order)
 	bool due;
 
 	spin_lock_irq(&zone->lock);
-	due = __page_reporting_is_due(&pass);
+	due = !page_reporting_is_hopeless(&pass) &&
+	      __page_reporting_is_due(&pass);
 	spin_unlock_irq(&zone->lock);
 	return due;
 }
