@@ -290,15 +290,18 @@ static bool page_reporting_is_known(const struct page_reporting_zone *state)
 /*
  * The level of a block's pool has changed by @change pages, and @coming pages
  * are not back on their lists yet. Ends the windows that are over, and returns
- * the pacing of the pool, or NULL if the block does not count.
+ * the pacing of the pool, or NULL if the block does not count. The level itself
+ * is looked at only if a window is over.
  */
 static struct page_reporting_pacing *
 __page_reporting_change(struct page *page, struct zone *zone, unsigned int order,
-			s64 change, u64 coming, u64 *level)
+			s64 change, u64 coming)
 {
 	struct page_reporting_zone *state = page_reporting_zone(zone);
-	enum page_reporting_pool pool;
+	u64 now_ms = page_reporting_now_ms();
 	struct page_reporting_pacing *pacing;
+	enum page_reporting_pool pool;
+	s64 level;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
 	if (!page_reporting_is_known(state) || order < state->pacing[pool].order)
@@ -310,9 +313,10 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 		state->kernel += change;
 
 	pacing = &state->pacing[pool];
-	*level = __page_reporting_level(zone, pool) + coming;
-	page_reporting_pacing_tick(pacing, max((s64)*level - change, 0LL),
-				   page_reporting_now_ms());
+	if (likely(now_ms < pacing->closes_ms))
+		return pacing;
+	level = __page_reporting_level(zone, pool) + coming;
+	page_reporting_pacing_advance(pacing, max(level - change, 0LL), now_ms);
 	return pacing;
 }
 
@@ -352,20 +356,22 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	struct page_reporting_pacing *pacing;
 	unsigned int least;
-	s64 used;
-	u64 level;
+	s64 used, coming;
 
 	if (!page_reporting_is_known(state))
 		return;
 	least = high >= PAGE_REPORTING_UNIT_ORDER ?
 		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
 	used = 1LL << max(low, least);
-	pacing = __page_reporting_change(page, zone, high, -used,
-					 (1ULL << high) - used, &level);
+	coming = (1LL << high) - used;
+	pacing = __page_reporting_change(page, zone, high, -used, coming);
 	if (pacing && page_reporting_is_balloon())
 		page_reporting_pacing_isolated(pacing, used);
+	else if (pacing == &state->pacing[PAGE_REPORTING_KERNEL])
+		page_reporting_pacing_fell(pacing, state->kernel);
 	else if (pacing)
-		page_reporting_pacing_fell(pacing, level);
+		page_reporting_pacing_fell(pacing, coming +
+				__page_reporting_level(zone, pacing - state->pacing));
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,
@@ -390,14 +396,12 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order)
 {
 	struct page_reporting_pacing *pacing;
-	u64 level;
 
 	if (PageReported(page)) {
 		__page_reporting_forget(page, zone, order);
 		return;
 	}
-	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0,
-					 &level);
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
 	if (pacing)
 		page_reporting_pacing_isolated(pacing, 1ULL << order);
 }
@@ -413,9 +417,7 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 void __page_reporting_freed(struct page *page, struct zone *zone,
 			    unsigned int order)
 {
-	u64 level;
-
-	__page_reporting_change(page, zone, order, 1LL << order, 0, &level);
+	__page_reporting_change(page, zone, order, 1LL << order, 0);
 	__page_reporting_notify();
 }
 
@@ -425,10 +427,9 @@ void __page_reporting_merged(struct page *page, struct zone *zone,
 {
 	struct page_reporting_zone *state;
 	bool reported = PageReported(page);
-	u64 level;
 
 	__page_reporting_change(page, zone, order,
-				reported ? 0 : -(1LL << order), 0, &level);
+				reported ? 0 : -(1LL << order), 0);
 	if (!reported)
 		return;
 	__page_reporting_clear(page, zone, order);
@@ -447,7 +448,6 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	enum page_reporting_pool to = page_reporting_pool(order, mt);
 	struct page_reporting_pacing *pacing;
-	u64 level;
 
 	if (PageReported(page) || !page_reporting_is_known(state) ||
 	    order < state->pacing[to].order ||
@@ -455,8 +455,7 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 		return;
 	if (to == PAGE_REPORTING_KERNEL)
 		state->kernel += 1ULL << order;
-	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0,
-					 &level);
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
 	/* Nobody has used it. What counts as movable anyway stays where it is. */
 	if (pacing && pacing != &state->pacing[to])
 		page_reporting_pacing_isolated(pacing, 1ULL << order);
@@ -497,7 +496,6 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	unsigned long had = reported ? 1UL << order : 0;
 	unsigned long joined = 0;
 	struct page *head;
-	u64 level;
 
 	lockdep_assert_held(&zone->lock);
 	page_reporting_assert(!reported || order >= page_reporting_mark_order);
@@ -516,7 +514,7 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 		return true;
 	}
 	count_vm_events(PGREPORT_MERGE, had + joined);
-	__page_reporting_change(head, zone, order, 1LL << order, 0, &level);
+	__page_reporting_change(head, zone, order, 1LL << order, 0);
 	return false;
 }
 
