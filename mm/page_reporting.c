@@ -50,7 +50,7 @@
  * ACTIVE     pass ends, all is done      IDLE       is not queued
  * ACTIVE     pass ends, something waits  IDLE       is due when pacing or what
  *                                                   was put off says
- * ACTIVE     pass ends, there is more    IDLE       is due after the delay
+ * ACTIVE     pass ends, there is more    REQUESTED  is due after the delay
  * ACTIVE     pass ends by an error       REQUESTED  is due later each time
  * REQUESTED  pass ends (was requested)   REQUESTED  is due after the delay
  * any        a flush                     as it was  is due at once

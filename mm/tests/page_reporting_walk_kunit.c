@@ -471,19 +471,6 @@ static void reported_blocks_are_skipped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, again);
 }
 
-/* A new block at the tail of its list, where it is found last. */
-static void move_to_tail(struct page *page)
-{
-	struct zone *zone = page_zone(page);
-	int mt = get_pageblock_migratetype(page);
-
-	spin_lock_irq(&zone->lock);
-	if (PageBuddy(page) && buddy_order(page) == MAX_PAGE_ORDER)
-		list_move_tail(&page->buddy_list,
-			       &zone->free_area[MAX_PAGE_ORDER].free_list[mt]);
-	spin_unlock_irq(&zone->lock);
-}
-
 /* S8 */
 static void block_behind_reported_ones_is_found(struct kunit *test)
 {
@@ -495,7 +482,7 @@ static void block_behind_reported_ones_is_found(struct kunit *test)
 	/* Of the type that most have, to be among many. */
 	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	fpr_free_past_lists(page);
-	move_to_tail(page);
+	fpr_move_to_tail(page, MAX_PAGE_ORDER);
 	fpr_forget(fake);
 	fpr_pass(fake);
 	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, page));
@@ -934,7 +921,7 @@ static void walk_pauses(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG);
 	fpr_report_all(fake);
 	/* What is left to report is of another type. */
 	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_MOVABLE)
@@ -967,7 +954,7 @@ static void short_list_is_walked_once(struct kunit *test)
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	fpr_fill(fake, ONE_ZONE, 2 * SHORT);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG + 2 * SHORT);
 	fpr_report_all(fake);
 	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_UNMOVABLE)
 		kunit_skip(test, "no block of a third type");
@@ -1037,7 +1024,7 @@ static void one_block_costs_no_walk_of_other_types(struct kunit *test)
 
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG);
 	fpr_report_all(fake);
 	walk_ns = look_ns(zone, MIGRATE_MOVABLE, &marked);
 	after_ns = pass_ns(fake, gfp, MIGRATE_RECLAIMABLE);
