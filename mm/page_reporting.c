@@ -6,17 +6,17 @@
 /**
  * DOC: model
  *
- * The host backs a guest's memory when the guest first touches it, and never
- * hears when the guest is done with it. So the engine borrows large free
- * blocks from the buddy allocator, hands them to a device driver, whose
- * hypervisor drops what backs them, and gives them back marked PG_reported.
- * A block with this mark costs the host nothing and need not be named again.
- * Whoever allocates it loses the mark and pays for one refault.
+ * The host backs a guest's memory when the guest first touches it, and is never
+ * told that the guest is done with it. So the engine takes large free blocks
+ * from the buddy allocator, hands them to a device driver, whose hypervisor
+ * drops what backs them, and puts them back marked PG_reported. A block with
+ * this mark costs the host nothing and need not be reported again. Allocating
+ * it clears the mark and costs one refault.
  *
- * Work is done in passes. A pass goes over all zones once, is limited by a
- * budget, and runs from a workqueue some time after a large block became free,
- * so that a flood of frees costs one pass and memory that is about to be used
- * again stays where it is. Each question has one file that answers it:
+ * Work is done in passes. A pass goes over all zones once, and a budget limits
+ * it. It runs from a workqueue some time after a large block became free, so
+ * that a flood of frees costs one pass, and memory that is soon used again
+ * stays where it is. Each question has one file that answers it:
  *
  * ==========================  ==============================================
  * mm/page_reporting.c         when does a pass run?
@@ -26,41 +26,43 @@
  * mm/page_reporting_budget.c  how much may leave each list?
  * mm/page_reporting_pacing.c  how much of it is idle, and when is it worth a
  *                             look?
- * mm/page_reporting_flush.c   report now, and say when it is done
- * mm/page_reporting_params.c  what the user sets and sees
+ * mm/page_reporting_flush.c   how is all of it reported now?
+ * mm/page_reporting_params.c  what does the user set and see?
+ * mm/page_reporting_debug.c   do the free lists, marks and counters agree?
  * ==========================  ==============================================
  */
 
 /**
  * DOC: states
  *
- * The device's @state says whether a pass is wanted or under way. There is one
- * work item, @work, which is queued for the next time at which something is to
- * be done:
+ * The device's @state says whether a pass is wanted or runs. The device has one
+ * work item, @work. It is queued for the time at which the next pass is due:
  *
  * =========  ==========================  =========  ==========================
  * state      event                       new state  the work
  * =========  ==========================  =========  ==========================
  * IDLE       request                     REQUESTED  is due after the delay, if
  *                                                   not sooner
- * REQUESTED  request                     REQUESTED  stays, not even a write
+ * REQUESTED  request                     REQUESTED  stays as it is: the request
+ *                                                   costs one read
  * any        the work starts             ACTIVE     walks
- * ACTIVE     request                     REQUESTED  will see it
- * ACTIVE     pass ends, all is done      IDLE       rests
- * ACTIVE     pass ends, something waits  IDLE       is due then: for pacing, or
- *                                                   for what was put off
+ * ACTIVE     request                     REQUESTED  sees it when the pass ends
+ * ACTIVE     pass ends, all is done      IDLE       is not queued
+ * ACTIVE     pass ends, something waits  IDLE       is due when pacing or what
+ *                                                   was put off says
  * ACTIVE     pass ends, there is more    REQUESTED  is due after the delay
  * ACTIVE     pass ends by an error       REQUESTED  is due later each time
  * REQUESTED  pass ends (was requested)   REQUESTED  is due after the delay
  * any        a flush                     as it was  is due at once
  * =========  ==========================  =========  ==========================
  *
- * A free that comes too late for the walk is not lost: it reads @state under
- * the zone->lock that the walk takes, before it looks at the counts of the zone
- * and after it has stored ACTIVE. Either the walk finds the block, or the
- * free finds ACTIVE and turns it into REQUESTED, which the compare-and-exchange
- * at the end of the pass notices. A change of page_reporting_order has no such
- * lock, and pairs its barrier with the one in page_reporting_begin_pass().
+ * A free that comes too late for the walk is not lost. The walk stores ACTIVE,
+ * takes zone->lock, and looks at the counts of the zone. The free changes these
+ * counts and then reads @state, both under the same lock. So either the walk
+ * sees the block, or the free finds ACTIVE and turns it into REQUESTED, which
+ * the compare-and-exchange at the end of the pass notices. A change of
+ * page_reporting_order takes no such lock. Its barrier pairs with the one in
+ * page_reporting_begin_pass().
  *
  * A free may come from any context, an NMI included, and with any lock held. So
  * a request changes @state and raises an irq_work, which queues the work.
@@ -69,44 +71,45 @@
 /**
  * DOC: retries
  *
- * No free announces what a pass had to leave behind, so that whatever stops a
- * pass from reporting a block sees to it that somebody comes back:
+ * No free announces what a pass had to leave behind. So each of the reasons for
+ * which a pass leaves a block has its own way back:
  *
  * - The driver had an error. The pass ends, as the next batch would fare no
  *   better, and the work is queued again: after the normal delay first, then
- *   after twice as long each time, up to a minute. Requests change nothing
- *   about that. A pass that is served without an error ends it, one that is
- *   served in part goes back by one step. A message names the first error of
- *   such a series.
- *   The host may refuse some blocks for ever, and must not miss others for
- *   them. So the blocks of the batch go to the tails of their lists, and the
- *   batches of the next pass are a quarter as long with each step, down to one
- *   block; each success doubles them. A single block that is refused does not
- *   end the pass.
+ *   after twice as long each time, up to a minute. Requests do not shorten this
+ *   wait. A pass without an error ends the series, and a pass that reported
+ *   something before its error takes the wait back by one step. A message names
+ *   the first error of a series. The host may refuse some blocks for ever, and
+ *   these must not keep others from it. So the blocks of the batch go to the
+ *   tails of their lists. With each step, the batches of the next pass are a
+ *   quarter as long, down to one block; each success doubles them. A single
+ *   block that is refused does not end the pass.
  * - A zone was short of memory, or a block stood on a list of MIGRATE_ISOLATE,
- *   from where it returns without a word. Only that is put off: the next pass
- *   comes later each time, in the same way, or after the delay when something
- *   is freed. A zone with fewer pages than the watermark and a batch together
- *   will never be served, and nobody waits for it.
- * - A budget was spent, or a block came to a list that had been walked, as it
- *   merged while it was put back, or as an allocation split one: the next pass
- *   follows after the normal delay. Each has something to do, or is the last.
- * - The system goes to sleep: the pass ends, and waking up asks for one.
+ *   which it leaves without a notification. Only that is put off: the next pass
+ *   comes later each time, as after errors, or after the delay when something
+ *   is freed. A zone with fewer pages than its low watermark and a full batch
+ *   together can never be served, and nobody waits for it.
+ * - A budget was spent, or a block came to a list that had been walked, because
+ *   it merged while it was put back or because an allocation split it. The next
+ *   pass follows after the normal delay. Such a pass finds something to do, or
+ *   is the last one.
+ * - The system goes to sleep. The pass ends, and waking up asks for one.
  *
- * A pass takes no memory, but for what is known of a node that has come since
- * the registration.
+ * A pass allocates nothing, except for the state of a node that came after the
+ * registration.
  */
 
 /**
  * DOC: sleep
  *
- * The workqueue freezes with the system, which waits for a pass that runs. From
- * the notice that the system is about to sleep on, passes end before the next
- * report, and new ones end before the first.
+ * The workqueue freezes with the system, which waits for a running pass. From
+ * the notification that the system is about to sleep on, a running pass ends
+ * before its next report, and a new one ends before its first.
  *
- * After hibernation the host has other memory: the loader of the image used
- * pages that the image takes for free and reported. So all marks are cleared
- * before the first pass. Suspending to RAM changes nothing for the host.
+ * After hibernation the host has other memory: the kernel that loaded the image
+ * has used pages that the image takes for free and reported. So all marks are
+ * cleared before the first pass. Suspending to RAM changes nothing for the
+ * host.
  */
 
 /**
@@ -117,21 +120,22 @@
  * ======================  ====================================================
  * page_reporting_mutex    registration and unregistration, start to end
  * RCU                     page_reporting_dev for those that only ask for a
- *                         pass; it is cleared, and a grace period awaited,
- *                         before the work is cancelled
+ *                         pass; unregistration clears it and waits for a grace
+ *                         period before it cancels the work
  * the request's lock      what somebody waits for in page_reporting_serve()
  * the flush's mutex       one flush at a time: page_reporting_flush.c
- * zone->lock              free lists, PG_reported of the blocks on them, and what
- *                         is known of the zone: page_reporting_mark.c
+ * zone->lock              free lists, PG_reported of the blocks on them, and
+ *                         the state of the zone: page_reporting_mark.c
  * none                    the batch, the CPU time that pacing allows, the order
- *                         in effect, and the counts of errors and retries: they
+ *                         in effect, and the counts of errors and retries. They
  *                         belong to the work item, which never runs twice at a
  *                         time
  * ======================  ====================================================
  *
- * Order: page_reporting_mutex, then the memory hotplug lock, then zone->lock; the
- * flush's mutex, then what drains the per-CPU lists. Requests come from under
- * zone->lock and take no lock. The driver is called with no lock held.
+ * Order: page_reporting_mutex, then the memory hotplug lock, then zone->lock;
+ * the flush's mutex, then the locks of draining the per-CPU lists. Requests
+ * come from under zone->lock and take no lock. The driver is called with no
+ * lock held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
@@ -162,24 +166,24 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Drivers register first and make the device live afterwards. */
+/* Drivers register first and make their device live afterwards. */
 #define PAGE_REPORTING_READY_MS		2000U
 
 /*
  * Waits after a failure grow from the normal delay to a minute: a host that is
- * upgraded is back by then, and a call a minute costs nothing. Never less than
- * the first of these, whatever the user's delay.
+ * being upgraded is back by then, and a call a minute costs nothing. They are
+ * never shorter than the first of these, whatever the user's delay.
  */
 #define PAGE_REPORTING_RETRY_MIN_MS	100U
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
 
-/* Memory that one batch may keep from the guest, if it is more than one block. */
+/* Most memory that a batch of more than one block keeps from the guest. */
 #define PAGE_REPORTING_BATCH_BYTES	SZ_128M
 
 /**
  * struct page_reporting_request - what somebody waits for
  * @done: the pass has ended
- * @ticket: tells it from the one before, which may have been at the same address
+ * @ticket: tells it from an earlier one that was at the same address
  * @wanted: how much to report, in pages
  * @served: what was done so far
  */
@@ -198,10 +202,10 @@ static struct page_reporting_dev_info __rcu *page_reporting_dev;
 /* The system is about to sleep, sleeps, or has just woken up. */
 static bool page_reporting_asleep;
 
-/* In jiffies: no report before. */
+/* No report before this time, in jiffies. */
 static u64 page_reporting_ready_at;
 
-/* Of the passes up to now, in a row: those with an error, those that put off. */
+/* Passes in a row, up to now, that had an error, and that put something off. */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
@@ -212,7 +216,7 @@ static unsigned long page_reporting_ticket;
 /* Which one the pass works for; 0: for none. */
 static unsigned long page_reporting_serves;
 
-/* What the user has set, what the device asks for, and the one put in effect. */
+/* What the user wants, what the device wants, and what was put in effect. */
 static unsigned int page_reporting_user_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 static unsigned int page_reporting_dev_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 static unsigned int page_reporting_last_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
@@ -222,14 +226,14 @@ EXPORT_SYMBOL_GPL(page_reporting_order);
 
 static unsigned int page_reporting_delay_ms = PAGE_REPORTING_ADAPTIVE;
 
-/* The wait after a failure, when there were @before of them in a row already. */
+/* The wait after a failure that follows @before others in a row. */
 static unsigned int page_reporting_backoff(unsigned int delay_ms,
 					   unsigned int before)
 {
 	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
 	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
 
-	/* Ten times suffice from the shortest, and do not overflow the longest. */
+	/* Ten doublings of 100 ms exceed a minute, those of an hour fit. */
 	return min(first << min(before, 10U), most);
 }
 
@@ -276,7 +280,7 @@ static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 		page_reporting_queue_at(prdev, delay_ms);
 }
 
-/* Interrupts are off, and the code that asked for a pass has no lock any more. */
+/* Interrupts are off. The code that asked for a pass has dropped its locks. */
 static void page_reporting_kick(struct irq_work *work)
 {
 	struct page_reporting_dev_info *prdev;
@@ -295,7 +299,7 @@ static DEFINE_IRQ_WORK(page_reporting_kick_work, page_reporting_kick);
 
 static void __page_reporting_request(struct page_reporting_dev_info *prdev)
 {
-	/* Frees come in floods: no write to a shared cache line for each. */
+	/* Frees come in floods, and each would write to a shared cache line. */
 	if (atomic_read(&prdev->state) == PAGE_REPORTING_REQUESTED)
 		return;
 	/* ACTIVE: the pass sees it when it ends. */
@@ -354,7 +358,7 @@ static struct page_reporting_request *__page_reporting_served(void)
 	return NULL;
 }
 
-/* Tells how far the pass is. False if nobody wants to know any more. */
+/* Tells how far the pass is. False if nobody waits for it any more. */
 static bool page_reporting_tell(const struct page_reporting_pass *pass)
 {
 	struct page_reporting_request *request;
@@ -406,8 +410,8 @@ static void page_reporting_give_up(int err)
  * page_reporting_serve - have a pass report what is free, now
  * @wanted: how much of it, in pages
  *
- * A signal ends the wait, whatever the hypervisor does; the pass takes no further
- * block then.
+ * A signal ends the wait, whatever the hypervisor does. The pass takes no
+ * further block then.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
  * Return: what the pass did. As error: -ENODEV without a device, or when it
@@ -430,7 +434,7 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted)
 		err = wait_for_completion_interruptible(&request.done);
 
 	spin_lock(&page_reporting_request_lock);
-	/* Not answered: it is withdrawn. */
+	/* It was not answered, and is withdrawn. */
 	if (page_reporting_request == &request) {
 		page_reporting_request = NULL;
 		request.served.err = err;
@@ -439,10 +443,10 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted)
 	return request.served;
 }
 
-/* Somebody waits for this pass to end, or does not wait for it any more. */
+/* Why the pass has to end now: 0, or a negative errno. */
 static int page_reporting_ended(struct page_reporting_pass *pass)
 {
-	/* A device that went does not come back; a system that slept wakes up. */
+	/* The device comes first: a system that sleeps wakes up again. */
 	if (rcu_access_pointer(page_reporting_dev) != pass->prdev)
 		return -ENODEV;
 	if (READ_ONCE(page_reporting_asleep))
@@ -460,9 +464,9 @@ static unsigned int page_reporting_wanted_order(void)
 }
 
 /*
- * Drivers compare what they get with page_reporting_order, so that a change waits
- * for the next pass. A driver may change it itself, and keeps what it set until
- * somebody else changes his mind.
+ * Drivers compare what they get with page_reporting_order, so a change waits
+ * for the next pass. A driver may write to it, too: its value stays until the
+ * user or the device asks for another order.
  */
 static unsigned int page_reporting_begin_order(void)
 {
@@ -475,7 +479,7 @@ static unsigned int page_reporting_begin_order(void)
 	return READ_ONCE(page_reporting_order);
 }
 
-/* A device comes, which asks for an order; or it has gone. */
+/* A device came, and asks for an order; or it went. */
 static void page_reporting_ask_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_dev_order, order);
@@ -544,7 +548,7 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_errors, errors);
 }
 
-/* How long frees are waited for: not for ever, if something was left behind. */
+/* When to look again if nothing is freed: soon, if something was put off. */
 static unsigned int page_reporting_patience(const struct page_reporting_pass *pass)
 {
 	unsigned int backoff_ms;
@@ -564,7 +568,7 @@ static unsigned int page_reporting_wait_after(const struct page_reporting_pass *
 	if (pass->err)
 		return page_reporting_backoff(page_reporting_next_delay(),
 					      page_reporting_errors - 1);
-	/* A flush has no eye on what it left, and more to do has the delay. */
+	/* A flush does not know when what it left is due. */
 	if (pass->more || page_reporting_serves)
 		return page_reporting_next_delay();
 	return page_reporting_patience(pass);
@@ -626,7 +630,7 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
  */
 int page_reporting_register(struct page_reporting_dev_info *prdev)
 {
-	/* Who unregisters the device holds the mutex, and waits for us. */
+	/* The mutex's holder may wait for this report, to unregister. */
 	if (page_reporting_in_report())
 		return -EBUSY;
 
@@ -656,10 +660,10 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
 
-/* A mistake in a driver, which would wait for itself. */
+/* A driver that unregisters inside of its report() would wait for itself. */
 static void page_reporting_refuse(void *caller)
 {
-	/* KUnit makes the mistake on purpose, and counts. */
+	/* A KUnit case makes this mistake on purpose, and counts the calls. */
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_refuse, caller);
 	WARN_ONCE(1, "page_reporting: %pS unregisters a device from inside of its report(): refused\n",
 		  caller);
@@ -671,8 +675,8 @@ static void page_reporting_refuse(void *caller)
  *
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
- * Waits for a report that is under way, and so for the hypervisor; the pass ends
- * with it.
+ * Waits for a report that is under way, and so for the hypervisor; the pass
+ * ends with it.
  *
  * A driver cannot unregister from inside of its @prdev->report: that would wait
  * for itself. Such a call is refused: it warns, once, with the caller's name,
@@ -711,7 +715,7 @@ EXPORT_SYMBOL_GPL(page_reporting_unregister);
 
 static void page_reporting_wake(void)
 {
-	/* Pairs with page_reporting_begin_pass(): it or we see the other. */
+	/* Pairs with page_reporting_begin_pass(): one sees the other. */
 	smp_store_mb(page_reporting_asleep, false);
 	/* For what was freed, and for the pass that was cut short. */
 	__page_reporting_notify();
@@ -721,8 +725,9 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 				    unsigned long event, void *unused)
 {
 	/*
-	 * Not under page_reporting_mutex, which waits for the host when a device
-	 * goes. A sweep beside that is one too many, and does no harm.
+	 * Not under page_reporting_mutex, which waits for the host when a
+	 * device goes. That sweeps as well: a second sweep beside it does no
+	 * harm.
 	 */
 	switch (event) {
 	case PM_SUSPEND_PREPARE:
@@ -732,7 +737,7 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
-		/* Without a device there are no marks, but a lot of memory. */
+		/* Without a device there are no marks to clear. */
 		if (static_key_enabled(&page_reporting_enabled))
 			page_reporting_sweep(NR_PAGE_ORDERS);
 		fallthrough;
@@ -762,7 +767,7 @@ subsys_initcall(page_reporting_init);
 void page_reporting_set_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_user_order, order);
-	/* Pairs with page_reporting_begin_pass(): it or we see the other. */
+	/* Pairs with page_reporting_begin_pass(): one sees the other. */
 	smp_mb();
 	/* A lower order makes free memory eligible that no free announces. */
 	__page_reporting_notify();
@@ -780,13 +785,13 @@ void page_reporting_set_delay(unsigned int delay_ms)
 {
 	struct page_reporting_dev_info *prdev;
 
-	/* Or who writes the same again and again would put off all passes. */
+	/* Writing the same value again and again must not put passes off. */
 	if (delay_ms == page_reporting_delay_ms)
 		return;
 	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
 	if (!rcu_access_pointer(page_reporting_dev))
 		return;
-	/* Whoever has read the old one has queued the work by then. */
+	/* Afterwards, whoever read the old delay has queued the work. */
 	synchronize_rcu();
 	irq_work_sync(&page_reporting_kick_work);
 	scoped_guard(rcu) {
@@ -796,10 +801,10 @@ void page_reporting_set_delay(unsigned int delay_ms)
 		    !READ_ONCE(page_reporting_errors))
 			page_reporting_queue_at(prdev, page_reporting_next_delay());
 	}
-	/* Who asked for a pass at once, while we looked away, asked before us. */
+	/* Whoever asked for a pass at once meanwhile still gets it at once. */
 	if (READ_ONCE(page_reporting_request))
 		page_reporting_run_now();
-	/* What one budget waits for, another one may let go. */
+	/* The other budget may let go what this one waits for. */
 	__page_reporting_notify();
 }
 
@@ -807,7 +812,7 @@ void page_reporting_set_delay(unsigned int delay_ms)
  * page_reporting_get_status - what there is to see from outside
  *
  * Context: any.
- * Return: by value; what it names may be gone by then, and is for display.
+ * Return: a copy, for display: the device that it names may have gone since.
  */
 struct page_reporting_status page_reporting_get_status(void)
 {

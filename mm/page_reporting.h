@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Free page reporting: what the page allocator calls on its hot paths. Without
- * CONFIG_PAGE_REPORTING all of it folds away; without a device it is patched-out
- * branches: where a block comes to a free list, leaves it, or merges.
+ * CONFIG_PAGE_REPORTING all of it folds away. Without a device it is
+ * patched-out branches: where a block comes to a free list, leaves it, or
+ * merges.
  */
 #ifndef _MM_PAGE_REPORTING_H
 #define _MM_PAGE_REPORTING_H
@@ -10,7 +11,7 @@
 #include <linux/jump_label.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
-/* Not for us: page_alloc.c gets it from here. */
+/* Not for this file: page_alloc.c gets it from here. */
 #include <linux/page-isolation.h>
 
 #ifdef CONFIG_PAGE_REPORTING
@@ -33,10 +34,12 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order);
 void __page_reporting_merged(struct page *page, struct zone *zone,
 			     unsigned int order);
+void __page_reporting_retyped(struct page *page, struct zone *zone,
+			      unsigned int order, int mt);
 
 /*
- * Is it of interest that a block of this order leaves the free lists? It is if
- * such blocks can be reported, or have been. With zone->lock held.
+ * Does it matter that a block of this order leaves the free lists? It does if
+ * such a block may be marked as reported. With zone->lock held.
  */
 static inline bool page_reporting_watches(unsigned int order)
 {
@@ -63,7 +66,7 @@ static inline void page_reporting_notify_free(struct page *page,
 }
 
 /**
- * page_reporting_notify - blocks have come to free lists that no free announces
+ * page_reporting_notify - blocks have come to free lists without a free
  *
  * Context: any.
  */
@@ -119,6 +122,22 @@ static inline void page_reporting_merged(struct page *page, struct zone *zone,
 		__page_reporting_merged(page, zone, order);
 }
 
+/**
+ * page_reporting_retyped - a free block is about to be one of another type
+ * @page: its head; its pageblock has the old type
+ * @zone: its zone
+ * @order: its order
+ * @mt: the new type
+ *
+ * Context: zone->lock held, interrupts off. Does not sleep.
+ */
+static inline void page_reporting_retyped(struct page *page, struct zone *zone,
+					  unsigned int order, int mt)
+{
+	if (page_reporting_watches(order))
+		__page_reporting_retyped(page, zone, order, mt);
+}
+
 #else /* !CONFIG_PAGE_REPORTING */
 
 static inline void page_reporting_notify_free(struct page *page,
@@ -143,6 +162,11 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order)
+{
+}
+
+static inline void page_reporting_retyped(struct page *page, struct zone *zone,
+					  unsigned int order, int mt)
 {
 }
 

@@ -11,16 +11,17 @@
  * ========  =================================================================
  * budget    lets go
  * ========  =================================================================
- * paced     what pacing says that a zone has had to spare for long enough, in
- *           each pool, while the CPU cap allows it. Asks for the
- *           next pass when more may have been
- * fixed     a share of each list in each pass, in whole batches so that few
- *           calls of the driver are small ones. For a delay in ms
- * flush     all of it, up to what the flush wants
+ * paced     of each pool of a zone, what pacing says that nobody has needed
+ *           for long enough, while the CPU cap allows it. Says when more may
+ *           be due. For a delay of -1
+ * fixed     of each list, in each pass, a sixth of the zone's blocks of this
+ *           order, in whole batches, so that few calls of the driver are small
+ *           ones. For a delay in ms
+ * flush     everything, up to the size that the flush wants
  * ========  =================================================================
  *
- * Which blocks are taken first, and what a zone must keep for its watermarks, is
- * up to the walk and the same for all three.
+ * The walk decides which blocks are taken first and what a zone must keep for
+ * its watermarks, for all three alike.
  */
 
 #include <linux/kernel.h>
@@ -37,12 +38,12 @@
 
 /*
  * A free list is handed over in about this many passes. With a delay of two
- * seconds, most of what was freed at once is back on the host within 12 s, while
- * memory that is used again within seconds keeps most of its backing.
+ * seconds, that is most of what was freed at once within 12 s, while memory
+ * that is used again within seconds keeps most of its backing.
  */
 #define PAGE_REPORTING_PASSES		6
 
-/* CPU time that pacing allows. Only the work item uses it. */
+/* The CPU time that pacing allows. Only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;
 
 /* fixed */
@@ -128,7 +129,9 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 
 /* paced */
 
-/* To look at the zone is free: it is not to use up what reports may take. */
+/*
+ * CPU time counts from the end of this look: looking is free, reports are not.
+ */
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
@@ -230,7 +233,7 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 }
 
 /**
- * page_reporting_budget_reset - a device comes, and no CPU time is spent yet
+ * page_reporting_budget_reset - a device came, and no CPU time is spent yet
  */
 void page_reporting_budget_reset(void)
 {

@@ -9,26 +9,26 @@
  * CONFIG_PAGE_REPORTING_DEBUG keeps a ledger of the pages that passes isolate
  * and put back, warns once when it does not balance at the end of a pass, and
  * adds the file page_reporting/verify to debugfs. Reading that file walks all
- * free lists of all zones, with zone->lock held for a zone at a time, and says
- * "ok" and what it saw, or "violated" and the names of the checks that failed
- * with how often:
+ * free lists, with zone->lock held for one zone at a time. It says "ok" and
+ * what it saw, or "violated" and which checks failed how often:
  *
  * ===============  ==========================================================
  * list-block       an entry of a list is no free block of its order and zone
  * list-type        a pageblock of a block has another type than the list
- * stale-mark       a block is marked as reported, and no device is there
+ * stale-mark       a block is marked as reported, and there is no device
  * nr-free          an order's count differs from its lists
- * free-pages       NR_FREE_PAGES differs from the lists, and from what is not
+ * free-pages       NR_FREE_PAGES differs from the lists and what is not
  *                  accepted yet
- * free-cma         NR_FREE_CMA_PAGES does
- * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages does
+ * free-cma         NR_FREE_CMA_PAGES differs from the lists
+ * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages differs
+ *                  from the lists
  * free-reported    NR_FREE_REPORTED, or the count for an order, differs from
  *                  the marks on the lists
- * mark-order       a block is marked that is smaller than any that was reported
+ * mark-order       a block is marked that is smaller than any that may be
  * in-flight        pages are isolated although no pass runs
  * ===============  ==========================================================
  *
- * For the last one, isolated = put back as reported + put back as not reported
+ * For in-flight, isolated = put back as reported + put back as not reported
  * + in flight.
  */
 

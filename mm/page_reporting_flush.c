@@ -7,16 +7,17 @@
  * DOC: flush
  *
  * Before a snapshot, a migration or a pause, somebody wants the hypervisor to
- * have all free memory, and to know when it has. A flush has a pass begin at once
- * that has no budget, and waits for its end. Watermarks hold, as a flush is no
- * reason to run out of memory.
+ * have all free memory, and to know when it has. A flush starts a pass at once,
+ * with a budget that lets everything go, and waits for its end. Watermarks
+ * hold, as a flush is no reason to run out of memory.
  *
- * There is one flush at a time, others wait for their turn. Whoever waits can be
- * interrupted, whatever the hypervisor does.
+ * There is one flush at a time; others wait for their turn. A signal ends the
+ * wait, whatever the hypervisor does.
  *
  * Blocks that merged while they were put back are not reported yet. So a pass
- * that left something is followed by another one, PAGE_REPORTING_ROUNDS in all at
- * most: memory that is freed all the time could keep a flush for ever.
+ * that left something is followed by another one, up to PAGE_REPORTING_ROUNDS
+ * in all: otherwise memory that is freed all the time could keep a flush for
+ * ever.
  */
 
 #include <linux/gfp.h>
@@ -27,7 +28,7 @@
 
 #include "page_reporting_internal.h"
 
-/* Passes for one flush: one for all, and some for what merged meanwhile. */
+/* Passes for one flush: one for everything, the others for what merged. */
 #define PAGE_REPORTING_ROUNDS		4
 
 /* Held for as long as a flush takes. */
@@ -37,7 +38,10 @@ static DEFINE_MUTEX(page_reporting_flush_mutex);
 static DEFINE_SPINLOCK(page_reporting_flushed_lock);
 static struct page_reporting_flushed page_reporting_flushed;
 
-/* Free blocks hide there in pieces. For all zones at once it may do nothing. */
+/*
+ * Pieces of free blocks are on the per-CPU lists. Zone by zone, as a drain of
+ * all zones at once does nothing while another one runs.
+ */
 static void page_reporting_drain_cpus(void)
 {
 	struct zone *zone;
@@ -87,7 +91,7 @@ int page_reporting_flush(unsigned long nr_pages)
 		return -ERESTARTSYS;
 	flushed = page_reporting_flush_rounds(nr_pages);
 	err = flushed.err;
-	/* Who reads it knows EINTR. */
+	/* Readers of the file know EINTR, and not ERESTARTSYS. */
 	if (err == -ERESTARTSYS)
 		flushed.err = -EINTR;
 
@@ -101,7 +105,7 @@ int page_reporting_flush(unsigned long nr_pages)
 /**
  * page_reporting_last_flush - how the last flush ended
  *
- * Return: by value; all of it is 0 before the first one.
+ * Return: a copy; all of it is 0 before the first flush.
  */
 struct page_reporting_flushed page_reporting_last_flush(void)
 {

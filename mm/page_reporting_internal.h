@@ -40,8 +40,8 @@ enum page_reporting_state {
  */
 
 /*
- * Free blocks that are paced together: of a unit of account and more, for
- * programs and for the kernel, and smaller ones.
+ * Free blocks that are paced together: those of a unit of account or more,
+ * apart for programs and for the kernel, and smaller ones.
  */
 enum page_reporting_pool {
 	PAGE_REPORTING_MOVABLE,
@@ -53,14 +53,14 @@ enum page_reporting_pool {
 /**
  * struct page_reporting_zone - what is known of a zone
  * @pacing: the demand for the free blocks of each pool
- * @kernel: unreported pages of PAGE_REPORTING_KERNEL, of what has come to the free
- *	lists since the device did
+ * @kernel: unreported pages of PAGE_REPORTING_KERNEL that came to the free
+ *	lists after the device
  * @reported: marked blocks of each order
- * @joined: while a block is put back: counts the pages of the marked blocks that
- *	it merges with; else NULL
- * @order: the reporting order that all this is about
+ * @joined: while a block is put back: counts the pages of the marked blocks
+ *	that it merges with; else NULL
+ * @order: the reporting order for which all of this is kept
  *
- * All under zone->lock. There while a device is, see page_reporting_zone().
+ * All under zone->lock. Exists while a device does, see page_reporting_zone().
  */
 struct page_reporting_zone {
 	struct page_reporting_pacing pacing[PAGE_REPORTING_POOLS];
@@ -118,8 +118,8 @@ struct page_reporting_budget {
  *	zone->lock held
  * @take: a block was taken, which @blocks was asked about last. zone->lock held
  * @back: it is back, and the host has it. zone->lock held
- * @spent: after each call of the driver, and after a look that found nothing
- * @close: the pass leaves the zone; may lower @wait_ms
+ * @spent: a call of the driver has ended, and its blocks are back
+ * @close: the pass leaves the zone; may lower the budget's @wait_ms
  *
  * All but @open and @blocks may be missing.
  */
@@ -152,16 +152,16 @@ void page_reporting_budget_reset(void);
  * @zone: the zone that is walked; a batch never spans two
  * @order: the reporting order, the same throughout
  * @budget: what limits the pass
- * @ended: tells why the pass has to end before the next report; 0 if it need not
+ * @ended: returns why the pass has to end now, a negative errno, or 0
  * @nents: blocks in the batch
- * @limit: blocks that the batch may have
+ * @limit: blocks at which the batch is full
  * @nr_pages: pages in the batch
  * @blocks: blocks that the device took
  * @pages: pages in them
- * @err: what the driver returned last in this pass, unless it was 0 each time
- * @stopped: what @ended said
- * @more: there is more to report right away: a budget ended before its list
- *	did, or a block came to a list that had been walked
+ * @err: the last error of the driver in this pass, or 0
+ * @stopped: what @ended returned
+ * @more: there is more to report: a budget was spent before its list was
+ *	walked, or a block came to a list that had been walked
  * @put_off: something was left alone that can be reported later
  * @short_of: the zone has too little memory for now
  */

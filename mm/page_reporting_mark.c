@@ -6,9 +6,9 @@
 /**
  * DOC: mark
  *
- * PG_reported on the head of a free block says that the hypervisor has it. The
- * mark is set and cleared in this file only, under zone->lock, together with
- * what is counted about it, so that the counters cannot differ from the lists:
+ * PG_reported on the head of a free block says that the hypervisor has it. This
+ * file alone sets and clears the mark, under zone->lock, together with what is
+ * counted about it, so that the counters cannot differ from the lists:
  *
  * ====================  =====================================================
  * in /proc/vmstat       counts
@@ -17,62 +17,69 @@
  *                       zone in /proc/zoneinfo, and in each node's vmstat
  * pgreport              pages that the device took
  * pgreport_fail         pages that it was given and refused
- * pgreport_refault      pages of marked blocks that left the free lists: to be
- *                       allocated or filled by compaction, as nearly all; to be
- *                       split for isolation, to go offline or bad
+ * pgreport_refault      pages of marked blocks that were allocated or filled by
+ *                       compaction. Of a block that is split, the parts that
+ *                       stay marked do not count, see "unit"
  * pgreport_merge        pages of marked blocks that became parts of larger,
  *                       unmarked ones, some of them on their way back already.
  *                       A block that is put together from marked ones alone is
  *                       marked, and does not count
- * pgreport_clear        pages of marked blocks that lost the mark and went to no
- *                       user: the device went, the system hibernated, the order
- *                       rose, or the balloon took them
+ * pgreport_clear        pages of marked blocks that lost the mark for any other
+ *                       reason: the balloon took them, or a free page hint;
+ *                       they were isolated, to go offline or for a contiguous
+ *                       allocation; a page of the block turned bad; the order
+ *                       rose; the device went; the system hibernated
  * page_reporting_pass   passes over free memory
  * page_reporting_call   calls of the driver
- * page_reporting_skip   zones left alone in a pass, short of memory for now
+ * page_reporting_skip   zones left alone in a pass, or a part of them, because
+ *                       they were short of memory
  * ====================  =====================================================
  *
  * While nothing is in flight,
  *
- *	pgreport = nr_free_reported + pgreport_refault + pgreport_merge + pgreport_clear
+ *	pgreport = nr_free_reported + pgreport_refault + pgreport_merge +
+ *	pgreport_clear
  *
- * All of them are per-CPU sums: a page that is marked on one CPU and allocated
- * on another is exact when all CPUs have folded theirs, as for nr_free_pages.
+ * All of them are per-CPU sums, as nr_free_pages is. The equation holds once
+ * each CPU has folded its share.
  */
 
 /**
  * DOC: unit
  *
- * The host backs a guest's memory by huge pages of 2 MiB where it can. Whoever
- * touches 4 KiB of a reported 2 MiB makes the host back all of it. So the unit
- * of account is such a huge page, or a pageblock where that is smaller: of a
- * marked block that is split for an allocation, parts of a unit and more stay
- * marked, and do not count as refaulted. Smaller parts lose the mark, as the
- * host has to back them again, and count. So a marked block is one that the
- * host does not back, no part of a host's huge page is marked while another part
- * is in use, and a report does not break up a huge page.
+ * The host backs a guest's memory by huge pages of 2 MiB where it can. The
+ * first touch of 4 KiB in a reported 2 MiB makes the host back all of it. So
+ * the unit of account is such a huge page, or a pageblock where that is
+ * smaller. When a marked block is split for an allocation, the parts that are a
+ * unit or larger stay marked, and do not count as refaulted. Smaller parts lose
+ * the mark, as the host has to back them again, and count. So
+ *
+ * - a marked block is one that the host does not back
+ * - no part of a host's huge page is marked while another part is in use
+ * - a report does not break up a huge page of the host
  *
  * Where the operator sets a lower order, the host is taken to back smaller
- * pages, and parts down to this order stay marked. For pacing, the first use
- * of such a block still is the refault of a unit.
+ * pages, and parts down to this order stay marked. Pacing is still charged
+ * whole units when a block of a unit or more is used, and the pages themselves
+ * when a smaller one is.
  */
 
 /**
  * DOC: zones
  *
- * For each zone, marked blocks are counted by order. The difference to the
- * blocks on the free lists, which the allocator counts, is the level: the free
- * memory that the hypervisor does not have. It takes a few additions to know,
- * whatever the size of the zone, and no list is looked at. Pacing is told when
- * the level changes, see mm/page_reporting_pacing.c.
+ * Marked blocks are counted for each zone and order. The allocator counts the
+ * blocks on the free lists. The difference is the level: the free memory that
+ * the hypervisor does not have. It takes a few additions to know, whatever the
+ * size of the zone, and no list is looked at. Pacing is told when the level
+ * changes, see mm/page_reporting_pacing.c.
  *
- * What programs use and what the kernel uses comes from lists of other types, and
- * each type is taken from its own marked blocks before it is taken from unmarked
- * ones of another. If one level stood for both, two demands that are seldom low at
- * the same time would have a surplus that neither has. So they are two pools, each
- * with a level of its own. What was free before the device came counts as movable:
- * nobody knows its types without a walk over all lists. Blocks below the unit of
- * account have another price than larger ones, and are a third pool.
+ * Programs and the kernel allocate from lists of different types. An allocation
+ * takes a marked block of its own type before an unmarked one of another. If
+ * one level stood for both, two demands that are seldom low at the same time
+ * would have a surplus that neither has. So there are two pools, each with a
+ * level of its own. What was free before the device came counts as movable, as
+ * nobody knows its types without a walk over all lists. Blocks below the unit
+ * of account have another price than larger ones, and are a third pool.
  *
  * The state of all zones is allocated at registration, for a node at a time. A
  * node that appears later gets it in the next pass, and nothing of it is
@@ -104,9 +111,10 @@
 #define PAGE_REPORTING_SWEEP		256
 
 /*
- * The smallest block that may be marked in any zone. Falls before the first such
- * mark and rises after the last one is gone. That store and the mark are followed
- * by an unlock of the zone that whoever removes the block locks afterwards.
+ * The smallest block that may be marked in any zone. It falls before the first
+ * such mark is set and rises after the last one is gone. An unlock of the zone
+ * follows the store and the mark, and whoever removes the block takes that
+ * lock.
  */
 unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
@@ -118,10 +126,11 @@ static struct page_reporting_zone *page_reporting_nodes[MAX_NUMNODES];
  * @zone: the zone
  *
  * Context: zone->lock held, or in the work item. Read it once: when the device
- * goes, the answer turns into NULL under the lock, and what was read before stays
- * until the lock is dropped. Of a marked block's zone it is never NULL.
- * Return: its state, or NULL without a device, or if no pass came there yet and
- * there was no memory for it.
+ * goes, the answer may turn into NULL while the lock is held, but a state that
+ * was read before stays until the lock is dropped. It is never NULL for the
+ * zone of a marked block.
+ * Return: its state, or NULL without a device, or if there was no memory for it
+ * and no pass came there since.
  */
 struct page_reporting_zone *page_reporting_zone(struct zone *zone)
 {
@@ -250,9 +259,8 @@ static bool page_reporting_is_balloon(void)
 }
 
 /*
- * Marks the parts of a block that are about to be free again, from large to
- * small as expand() makes them, and returns how many pages they have. See "unit"
- * above for the smaller ones.
+ * Marks those parts of a block that stay marked when expand() frees them, from
+ * large to small. Returns how many pages they have. See "unit" above.
  */
 static unsigned long __page_reporting_keep_parts(struct page *page,
 						 struct zone *zone,
@@ -280,17 +288,20 @@ static bool page_reporting_is_known(const struct page_reporting_zone *state)
 }
 
 /*
- * The unreported pages that a block's pool counts have changed by @change, and
- * @coming of them are about to be back on their lists. Ends the windows that are
- * over, and returns the pacing of the pool, or NULL if the block does not count.
+ * The level of a block's pool has changed by @change pages, and @coming pages
+ * are not back on their lists yet. Ends the windows that are over, and returns
+ * the pacing of the pool, or NULL if the block does not count. The level itself
+ * is looked at only if a window is over.
  */
 static struct page_reporting_pacing *
 __page_reporting_change(struct page *page, struct zone *zone, unsigned int order,
-			s64 change, u64 coming, u64 *level)
+			s64 change, u64 coming)
 {
 	struct page_reporting_zone *state = page_reporting_zone(zone);
-	enum page_reporting_pool pool;
+	u64 now_ms = page_reporting_now_ms();
 	struct page_reporting_pacing *pacing;
+	enum page_reporting_pool pool;
+	s64 level;
 
 	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
 	if (!page_reporting_is_known(state) || order < state->pacing[pool].order)
@@ -302,9 +313,10 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 		state->kernel += change;
 
 	pacing = &state->pacing[pool];
-	*level = __page_reporting_level(zone, pool) + coming;
-	page_reporting_pacing_tick(pacing, max((s64)*level - change, 0LL),
-				   page_reporting_now_ms());
+	if (likely(now_ms < pacing->closes_ms))
+		return pacing;
+	level = __page_reporting_level(zone, pool) + coming;
+	page_reporting_pacing_advance(pacing, max(level - change, 0LL), now_ms);
 	return pacing;
 }
 
@@ -344,20 +356,22 @@ static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
 	struct page_reporting_zone *state = page_reporting_zone(zone);
 	struct page_reporting_pacing *pacing;
 	unsigned int least;
-	s64 used;
-	u64 level;
+	s64 used, coming;
 
 	if (!page_reporting_is_known(state))
 		return;
 	least = high >= PAGE_REPORTING_UNIT_ORDER ?
 		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
 	used = 1LL << max(low, least);
-	pacing = __page_reporting_change(page, zone, high, -used,
-					 (1ULL << high) - used, &level);
+	coming = (1LL << high) - used;
+	pacing = __page_reporting_change(page, zone, high, -used, coming);
 	if (pacing && page_reporting_is_balloon())
 		page_reporting_pacing_isolated(pacing, used);
+	else if (pacing == &state->pacing[PAGE_REPORTING_KERNEL])
+		page_reporting_pacing_fell(pacing, state->kernel);
 	else if (pacing)
-		page_reporting_pacing_fell(pacing, level);
+		page_reporting_pacing_fell(pacing, coming +
+				__page_reporting_level(zone, pacing - state->pacing));
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,
@@ -369,7 +383,7 @@ void __page_reporting_taken(struct page *page, struct zone *zone,
 		__page_reporting_use_unmarked(page, zone, low, high);
 }
 
-/* The block is as free as before, or goes to nobody who counts as a user. */
+/* The mark goes, but not because the block is used. */
 static void __page_reporting_forget(struct page *page, struct zone *zone,
 				    unsigned int order)
 {
@@ -377,19 +391,17 @@ static void __page_reporting_forget(struct page *page, struct zone *zone,
 	count_vm_events(PGREPORT_CLEAR, 1UL << order);
 }
 
-/* To be reported, to go offline, to be bad, or to another list: not by use. */
+/* To be reported, isolated or taken offline, or for a bad page: not by use. */
 void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order)
 {
 	struct page_reporting_pacing *pacing;
-	u64 level;
 
 	if (PageReported(page)) {
 		__page_reporting_forget(page, zone, order);
 		return;
 	}
-	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0,
-					 &level);
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
 	if (pacing)
 		page_reporting_pacing_isolated(pacing, 1ULL << order);
 }
@@ -405,9 +417,7 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 void __page_reporting_freed(struct page *page, struct zone *zone,
 			    unsigned int order)
 {
-	u64 level;
-
-	__page_reporting_change(page, zone, order, 1LL << order, 0, &level);
+	__page_reporting_change(page, zone, order, 1LL << order, 0);
 	__page_reporting_notify();
 }
 
@@ -417,19 +427,38 @@ void __page_reporting_merged(struct page *page, struct zone *zone,
 {
 	struct page_reporting_zone *state;
 	bool reported = PageReported(page);
-	u64 level;
 
 	__page_reporting_change(page, zone, order,
-				reported ? 0 : -(1LL << order), 0, &level);
+				reported ? 0 : -(1LL << order), 0);
 	if (!reported)
 		return;
 	__page_reporting_clear(page, zone, order);
 	state = page_reporting_zone(zone);
-	/* The block that is put back may be all that it lacks. */
+	/* While a block is put back, the whole may turn out to be marked. */
 	if (state->joined)
 		*state->joined += 1UL << order;
 	else
 		count_vm_events(PGREPORT_MERGE, 1UL << order);
+}
+
+/* Its pages count in the pool of the new type from now on. */
+void __page_reporting_retyped(struct page *page, struct zone *zone,
+			      unsigned int order, int mt)
+{
+	struct page_reporting_zone *state = page_reporting_zone(zone);
+	enum page_reporting_pool to = page_reporting_pool(order, mt);
+	struct page_reporting_pacing *pacing;
+
+	if (PageReported(page) || !page_reporting_is_known(state) ||
+	    order < state->pacing[to].order ||
+	    to == page_reporting_pool(order, get_pageblock_migratetype(page)))
+		return;
+	if (to == PAGE_REPORTING_KERNEL)
+		state->kernel += 1ULL << order;
+	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
+	/* Nobody has used it. What counts as movable anyway stays where it is. */
+	if (pacing && pacing != &state->pacing[to])
+		page_reporting_pacing_isolated(pacing, 1ULL << order);
 }
 
 /* Head of the free block that this page is in. */
@@ -454,8 +483,8 @@ static struct page *__page_reporting_head(struct page *page)
  * @order: its order
  * @reported: the hypervisor has it now
  *
- * If it merges with marked blocks alone, the hypervisor has the whole of it, and
- * the whole is marked.
+ * If it merges with marked blocks alone, the hypervisor has the whole of it,
+ * and the whole is marked.
  *
  * Context: zone->lock held.
  * Return: true if it is marked as reported, or a part of a block that is.
@@ -467,7 +496,6 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	unsigned long had = reported ? 1UL << order : 0;
 	unsigned long joined = 0;
 	struct page *head;
-	u64 level;
 
 	lockdep_assert_held(&zone->lock);
 	page_reporting_assert(!reported || order >= page_reporting_mark_order);
@@ -486,14 +514,14 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 		return true;
 	}
 	count_vm_events(PGREPORT_MERGE, had + joined);
-	__page_reporting_change(head, zone, order, 1LL << order, 0, &level);
+	__page_reporting_change(head, zone, order, 1LL << order, 0);
 	return false;
 }
 
 /*
  * Looks at the last blocks of a list, clears their marks and moves each to the
- * front. The order of a list means nothing without marks. Returns how many marked
- * blocks of this order the zone has left.
+ * front: without marks, the order of a list means nothing. Returns how many
+ * marked blocks of this order are left in the zone.
  */
 static unsigned long page_reporting_sweep_list(struct zone *zone,
 					       unsigned int order, int mt)
@@ -518,7 +546,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	return left;
 }
 
-/* Marked blocks gather at the tails, so that it seldom takes a second round. */
+/* Marked blocks are near the tails, so a second round is seldom needed. */
 static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
 {
 	int mt = 0;
@@ -533,8 +561,8 @@ static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
  * page_reporting_sweep - forget what the hypervisor has
  * @below: the marks of blocks below this order; NR_PAGE_ORDERS for all
  *
- * Takes time in proportion to the marked blocks. Nobody may report meanwhile. A
- * block that is split keeps its parts marked, which is why large ones go first.
+ * Takes time in proportion to the marked blocks. Nobody may report meanwhile.
+ * Large blocks go first, as the parts of a split block may stay marked.
  *
  * Context: Process context. Takes the memory hotplug lock and each zone->lock.
  */
@@ -591,8 +619,9 @@ static void page_reporting_raise_floor(unsigned int order)
  * page_reporting_mark_begin - a pass begins
  * @order: its reporting order
  *
- * Blocks down to that, or down to the unit of account, may be marked. If the
- * order has risen, the marks of smaller ones go.
+ * Blocks down to this order, or down to the unit of account if that is smaller,
+ * may be marked from now on. If the order has risen, marks on smaller blocks
+ * are cleared.
  *
  * Context: Process context. One caller at a time, no zone->lock taken yet.
  */
@@ -632,7 +661,8 @@ static bool page_reporting_get_node(int nid)
  *
  * What was learned from another order is forgotten.
  *
- * Context: Process context. May sleep, if the node is new. One caller at a time.
+ * Context: Process context. May sleep, if the node is new. One caller at a
+ * time.
  * Return: false if there is no memory for a new node's state.
  */
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
@@ -678,13 +708,13 @@ void page_reporting_put_zones(void)
 	int nid;
 
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
-	/* Those that went offline have their zones still. */
+	/* Nodes that went offline still have their zones. */
 	for_each_node(nid) {
 		zones = page_reporting_nodes[nid];
 		if (!zones)
 			continue;
 		WRITE_ONCE(page_reporting_nodes[nid], NULL);
-		/* Who has found the state still has the lock. */
+		/* Whoever has found the state holds the lock. */
 		for (zone = NODE_DATA(nid)->node_zones;
 		     zone < NODE_DATA(nid)->node_zones + MAX_NR_ZONES; zone++) {
 			spin_lock_irq(&zone->lock);

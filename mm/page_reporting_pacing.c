@@ -22,9 +22,9 @@
  * head, what is freed goes there too, and what was reported goes to the tail.
  * Let the level be the number of unreported free pages. A page at some depth
  * of the stack is touched exactly when the level falls below this depth. So
- * the pages that nobody needed during the last tau are those that lie below
- * the lowest level of the last tau: the *surplus*. It takes a counter and a few
- * minima to know, no time stamps in pages, and no search.
+ * the pages that nobody needed during the last tau are those below the lowest
+ * level of the last tau: the *surplus*. A counter and a few minima tell it,
+ * without time stamps in pages and without a search.
  *
  * For one list this is a statement about certain pages. A zone has a list for
  * each order, and the level is the sum of them. Then it is one about quantity:
@@ -78,53 +78,34 @@
  * not depend on how many are reported, passes in time, and a CPU cap that does
  * not bind.
  *
- * **Price.** A report of 2 MiB takes about 14 us and its refault 340 us more
+ * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB it is 4.0 and 3.6 us. (From the raw data of HyperAlloc,
  * EuroSys 2025: a guest of 16 GiB under KVM.) Blocks below the host's huge page
- * are reported only where the operator sets such an order. There a refault is
- * taken for each small page: that is 3.6 us a page whatever the block, and the
- * share of one report of 4 us, which falls as the order grows. A huge page of
- * the host that was broken up is also missing afterwards, which these figures
- * leave out: with reports down to 4 KiB, a compilation took 18 % longer in the
- * same source. Hence twice the price there. So a small block waits longer:
- * B is 0.7 s at 2 MiB and above, 7.6 s just below and 15.9 s at 4 KiB.
+ * are reported only where the operator sets such an order. There, each small
+ * page is taken to be refaulted by itself: 3.6 us, whatever the block, and its
+ * share of the 4 us of one report, which falls as the order grows. These
+ * figures leave out that a huge page of the host that was broken up is missing
+ * afterwards: with reports down to 4 KiB, a compilation took 18 % longer in the
+ * same source. Hence twice the price there. So a small block waits longer: B is
+ * 0.7 s where the smallest block of a pool has 2 MiB or more, 7.6 s where it
+ * has 1 MiB, and 15.9 s where it has 4 KiB.
  *
  * What memory is worth in CPU time is the host's ratio of the two: 4 GiB for
  * each CPU, as in the common machines of all large clouds. At half or twice
  * the ratio B would be half or twice as long, which makes 2 at most 3.
  *
  * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
- * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for each
- * 2 MiB of the guest's memory. That is the time for one report of all of it, on
- * a host that takes 3.5 times as long as the one above. So a guest that frees
- * all its memory at once does not wait, and between any two moments reporting
- * takes at most 1 % of the time and one such release.
+ * of 1 % of one CPU. Reports go on while the debt is smaller than 50 us for
+ * each 2 MiB of the guest's memory. That is the time for one report of all of
+ * it, on a host that takes 3.5 times as long as the one above. So a guest that
+ * frees all its memory at once does not wait, and between any two moments
+ * reporting takes at most 1 % of the time and one such release.
  *
  * **Ablations.** Of "make ablations" in tools/testing/page_reporting/pacing, what
  * gets worse without a term. Refaults are a part of what a known churn takes, the
  * cost is that of a known future:
  *
- * ==============================  ============================  ======  =======
- * without                         in                            with    without
- * ==============================  ============================  ======  =======
- * keeping for 2 B                 512 MiB every 0.9 s, refaults    0 %    100 %
- * keeping for B only              release of 1.5 GiB, 90 %      0.81 s   1.5 s
- * an amount rather than a flag    bursts, cost                    2.08     2.68
- * a fall by what is kept in vain  day and night, cost             1.38     1.54
- * forgetting reports after B      128 MiB every 1.8 s, cost       2.13     2.71
- * leaving out the start           release after the boot        0.81 s   1.55 s
- * looking for stalls              512 MiB, stop of 1.5 s         0 MiB  874 MiB
- * a wait for the oldest window    512 MiB every 0.9 s, passes    1.3/s   11.1/s
- * a wait longer by a window       512 MiB every 0.5 s, passes    1.2/s    2.2/s
- * eight windows, but four         release of 1.5 GiB, 90 %      0.81 s   0.91 s
- * a price for small blocks        order 4, holes, refaults         7 %    100 %
- * the CPU cap                     2 ms a report, CPU time          1 %     16 %
- * a level for each migratetype    two types of 0.9 s, refaults     0 %     44 %
- * ==============================  ============================  ======  =======
- *
- * **End.** With demand gone, everything is reported after at most 2 B and two
- * windows; then the answer is to wait for ever.
- */
+ * ==============================  ============================  ======   */
 
 #include <linux/bits.h>
 #include <linux/limits.h>
@@ -159,7 +140,7 @@
 
 /* 1 % of a millisecond, in ns. */
 #define CAP_NS_PER_MS			10000U
-/* A release of everything: 50 us for each huge page. See "CPU cap". */
+/* One release of everything: 50 us for each huge page. See "CPU cap". */
 #define CAP_BURST_NS			50000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* No batch takes longer than 5 ms. What does was taken by the host: steal time. */
@@ -168,7 +149,7 @@
 /* No machine has more pages. */
 #define PAGES_MAX			BIT_ULL(52)
 
-/* Time since @then_ms; none if the clock went back. */
+/* Time since @then_ms; 0 if the clock went back. */
 static u64 elapsed(u64 now_ms, u64 then_ms)
 {
 	return now_ms > then_ms ? now_ms - then_ms : 0;
@@ -354,8 +335,8 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
  * @pacing: of the pool in question
  * @pages: how many pages
  *
- * They leave at the bottom of the stack. What comes back unreported counts as
- * freed by then.
+ * They leave at the bottom of the stack. A block that comes back unreported
+ * counts as freed at that time.
  */
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages)
@@ -399,8 +380,9 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
  * @pages: how many, in whole units of account
  * @now_ms: the time
  *
- * Had the pages been kept, so many would have been on top of the stack: which
- * of the reported ones these are does not matter, but when the last were.
+ * Had the pages been kept, as many would have been on top of the stack. So it
+ * does not matter which of the reported pages these are, only when the latest
+ * were reported.
  */
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)

@@ -11,7 +11,7 @@
 #define PAGE_REPORTING_WINDOWS		8
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
 
-/* A wait without end: the next free block brings up the question. */
+/* A wait without end: the next free asks for a pass. */
 #define PAGE_REPORTING_NEVER		(~0U)
 
 /**

@@ -22,7 +22,7 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "page_reporting."
 
-/* More than an hour between passes is a typing error, not a wish. */
+/* Whoever writes more than an hour has mistyped it. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
 /* -1, which reads and writes as such, or a number up to @max. */
@@ -102,7 +102,7 @@ static ssize_t device_show(struct kobject *kobj, struct kobj_attribute *attr,
 	struct page_reporting_status status;
 	ssize_t len;
 
-	/* The driver stays as long as this: unregistration waits. */
+	/* The driver stays for as long as this: its unregistration waits. */
 	rcu_read_lock();
 	status = page_reporting_get_status();
 	if (!status.report)
@@ -141,7 +141,9 @@ static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  flushed.nr_pages, flushed.duration_us, -flushed.err);
 }
 
-/* The bytes that @buf asks for, with a suffix or without; 0 if it does not. */
+/*
+ * The bytes that @buf asks for, with or without a suffix; 0 if it is no size.
+ */
 static u64 page_reporting_parse_size(const char *buf)
 {
 	static const char suffixes[] = "KMGTPE";

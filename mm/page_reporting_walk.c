@@ -6,10 +6,11 @@
 /**
  * DOC: walk
  *
- * A pass goes over all zones once: in each from large blocks to small ones, and
- * for each order from type to type. UNMOVABLE goes last, as the kernel itself
- * allocates from there. A zone in which there is nothing to report costs a pass a
- * look at its counts.
+ * A pass goes over all zones once: in each zone from large blocks to small
+ * ones, and for each order through the migratetypes. UNMOVABLE comes last, as
+ * the kernel itself allocates from there. MIGRATE_ISOLATE is left out, as
+ * somebody else is about to take these blocks. A zone in which there is nothing
+ * to report costs a pass a look at its counts.
  *
  * Blocks that were reported gather at the tail of a list, and what is freed goes
  * to its head. So all lists are first looked at from their heads, past a few
@@ -23,37 +24,37 @@
  * DOC: life of a block
  *
  * #. Freed: on a free list, PG_reported clear. The free asks for a pass.
- * #. Isolated: off the list, in the batch. Nobody else can see it. Counted as
- *    allocated as far as watermarks go, which is why zones that are short of
+ * #. Isolated: off the list, in the batch. Nobody else can see it. For
+ *    watermarks it counts as allocated, which is why zones that are short of
  *    memory are left alone. Its pageblocks keep their type.
  * #. In the driver's hands, together with the rest of the batch.
  * #. Put back at the tail of the list of its order and its pageblock's type,
- *    where it is allocated last. A part of it may have become MIGRATE_ISOLATE
- *    meanwhile: then each pageblock goes back by itself, to the list of its type.
+ *    where it is allocated last. If a part of it has become MIGRATE_ISOLATE
+ *    meanwhile, each pageblock goes back by itself, to the list of its type.
  *    PG_reported is set if the driver had no error and the block did not merge
- *    with a neighbour that was freed meanwhile; the merged block is a new
- *    block that the host does not have, and asks for another pass. If all that
- *    it merged with came back marked before, the host has the whole of it, and
- *    the whole is marked.
+ *    with a neighbour that was freed meanwhile. A block that did merge is a new
+ *    block that the host does not have, and that another pass reports. If all
+ *    of its neighbours were marked, the host has the whole of it, and the whole
+ *    is marked.
  * #. Allocated, merged, split or taken offline: off the list, and the mark is
  *    cleared on the way. See "unit" for the parts of a split block.
  *
- * Blocks go back in one place, page_reporting_drain(), whatever happened:
- * after a full batch, after the rest at the end of a zone, after an error. No
- * path leaves the walk with blocks in the batch.
+ * Blocks go back in one place, page_reporting_drain(), whatever happened: after
+ * a full batch, after the rest at the end of a zone, after an error. No path
+ * leaves the walk with blocks in the batch.
  *
- * memory_failure() sets PG_hwpoison without zone->lock, so that the mark, which
- * shares a word with it, is set and cleared atomically. A page that turns bad
- * while it is away is neither free nor in use for memory_failure(), which leaves it
- * alone but flagged, as it does with pages on their way between other lists; a
- * kernel that checks pages at allocation will not hand it out.
+ * memory_failure() sets PG_hwpoison without zone->lock. The mark shares a word
+ * with it, and is therefore set and cleared atomically. A page that turns bad
+ * while it is in a batch is neither free nor in use for memory_failure(), which
+ * flags it and leaves it alone, as it does with pages that move between other
+ * lists. A kernel that checks pages at allocation will not hand it out.
  *
  * Invariants:
  *
  * - isolated = put back as reported + put back as not reported + in flight,
  *   and nothing is in flight unless a pass runs
- * - only the drain sets PG_reported, apart from the parts of a marked block; every
- *   removal from a free list clears it, both under zone->lock
+ * - only the drain sets PG_reported, apart from the parts of a marked block;
+ *   every removal from a free list clears it; both happen under zone->lock
  * - the driver's callback has one caller
  */
 
@@ -82,17 +83,17 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Blocks of a list that are looked at under one hold of zone->lock: about 20 us. */
+/* Blocks that a walk looks at under one hold of zone->lock: about 20 us. */
 #define PAGE_REPORTING_STEPS		256
 
 /*
- * Blocks that go back under one hold of zone->lock: a put-back merges, which takes
- * as long as many steps.
+ * Blocks that go back under one hold of zone->lock. Putting back merges, which
+ * takes as long as many steps.
  */
 #define PAGE_REPORTING_DRAIN		8
 
 /*
- * Marked blocks that the first look at a list goes past. The parts of a split
+ * Marked blocks that the first look at a list goes past: the parts of a split
  * block are marked and at the head.
  */
 #define PAGE_REPORTING_GLANCE		8
@@ -162,9 +163,9 @@ static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 }
 
 /*
- * Free pages that an ordinary allocation could get once blocks of type @mt are
- * away. Not for everybody: what the host has not given to the guest yet, the
- * reserve for atomic allocations, and what only movable pages may use.
+ * Free pages that any allocation could get while blocks of type @mt are away.
+ * Left out is what only some can get: unaccepted memory, the reserve for atomic
+ * allocations, and CMA pages unless @mt is CMA.
  */
 static unsigned long page_reporting_usable(struct zone *zone, int mt)
 {
@@ -172,7 +173,7 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 	unsigned long unusable = page_reporting_unaccepted_pages(zone) +
 				 READ_ONCE(zone->nr_free_highatomic);
 
-	/* Near the watermarks, what the CPUs have not folded yet counts. */
+	/* Near the watermarks, what the CPUs have not folded yet matters. */
 	if (zone->percpu_drift_mark && free < zone->percpu_drift_mark)
 		free = zone_page_state_snapshot(zone, NR_FREE_PAGES);
 	if (!is_migrate_cma(mt))
@@ -181,9 +182,9 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 }
 
 /*
- * Pages of the lists of type @mt that may be away at a time: none where a batch
- * of the smallest blocks could push the zone below its low watermark, and of
- * larger blocks only as many as cannot.
+ * How many pages of type @mt may be away at a time. None, if a batch of the
+ * smallest blocks could push the zone below its low watermark; else as many as
+ * the zone has above that watermark.
  */
 static unsigned long __page_reporting_room(const struct page_reporting_pass *pass,
 					   int mt)
@@ -192,14 +193,14 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 	unsigned long low = low_wmark_pages(pass->zone);
 	unsigned long usable;
 
-	/* What is in the batch will be back. */
+	/* The blocks in the batch are away now, and will be back. */
 	usable = page_reporting_usable(pass->zone, mt) + pass->nr_pages;
 	return usable < low + batch ? 0 : usable - low;
 }
 
 /*
- * Can the zone ever have that much? A boost of its watermarks passes, and is no
- * reason to give it up.
+ * Is the zone too small to ever have that much? A boost of its watermarks
+ * passes, and does not count.
  */
 static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 {
@@ -241,7 +242,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	if (!__page_reporting_blocks(pass, list))
 		return PAGE_REPORTING_BUDGET_SPENT;
 	room = __page_reporting_room(pass, list->mt);
-	/* One that does not even fit alone is for a better time. */
+	/* A block that does not even fit alone is for a better time. */
 	if (pass->nr_pages + (1UL << order) > room)
 		return pass->nents ? PAGE_REPORTING_NO_ROOM :
 				     PAGE_REPORTING_NOT_NOW;
@@ -258,14 +259,14 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_END;
 }
 
-/* The next walk of the list starts with @page, not with what came before. */
+/* Turns the list, so that its next walk starts with @page. */
 static void __page_reporting_turn(struct list_head *list, struct page *page)
 {
 	if (&page->buddy_list != list)
 		list_rotate_to_front(&page->buddy_list, list);
 }
 
-/* Where to go on: behind the block that was seen last, if it is there still. */
+/* Where to go on: behind the block that was seen last, if it is still there. */
 static struct list_head *
 __page_reporting_resume(const struct page_reporting_pass *pass,
 			const struct page_reporting_list *list)
@@ -283,8 +284,7 @@ __page_reporting_resume(const struct page_reporting_pass *pass,
 
 /*
  * One hold of zone->lock: moves blocks that the host does not have from a free
- * list to the batch. When there are no more of its order, the rest of the list
- * need not be looked at.
+ * list to the batch. Stops as soon as there are no more of this order.
  */
 static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass,
@@ -300,7 +300,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	if (!__page_reporting_blocks(pass, list))
 		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
 				    PAGE_REPORTING_END;
-	/* Somebody took the block: the rest is for another pass. */
+	/* Somebody took that block: the rest is for another pass. */
 	if (!from)
 		return PAGE_REPORTING_LOST;
 	page = list_entry(from->next, struct page, buddy_list);
@@ -318,7 +318,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* What filled the batch has left the list. */
+		/* The block that filled the batch has left the list. */
 		__page_reporting_turn(list->head, stop == PAGE_REPORTING_BATCH_FULL ?
 						  next : page);
 		list->seen = 0;
@@ -412,7 +412,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_reporter, current);
 	err = prdev->report(prdev, page_reporting_sgl, pass->nents);
 	WRITE_ONCE(page_reporting_reporter, NULL);
-	/* Neither 0 nor an error: no driver may do that. */
+	/* Neither 0 nor an error, which no driver may return. */
 	if (WARN_ON_ONCE(err > 0))
 		err = -EIO;
 	trace_page_reporting_batch(pass->zone, pass->nents, pass->nr_pages, err,
@@ -420,7 +420,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
-/* The blocks themselves are counted where they are marked. */
+/* The pages of pgreport are counted where the blocks are marked. */
 static void page_reporting_count(struct page_reporting_pass *pass, int err)
 {
 	count_vm_event(PAGE_REPORTING_CALL);
@@ -585,8 +585,8 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 }
 
 /*
- * Is there anything that may leave? What is freed later finds the pass ACTIVE, and
- * asks for the next one.
+ * Is there anything that may leave? A free after this finds the state ACTIVE,
+ * and asks for the next pass.
  */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
@@ -600,12 +600,12 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 }
 
 /*
- * What merges on its way back, and the parts of a block that an allocation splits,
- * may be on lists that were walked, and nothing announces them.
+ * Blocks that merged on their way back, and parts of a block that an allocation
+ * split, may be on lists that were walked. Nothing announces them.
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {
-	/* A zone that is short of memory is looked at again by the back-off. */
+	/* For a zone that is short of memory, the back-off says when. */
 	if (pass->budget.ops->close) {
 		if (!pass->short_of)
 			pass->budget.ops->close(&pass->budget, pass->zone);
@@ -652,8 +652,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report what may leave
- * @pass: the pass; @prdev, @order, @budget, @ended and @limit are filled in, and the
- *	rest is 0. Tells afterwards what was done and what was left
+ * @pass: the pass, with @prdev, @order, @budget, @ended and @limit filled in
+ *	and the rest 0. Says afterwards what was done and what was left
  *
  * Context: Process context, may sleep. One caller at a time.
  */

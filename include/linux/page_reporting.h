@@ -32,12 +32,14 @@
  *	of them counts as reported and the engine tries again later, less and
  *	less often, at least once a minute (or once in the user's delay, where
  *	that is longer). Must not unregister the device.
- * @order: Smallest block that the device wants to see, as a page order. 0 and
- *	PAGE_REPORTING_ORDER_UNSPECIFIED mean pageblock_order. A value that the
- *	user set for page_reporting_order wins over this one.
+ * @order: Smallest block that the device wants to see, as a page order. 0,
+ *	PAGE_REPORTING_ORDER_UNSPECIFIED and anything above MAX_PAGE_ORDER mean
+ *	pageblock_order. A value that the user set for page_reporting_order wins
+ *	over this one.
  * @capacity: Most entries that one call of @report takes, of any value and not
  *	only a power of two. 0, and more than PAGE_REPORTING_CAPACITY, mean
- *	PAGE_REPORTING_CAPACITY.
+ *	PAGE_REPORTING_CAPACITY. A call of more than one block has no more than
+ *	128 MiB, so that it may have fewer entries.
  * @work: The pass over free memory. Owned by the engine.
  * @state: Whether a pass is wanted or under way. Owned by the engine.
  *

@@ -522,7 +522,8 @@ void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 {
 	unsigned int left_ms = fpr_wait_of(timer);
 
-	KUNIT_EXPECT_LE(test, left_ms, wait_ms);
+	KUNIT_EXPECT_LE(test, left_ms,
+			jiffies_to_msecs(msecs_to_jiffies(wait_ms)));
 	KUNIT_EXPECT_GT(test, left_ms, wait_ms / 4 * 3);
 }
 
@@ -720,17 +721,19 @@ void fpr_fill(struct fpr_fake *fake, gfp_t gfp, unsigned int nr)
 }
 
 /*
- * Frees every second one. The others keep them from merging until the end of the
- * test.
+ * Frees every second one of those that were allocated last. The others keep them from
+ * merging until the end of the test.
  */
-void fpr_free_odd(struct fpr_fake *fake)
+void fpr_free_odd(struct fpr_fake *fake, unsigned int nr)
 {
 	struct page *page, *next;
 
-	list_for_each_entry_safe(page, next, &fake->allocated, lru)
-		if (page_private(page) == FPR_ORDER &&
-		    page_to_pfn(page) & (1UL << FPR_ORDER))
+	list_for_each_entry_safe(page, next, &fake->allocated, lru) {
+		if (!nr--)
+			return;
+		if (page_to_pfn(page) & (1UL << FPR_ORDER))
 			fpr_free(page);
+	}
 }
 
 /* Takes blocks until one of the largest is split for it. */
@@ -770,6 +773,19 @@ void fpr_free_past_lists(struct page *page)
 
 	fpr_free(page);
 	drain_all_pages(zone);
+}
+
+/* A free block to where it is found last, if it is that block still. */
+void fpr_move_to_tail(struct page *page, unsigned int order)
+{
+	struct zone *zone = page_zone(page);
+	int mt = get_pageblock_migratetype(page);
+
+	spin_lock_irq(&zone->lock);
+	if (PageBuddy(page) && buddy_order(page) == order)
+		list_move_tail(&page->buddy_list,
+			       &zone->free_area[order].free_list[mt]);
+	spin_unlock_irq(&zone->lock);
 }
 
 /* Frees the upper half of a block, and leaves the lower one. */

@@ -118,6 +118,16 @@ static void no_mark_after_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
 }
 
+/* So that the pass ends, and does not report what has merged. */
+static void hook_free_neighbour_and_sleep(struct fpr_fake *fake,
+					  struct scatterlist *sgl,
+					  unsigned int nents)
+{
+	fpr_hook_free_neighbour(fake, sgl, nents);
+	if (!fake->pairs[0].hi)
+		fpr_hook_sleep(fake, sgl, nents);
+}
+
 /* S12 */
 static void no_mark_on_a_merged_block(struct kunit *test)
 {
@@ -133,7 +143,7 @@ static void no_mark_on_a_merged_block(struct kunit *test)
 	lo = fake->pairs[0].lo;
 	fpr_put(&fake->pairs[0].lo);
 	fake->watch = lo;
-	fake->hook = fpr_hook_free_neighbour;
+	fake->hook = hook_free_neighbour_and_sleep;
 	fpr_forget(fake);
 	fpr_pass(fake);
 
@@ -395,32 +405,32 @@ static void raised_order_keeps_no_smaller_parts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
 }
 
-/* Of the large blocks, those of programs and those of the kernel. */
-static const enum page_reporting_pool large_pools[] = {
-	PAGE_REPORTING_MOVABLE, PAGE_REPORTING_KERNEL
-};
+/* More pages than anybody refaults in a test. */
+#define RECENT		SZ_1M
 
-#define for_each_large(zone, i)				\
-	for_each_populated_zone(zone)			\
-		for (i = 0; i < ARRAY_SIZE(large_pools); i++)
+static struct page_reporting_pacing *__pacing_of(struct zone *zone,
+						 enum page_reporting_pool pool)
+{
+	return &page_reporting_zone(zone)->pacing[pool];
+}
 
-/* More than anybody refaults in a test. */
-#define RECENT		(1UL << 20)
-
-/* As if so much had been reported just now that any refault is one of it. */
+/*
+ * As if so much of the large blocks had been reported just now that any refault is
+ * one of it.
+ */
 static void fake_reports(void)
 {
+	struct page_reporting_pacing *pacing;
+	enum page_reporting_pool pool;
 	struct zone *zone;
-	int i;
 
-	for_each_large(zone, i) {
-		struct page_reporting_pacing *pacing;
-
+	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);
-		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
-		pacing->recent = RECENT;
-		pacing->recent_ms = page_reporting_now_ms();
-		pacing->missed = 0;
+		for (pool = 0; pool < PAGE_REPORTING_SMALL; pool++) {
+			pacing = __pacing_of(zone, pool);
+			pacing->recent = RECENT;
+			pacing->recent_ms = page_reporting_now_ms();
+		}
 		spin_unlock_irq(&zone->lock);
 	}
 }
@@ -428,16 +438,14 @@ static void fake_reports(void)
 /* Pages that pacing was charged since then. */
 static u64 charged(void)
 {
+	enum page_reporting_pool pool;
 	struct zone *zone;
 	u64 pages = 0;
-	int i;
 
-	for_each_large(zone, i) {
-		struct page_reporting_pacing *pacing;
-
+	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);
-		pacing = &page_reporting_zone(zone)->pacing[large_pools[i]];
-		pages += RECENT - pacing->recent;
+		for (pool = 0; pool < PAGE_REPORTING_SMALL; pool++)
+			pages += RECENT - __pacing_of(zone, pool)->recent;
 		spin_unlock_irq(&zone->lock);
 	}
 	return pages;
@@ -530,10 +538,10 @@ static void fake_idle(struct zone *zone)
 	int i;
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	level = __page_reporting_level(zone, PAGE_REPORTING_KERNEL);
 	pacing->low = level;
-	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
+	for (i = 0; i < PAGE_REPORTING_PAST; i++)
 		pacing->past[i] = level;
 	pacing->opened_ms = page_reporting_now_ms() + MSEC_PER_SEC;
 	pacing->closes_ms = pacing->opened_ms;
@@ -547,7 +555,7 @@ static u64 fallen(struct zone *zone)
 	u64 pages;
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
 	pages = pacing->past[0] - pacing->low;
 	spin_unlock_irq(&zone->lock);
 	return pages;
@@ -595,8 +603,8 @@ static void window_ends_by_an_event(struct kunit *test)
 	fpr_calm(fake);
 
 	spin_lock_irq(&zone->lock);
-	pacing = &page_reporting_zone(zone)->pacing[PAGE_REPORTING_KERNEL];
-	window_ms = page_reporting_pacing_tau_ms(pacing) / PAGE_REPORTING_WINDOWS;
+	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
+	window_ms = pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 	begin_ms = page_reporting_now_ms() - 3 * window_ms - window_ms / 2;
 	pacing->opened_ms = begin_ms;
 	pacing->closes_ms = begin_ms + window_ms;

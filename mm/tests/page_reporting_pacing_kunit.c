@@ -58,10 +58,10 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_DELAY, "-1\n"));
 	fpr_expect_param(test, FPR_PARAM_DELAY, "-1\n");
-	/* What the other one waits for, this one may let go: after B. */
+	/* What the other one waits for, this one may let go: after B and a window. */
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, &fake->prdev.work.timer,
-			page_reporting_pacing_first_ms());
+			page_reporting_pacing_soonest_ms());
 	/* No report breaks up a huge page. */
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 
@@ -69,7 +69,7 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	fpr_calm(fake);
 }
 
-/* B6: What a free asks for is due after B: nothing leaves before. */
+/* B6: What a free asks for is due after B and a window: nothing leaves before. */
 static void first_look_is_after_break_even(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -78,7 +78,7 @@ static void first_look_is_after_break_even(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_request();
 	fpr_expect_wait(test, &fake->prdev.work.timer,
-			page_reporting_pacing_first_ms());
+			page_reporting_pacing_soonest_ms());
 	fpr_calm(fake);
 }
 
@@ -118,7 +118,8 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 /* B6: Nobody asks for the next pass, which comes when more may leave. */
 static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
-	unsigned int most_ms = page_reporting_pacing_first_ms();
+	/* 10/8 B rather than 9/8, in whole ticks */
+	unsigned int most_ms = page_reporting_pacing_soonest_ms() / 9 * 10 + 10;
 	struct fpr_fake *fake = test->priv;
 	struct timer_list *timer = &fake->prdev.work.timer;
 	int tries = 10;
@@ -318,6 +319,89 @@ static void two_demands_have_no_common_surplus(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, DEMAND / 2);
 }
 
+/* All that is free leaves, and then there is nothing to wait for. */
+static void expect_all_leave(struct fpr_fake *fake)
+{
+	unsigned int tries = FPR_MAX_PASSES;
+
+	do {
+		wait_and_pass(fake);
+	} while (!fpr_is_quiet(fake) && --tries);
+	KUNIT_EXPECT_NE_MSG(fake->test, 0, tries, "%lu blocks are left",
+			    fpr_unreported_in_all(page_reporting_order));
+}
+
+/* Takes as many blocks as there are, of whatever type they were. */
+static void take_all(struct fpr_fake *fake, gfp_t gfp)
+{
+	gfp |= __GFP_NOWARN | __GFP_NORETRY;
+	while (fpr_try_alloc(fake, gfp, MAX_PAGE_ORDER))
+		;
+}
+
+/* B1 B6: What was free before the device came leaves, of whatever type it is. */
+static void kernel_blocks_from_before_leave(struct kunit *test)
+{
+	struct page *kernel[DEMAND];
+	struct fpr_fake *fake = test->priv;
+
+	take_some(fake, kernel, GFP_KERNEL);
+	free_some(kernel);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
+}
+
+/* B1 B6: So does what has changed its type since. */
+static void stolen_blocks_leave(struct kunit *test)
+{
+	struct page *kernel[DEMAND];
+	struct fpr_fake *fake = test->priv;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	take_some(fake, kernel, GFP_KERNEL);
+	free_some(kernel);
+	take_all(fake, GFP_HIGHUSER_MOVABLE);
+	fpr_free_all(fake);
+	expect_all_leave(fake);
+
+	/* And the other way round. */
+	take_all(fake, GFP_KERNEL);
+	fpr_free_all(fake);
+	expect_all_leave(fake);
+}
+
+/* B6: What is not idle yet when other memory leaves follows as soon as it is. */
+static void rest_leaves_in_its_own_time(struct kunit *test)
+{
+	unsigned int first_ms = page_reporting_pacing_soonest_ms();
+	struct fpr_fake *fake = test->priv;
+	struct page *one, *other;
+
+	/* Nobody has reported them, so that they are in no doubt. */
+	one = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	other = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	fpr_free_past_lists(one);
+	/* As long as a free would wait, but for a little. */
+	msleep(first_ms / 2);
+	fpr_free_past_lists(other);
+	fpr_forget(fake);
+	KUNIT_EXPECT_TRUE(test, pass_until(fake, fake->nr_blocks));
+	KUNIT_EXPECT_LE(test, fake->nr_blocks, 1);
+	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
+	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer),
+			3 * first_ms / 4);
+}
+
 static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(adaptive_reads_minus_one),
 	KUNIT_CASE(first_look_is_after_break_even),
@@ -331,6 +415,9 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),
+	KUNIT_CASE_SLOW(kernel_blocks_from_before_leave),
+	KUNIT_CASE_SLOW(stolen_blocks_leave),
+	KUNIT_CASE_SLOW(rest_leaves_in_its_own_time),
 	{}
 };
 

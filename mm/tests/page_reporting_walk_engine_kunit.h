@@ -75,11 +75,13 @@ bool fpr_engine_is_hopeless(struct fpr_zone *zone)
  */
 bool fpr_engine_is_due(struct zone *zone, unsigned int order)
 {
-	struct page_reporting_pass pass = fpr_engine_pass(zone, order, 1);
+	struct page_reporting_pass pass =
+		fpr_engine_pass(zone, order, PAGE_REPORTING_CAPACITY);
 	bool due;
 
 	spin_lock_irq(&zone->lock);
-	due = __page_reporting_is_due(&pass);
+	due = !page_reporting_is_hopeless(&pass) &&
+	      __page_reporting_is_due(&pass);
 	spin_unlock_irq(&zone->lock);
 	return due;
 }

@@ -313,9 +313,17 @@ static unsigned int type_rank(const struct fpr_block *block)
 	return block->mt == MIGRATE_UNMOVABLE ? MIGRATE_TYPES : block->mt;
 }
 
+/* Does the walk come to one of two blocks of a zone before it comes to the other? */
+static bool comes_before(const struct fpr_block *a, const struct fpr_block *b)
+{
+	if (a->order != b->order)
+		return a->order > b->order;
+	return type_rank(a) <= type_rank(b);
+}
+
 /*
- * Returns how often the type changed within one order of one zone. The lists of an
- * order are gone over at their beginnings, and once more up to their ends.
+ * Returns how often the type changed within one order of one zone. The lists of a
+ * zone are gone over at their beginnings, and once more up to their ends.
  */
 static unsigned int expect_walk_order(struct fpr_fake *fake)
 {
@@ -327,15 +335,13 @@ static unsigned int expect_walk_order(struct fpr_fake *fake)
 		a = &fake->blocks[i - 1];
 		b = &fake->blocks[i];
 		KUNIT_EXPECT_LE(test, zone_rank(a), zone_rank(b));
-		if (a->zone == b->zone)
-			KUNIT_EXPECT_GE(test, a->order, b->order);
-		if (a->zone != b->zone || a->order != b->order) {
+		if (a->zone != b->zone) {
 			rounds = 1;
 			continue;
 		}
-		rounds += type_rank(a) > type_rank(b);
+		rounds += !comes_before(a, b);
 		KUNIT_EXPECT_LE(test, rounds, 2);
-		types += a->mt != b->mt;
+		types += a->order == b->order && a->mt != b->mt;
 	}
 	return types;
 }
@@ -465,19 +471,6 @@ static void reported_blocks_are_skipped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, again);
 }
 
-/* A new block at the tail of its list, where it is found last. */
-static void move_to_tail(struct page *page)
-{
-	struct zone *zone = page_zone(page);
-	int mt = get_pageblock_migratetype(page);
-
-	spin_lock_irq(&zone->lock);
-	if (PageBuddy(page) && buddy_order(page) == MAX_PAGE_ORDER)
-		list_move_tail(&page->buddy_list,
-			       &zone->free_area[MAX_PAGE_ORDER].free_list[mt]);
-	spin_unlock_irq(&zone->lock);
-}
-
 /* S8 */
 static void block_behind_reported_ones_is_found(struct kunit *test)
 {
@@ -489,7 +482,7 @@ static void block_behind_reported_ones_is_found(struct kunit *test)
 	/* Of the type that most have, to be among many. */
 	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	fpr_free_past_lists(page);
-	move_to_tail(page);
+	fpr_move_to_tail(page, MAX_PAGE_ORDER);
 	fpr_forget(fake);
 	fpr_pass(fake);
 	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, page));
@@ -624,12 +617,19 @@ static void large_capacity_does_not_empty_a_zone(struct kunit *test)
 	KUNIT_EXPECT_LE(test, most_pages, most);
 }
 
+static bool may_lock(struct zone *zone)
+{
+	if (!spin_trylock_irq(&zone->lock))
+		return false;
+	spin_unlock_irq(&zone->lock);
+	return true;
+}
+
 static void hook_expect_unlocked(struct fpr_fake *fake,
 				 struct scatterlist *sg, unsigned int nents)
 {
 	struct zone *zone = page_zone(sg_page(sg));
 	struct kunit *test = fake->test;
-	int tries = 1000;
 
 	KUNIT_EXPECT_FALSE(test, irqs_disabled());
 #ifdef CONFIG_LOCKDEP
@@ -639,15 +639,9 @@ static void hook_expect_unlocked(struct fpr_fake *fake,
 		return;
 
 	might_sleep();
-	/* Another CPU may hold it for a moment, but not for a second. */
-	while (!spin_trylock_irq(&zone->lock)) {
-		if (!--tries) {
-			KUNIT_FAIL(test, "zone->lock is held");
-			return;
-		}
-		usleep_range(500, 1000);
-	}
-	spin_unlock_irq(&zone->lock);
+	/* Another CPU may hold it for a moment, but not for long. */
+	KUNIT_EXPECT_TRUE_MSG(test, fpr_poll(may_lock(zone)),
+			      "zone->lock is held");
 }
 
 /* S10 */
@@ -927,7 +921,7 @@ static void walk_pauses(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG);
 	fpr_report_all(fake);
 	/* What is left to report is of another type. */
 	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_MOVABLE)
@@ -960,7 +954,7 @@ static void short_list_is_walked_once(struct kunit *test)
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	fpr_fill(fake, ONE_ZONE, 2 * SHORT);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG + 2 * SHORT);
 	fpr_report_all(fake);
 	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_UNMOVABLE)
 		kunit_skip(test, "no block of a third type");
@@ -983,7 +977,8 @@ static u64 look_ns(struct zone *zone, int mt, unsigned long *marked)
 	begin_ns = ktime_get_ns();
 	list_for_each_entry(page, &zone->free_area[FPR_ORDER].free_list[mt],
 			    buddy_list)
-		*marked += PageReported(page);
+		if (PageReported(page))
+			(*marked)++;
 	begin_ns = ktime_get_ns() - begin_ns;
 	spin_unlock_irq(&zone->lock);
 	return begin_ns;
@@ -1029,7 +1024,7 @@ static void one_block_costs_no_walk_of_other_types(struct kunit *test)
 
 	fpr_fill(fake, ONE_ZONE | __GFP_MOVABLE, 2 * LONG);
 	zone = last_zone(fake);
-	fpr_free_odd(fake);
+	fpr_free_odd(fake, 2 * LONG);
 	fpr_report_all(fake);
 	walk_ns = look_ns(zone, MIGRATE_MOVABLE, &marked);
 	after_ns = pass_ns(fake, gfp, MIGRATE_RECLAIMABLE);

@@ -17,8 +17,7 @@ ENGINE = "".join(f"engine {n}\n" for n in range(1, 31))
 LATER = "engine 15\nlater 15\n"
 # What a second step changes in a file that the first one took.
 DIFF = ("diff --git a/mm/page_reporting.c b/mm/page_reporting.c\n--- a/mm/page_reporting.c\n"
-        "+++ b/mm/page_reporting.c\n@@ -13,6 +13,7 @@ engine 12\n engine 13\n engine 14\n engine 15\n+later 15\n"
-        " engine 16\n engine 17\n engine 18\n")
+        "+++ b/mm/page_reporting.c\n@@ -15,2 +15,3 @@ engine 14\n engine 15\n+later 15\n engine 16\n")
 STEPS = {
     "0001-engine.patch": "mm: the engine\n\nWhy.\n---\ntakes: mm/page_alloc.c\ntakes: mm/page_reporting.c\n",
     "0002-more.patch": "mm: more of it\n\nBecause.\n---\ntakes: MAINTAINERS\ntakes: mm/Kconfig.page_reporting\n" + DIFF,
@@ -214,7 +213,7 @@ def test_file_that_two_steps_take(project):
 @pytest.mark.parametrize("text, cause", [
     ("mm: no line\n\ntakes: x\n", "no line ---"), ("\n---\ntakes: x\n", "no message"),
     ("mm: a\n---\ntake: x\n", "cannot read 'take: x'"),
-    ("mm: a\n---\n" + DIFF.replace("engine 13", "engine 31"), "git apply says"),
+    ("mm: a\n---\n" + DIFF.replace("engine 16", "engine 31"), "git apply says"),
 ], ids=["line", "message", "word", "diff"])
 def test_broken_step(project, text, cause):
     write(project.repo / "series" / "0004-new.patch", text)
