@@ -563,14 +563,16 @@ static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
 	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
 		if (!page_reporting_walk_order(pass, order, whole))
 			return false;
-	return page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+	return true;
 }
 
+/* What fills no batch is reported at the end of the zone. */
 static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 {
 	memset(page_reporting_nr_taken, 0, sizeof(page_reporting_nr_taken));
 	return page_reporting_walk_orders(pass, false) &&
-	       page_reporting_walk_orders(pass, true);
+	       page_reporting_walk_orders(pass, true) &&
+	       page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
 }
 
 /* Is there anything that is not reported? Costs the same in each zone. */

@@ -172,7 +172,7 @@ def test_event_that_never_comes(boot):
     (["nosuch"], "nosuch: run nosuch: No such file or directory"),
     (["hog", "mem=abc"], "hog: argument 'mem=abc': give a size such as 512M or 3G"),
     (["file", "read", "/nosuch"], "file: read /nosuch: No such file or directory"),
-    (["params", "expect", "order=7"], "params: it ended with status 1\n  # reads 4, expected 7"),
+    (["params", "expect", "order=7"], "params: it ended with status 1\n  # reads 9, expected 7"),
 ])
 def test_failing_program(boot, step, cause):
     with pytest.raises(StepFailed) as failure:
