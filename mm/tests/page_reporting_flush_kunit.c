@@ -92,22 +92,33 @@ static bool is_marked(struct page *page)
 	return marked;
 }
 
+/* A zone that comes before another one, and of which something is in use. */
+static struct zone *zone_before(struct fpr_fake *fake, const struct zone *other)
+{
+	static const gfp_t gfps[] = { GFP_KERNEL | GFP_DMA32, GFP_KERNEL | GFP_DMA };
+	struct zone *zone;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
+		zone = page_zone(fpr_alloc(fake, gfps[i], 0));
+		if (zone_idx(zone) < zone_idx(other))
+			return zone;
+	}
+	kunit_skip(fake->test, "no zone comes before that of the blocks");
+}
+
 /* B5: The first zone is short; in a later one, a block merges as it comes back. */
 static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct fpr_pair *pair = &fake->pairs[0];
-	struct zone *first;
 	struct page *lo;
 
 	fpr_set_order(fake, FPR_ORDER);
 	fpr_register(fake, 0);
-	first = page_zone(fpr_alloc(fake, GFP_KERNEL | GFP_DMA32, 0));
 	fpr_get_pair(fake, pair, GFP_KERNEL);
 	lo = pair->lo;
-	if (zone_idx(first) >= zone_idx(page_zone(lo)))
-		kunit_skip(test, "no zone comes before that of the blocks");
-	fpr_starve(fake, first);
+	fpr_starve(fake, zone_before(fake, page_zone(lo)));
 
 	fpr_put(&pair->lo);
 	fake->watch = lo;
