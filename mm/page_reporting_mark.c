@@ -125,10 +125,10 @@ static struct page_reporting_zone *page_reporting_nodes[MAX_NUMNODES];
  * page_reporting_zone - what is known of a zone
  * @zone: the zone
  *
- * Context: zone->lock held, or in the work item. Read it once: when the device
- * goes, the answer may turn into NULL while the lock is held, but a state that
- * was read before stays until the lock is dropped. It is never NULL for the
- * zone of a marked block.
+ * Context: zone->lock held, or in the work item. When the device goes, the
+ * answer may turn into NULL while the lock is held, but not for a zone of which
+ * something is known, and so not for that of a marked block. A state that was
+ * read before stays until the lock is dropped.
  * Return: its state, or NULL without a device, or if there was no memory for it
  * and no pass came there since.
  */
@@ -696,6 +696,22 @@ void page_reporting_get_zones(void)
 		page_reporting_get_node(nid);
 }
 
+/* From now on, nothing is known of these zones. Whoever knew it holds no lock. */
+static void page_reporting_forget_zones(int nid,
+					struct page_reporting_zone *zones)
+{
+	unsigned int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		/* Nodes that went offline still have their zones. */
+		struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+		spin_lock_irq(&zone->lock);
+		zones[i].order = PAGE_REPORTING_ORDER_UNSPECIFIED;
+		spin_unlock_irq(&zone->lock);
+	}
+}
+
 /**
  * page_reporting_put_zones - the device went, and there is no mark
  *
@@ -704,22 +720,18 @@ void page_reporting_get_zones(void)
 void page_reporting_put_zones(void)
 {
 	struct page_reporting_zone *zones;
-	struct zone *zone;
 	int nid;
 
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
-	/* Nodes that went offline still have their zones. */
 	for_each_node(nid) {
 		zones = page_reporting_nodes[nid];
 		if (!zones)
 			continue;
+		/* Before: who knows a zone looks for its state more than once. */
+		page_reporting_forget_zones(nid, zones);
 		WRITE_ONCE(page_reporting_nodes[nid], NULL);
-		/* Whoever has found the state holds the lock. */
-		for (zone = NODE_DATA(nid)->node_zones;
-		     zone < NODE_DATA(nid)->node_zones + MAX_NR_ZONES; zone++) {
-			spin_lock_irq(&zone->lock);
-			spin_unlock_irq(&zone->lock);
-		}
+		/* And after it: who has found the state looks at its order. */
+		page_reporting_forget_zones(nid, zones);
 		kfree(zones);
 	}
 }
