@@ -872,7 +872,7 @@ static void idle_zone_costs_nothing(struct kunit *test)
 /* Of one zone, so that the lists that a test fills are those that it looks at. */
 #define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
 /* Blocks of a list that takes many holds of zone->lock to walk. */
-#define LONG		4096
+#define LONG		2048
 /* Blocks of a list that takes hardly more than one. */
 #define SHORT		320
 
