@@ -129,9 +129,6 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 
 /* paced */
 
-/*
- * CPU time counts from the end of this look: looking is free, reports are not.
- */
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
@@ -147,7 +144,6 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 		budget->grant[pool] = grant;
 		sum += grant;
 	}
-	budget->cpu_ns = task_sched_runtime(current);
 	return sum;
 }
 
@@ -228,6 +224,8 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 	return (struct page_reporting_budget) {
 		.ops = &page_reporting_paced_ops,
 		.capacity = capacity,
+		/* Not under zone->lock: the scheduler's locks come first. */
+		.cpu_ns = task_sched_runtime(current),
 		.wait_ms = PAGE_REPORTING_NEVER,
 	};
 }

@@ -19,8 +19,8 @@ static const char * const no_numbers[] = {
 
 /* 2^32 and 2^64 plus something harmless, and numbers beyond any order. */
 static const char * const no_orders[] = {
-	"-01", "-1 ", "-1\n\n", "4294967295", "4294967305", "18446744073709551625", "64", "0x40", "0100", "255",
-	"256", "1000",
+	"-01", "-1 ", "-1\n\n", "4294967295", "4294967305", "18446744073709551625",
+	"64", "0x40", "0100", "255", "256", "1000",
 };
 
 static const char * const no_delays[] = {
