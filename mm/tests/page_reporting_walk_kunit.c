@@ -363,22 +363,43 @@ static void walk_goes_from_high_to_low_order(struct kunit *test)
 	KUNIT_EXPECT_GT_MSG(test, first, last, "one order only");
 }
 
+/* Blocks at the beginnings of their lists: one round finds all of them. */
+static void expect_types_in_turn(struct fpr_fake *fake, struct page **pages)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < FPR_PAIRS; i++) {
+		for (j = 0; j < FPR_PAIRS; j++) {
+			const struct fpr_block *a = fpr_find(fake, pages[i]);
+			const struct fpr_block *b = fpr_find(fake, pages[j]);
+
+			if (a && b && a < b && a->zone == b->zone &&
+			    a->order == b->order)
+				KUNIT_EXPECT_LE(fake->test, type_rank(a),
+						type_rank(b));
+		}
+	}
+}
+
 /* Reports a lone block of each type; returns how often the type changed. */
 static unsigned int report_types(struct fpr_fake *fake)
 {
 	static const gfp_t gfps[FPR_PAIRS] = {
 		GFP_KERNEL, GFP_HIGHUSER_MOVABLE, GFP_KERNEL | __GFP_RECLAIMABLE
 	};
+	struct page *pages[FPR_PAIRS];
 	unsigned int i, types;
 
 	fpr_report_all(fake);
 	/* The half that stays keeps the other one from merging. */
 	for (i = 0; i < FPR_PAIRS; i++) {
 		fpr_get_pair(fake, &fake->pairs[i], gfps[i]);
+		pages[i] = fake->pairs[i].lo;
 		fpr_put(&fake->pairs[i].lo);
 	}
 	fpr_forget(fake);
 	fpr_pass(fake);
+	expect_types_in_turn(fake, pages);
 	types = expect_walk_order(fake);
 	for (i = 0; i < FPR_PAIRS; i++)
 		fpr_put_pair(&fake->pairs[i]);
