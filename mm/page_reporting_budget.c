@@ -98,7 +98,7 @@ __page_reporting_flush_blocks(struct page_reporting_budget *budget,
 }
 
 static void __page_reporting_flush_take(struct page_reporting_budget *budget,
-					unsigned int order, int mt)
+					unsigned int order)
 {
 	budget->wanted -= min(budget->wanted, 1UL << order);
 }
@@ -152,18 +152,16 @@ __page_reporting_paced_blocks(struct page_reporting_budget *budget,
 			      struct zone *zone, unsigned int order, int mt,
 			      unsigned long taken)
 {
-	u64 blocks;
-
-	budget->pool = __page_reporting_counts_in(zone, order, mt);
-	blocks = budget->grant[budget->pool] >> order;
 	if (!page_reporting_cap_allows(&page_reporting_cap, totalram_pages(),
 				       page_reporting_now_ms()))
 		return 0;
-	return min_t(u64, blocks, ULONG_MAX);
+	budget->pool = page_reporting_counts_in(page_reporting_zone(zone), order,
+						mt, 1ULL << order);
+	return min_t(u64, budget->grant[budget->pool] >> order, ULONG_MAX);
 }
 
 static void __page_reporting_paced_take(struct page_reporting_budget *budget,
-					unsigned int order, int mt)
+					unsigned int order)
 {
 	budget->grant[budget->pool] -= 1UL << order;
 }

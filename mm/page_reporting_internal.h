@@ -73,8 +73,9 @@ struct page_reporting_zone {
 struct page_reporting_zone *page_reporting_zone(struct zone *zone);
 u64 page_reporting_now_ms(void);
 enum page_reporting_pool page_reporting_pool(unsigned int order, int mt);
-enum page_reporting_pool __page_reporting_counts_in(struct zone *zone,
-						    unsigned int order, int mt);
+enum page_reporting_pool
+page_reporting_counts_in(const struct page_reporting_zone *state,
+			 unsigned int order, int mt, u64 pages);
 unsigned long __page_reporting_unreported(struct zone *zone,
 					  unsigned int order);
 u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool);
@@ -128,8 +129,7 @@ struct page_reporting_budget_ops {
 	unsigned long (*blocks)(struct page_reporting_budget *budget,
 				struct zone *zone, unsigned int order, int mt,
 				unsigned long taken);
-	void (*take)(struct page_reporting_budget *budget, unsigned int order,
-		     int mt);
+	void (*take)(struct page_reporting_budget *budget, unsigned int order);
 	void (*back)(struct page_reporting_budget *budget, struct zone *zone,
 		     unsigned int order, int mt);
 	void (*spent)(struct page_reporting_budget *budget);

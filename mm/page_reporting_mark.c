@@ -209,23 +209,24 @@ u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool)
 }
 
 /**
- * __page_reporting_counts_in - which pool's level a free block is part of
- * @zone: its zone, which a pass has entered
+ * page_reporting_counts_in - which pool's level pages of a free block are part of
+ * @state: of its zone, which a pass has entered
  * @order: its order
  * @mt: its migratetype
+ * @pages: how many pages are to leave the level
  *
  * What was free before the device came counts as movable, whatever its type.
  *
  * Context: zone->lock held.
  * Return: the pool.
  */
-enum page_reporting_pool __page_reporting_counts_in(struct zone *zone,
-						    unsigned int order, int mt)
+enum page_reporting_pool
+page_reporting_counts_in(const struct page_reporting_zone *state,
+			 unsigned int order, int mt, u64 pages)
 {
 	enum page_reporting_pool pool = page_reporting_pool(order, mt);
 
-	if (pool == PAGE_REPORTING_KERNEL &&
-	    page_reporting_zone(zone)->kernel < 1ULL << order)
+	if (pool == PAGE_REPORTING_KERNEL && state->kernel < pages)
 		return PAGE_REPORTING_MOVABLE;
 	return pool;
 }
@@ -303,12 +304,13 @@ __page_reporting_change(struct page *page, struct zone *zone, unsigned int order
 	enum page_reporting_pool pool;
 	s64 level;
 
-	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	if (!page_reporting_is_known(state) || order < state->pacing[pool].order)
+	if (!page_reporting_is_known(state))
 		return NULL;
-	/* What was free before the device came counts as movable. */
-	if (pool == PAGE_REPORTING_KERNEL && (s64)state->kernel + change < 0)
-		pool = PAGE_REPORTING_MOVABLE;
+	pool = page_reporting_counts_in(state, order,
+					get_pageblock_migratetype(page),
+					max(-change, 0LL));
+	if (order < state->pacing[pool].order)
+		return NULL;
 	if (pool == PAGE_REPORTING_KERNEL)
 		state->kernel += change;
 

@@ -196,6 +196,24 @@ static unsigned int window_ms(const struct page_reporting_pacing *pacing)
 	return pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 }
 
+/* By then, a block was idle for B, and the window in which it came is over. */
+static unsigned int first_ms(unsigned int b_ms)
+{
+	return b_ms + b_ms / PAGE_REPORTING_WINDOWS;
+}
+
+/**
+ * page_reporting_pacing_first_ms - from a block that is freed to a pass
+ * @pacing: of the pool in question
+ *
+ * Return: ms, for a block that is freed while no pass is asked for.
+ */
+unsigned int
+page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
+{
+	return first_ms(pacing->break_even_ms);
+}
+
 static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	pacing->opened_ms = now_ms;
@@ -284,9 +302,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
  */
 unsigned int page_reporting_pacing_soonest_ms(void)
 {
-	unsigned int b_ms = break_even_ms(HUGE_SHIFT);
-
-	return b_ms + b_ms / PAGE_REPORTING_WINDOWS;
+	return first_ms(break_even_ms(HUGE_SHIFT));
 }
 
 /**

@@ -66,6 +66,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
+unsigned int
+page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing);
 unsigned int page_reporting_pacing_soonest_ms(void);
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms);
@@ -82,39 +84,11 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /**
- * page_reporting_pacing_first_ms - from a block that is freed to a pass
- * @pacing: of the pool in question
- *
- * Return: ms, for a block that is freed while no pass is asked for: by then it
- * was idle for B, and the window in which it came is over.
- */
-static inline unsigned int
-page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
-{
-	return pacing->break_even_ms +
-	       pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
-}
-
-/**
- * page_reporting_pacing_tick - end the windows that are over, before a change
- * @pacing: of the pool in question
- * @level: the level since the last event, in pages
- * @now_ms: the time
- */
-static inline void
-page_reporting_pacing_tick(struct page_reporting_pacing *pacing, u64 level,
-			   u64 now_ms)
-{
-	if (now_ms >= pacing->closes_ms)
-		page_reporting_pacing_advance(pacing, level, now_ms);
-}
-
-/**
  * page_reporting_pacing_fell - blocks have left the free lists to be used
  * @pacing: of the pool in question
  * @level: the level afterwards, in pages
  *
- * After page_reporting_pacing_tick().
+ * No window may be over: see page_reporting_pacing_advance().
  */
 static inline void
 page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 level)

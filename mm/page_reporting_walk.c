@@ -254,7 +254,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	pass->nr_pages += 1UL << order;
 	page_reporting_nr_taken[order][list->mt]++;
 	if (budget->ops->take)
-		budget->ops->take(budget, order, list->mt);
+		budget->ops->take(budget, order);
 	return pass->nents == pass->limit ?
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_END;
 }
@@ -442,9 +442,9 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Would the next batch fare no better after an error? A single block that is refused
- * is no reason to keep others from the host, unless the driver has raised the order
- * for it: no batch may have smaller blocks from then on.
+ * Would the next batch fare no better after an error? A single block that is
+ * refused is no reason to keep others from the host, unless the driver has
+ * raised the order for it: no batch may have smaller blocks from then on.
  */
 static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
 				    bool single)
@@ -453,8 +453,8 @@ static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
 }
 
 /*
- * Hands over the batch, if there is anything in it. After an error, the pass ends, or
- * the block goes to the tail and the next list follows.
+ * Hands over the batch, if there is anything in it. After an error, the pass
+ * ends, or the block goes to the tail and the next list follows.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -620,20 +620,12 @@ static void page_reporting_close_zone(struct page_reporting_pass *pass)
 	spin_unlock_irq(&pass->zone->lock);
 }
 
-static void page_reporting_trace_zone(const struct page_reporting_pass *pass,
-				      const struct page_reporting_pass *before,
-				      u64 begin_ns)
-{
-	trace_page_reporting_zone(pass->zone, pass->blocks - before->blocks,
-				  pass->pages - before->pages, pass->short_of,
-				  ktime_get_ns() - begin_ns);
-}
-
 /* False ends the pass. */
 static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 					struct zone *zone)
 {
-	const struct page_reporting_pass before = *pass;
+	unsigned long blocks = pass->blocks, pages = pass->pages;
+	bool put_off = pass->put_off;
 	u64 begin_ns = ktime_get_ns();
 	bool go_on = true;
 
@@ -647,8 +639,10 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 	}
 	if (pass->short_of)
 		count_vm_event(PAGE_REPORTING_SKIP);
-	page_reporting_trace_zone(pass, &before, begin_ns);
-	pass->put_off |= before.put_off;
+	trace_page_reporting_zone(zone, pass->blocks - blocks,
+				  pass->pages - pages, pass->short_of,
+				  ktime_get_ns() - begin_ns);
+	pass->put_off |= put_off;
 	return go_on;
 }
 

@@ -240,6 +240,18 @@ static void use_and_pass(struct fpr_fake *fake, unsigned int nr)
 	fpr_pass(fake);
 }
 
+/* What the test frees from now on is all that may leave. */
+static void begin_with_all_reported(struct fpr_fake *fake)
+{
+	if (is_shuffle_order(MAX_PAGE_ORDER))
+		kunit_skip(fake->test, "what was freed last is not taken first");
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	pass_until(fake, fake->nr_blocks && fpr_is_quiet(fake));
+	KUNIT_ASSERT_NE(fake->test, 0, fake->nr_blocks);
+}
+
 /*
  * B6: Of twelve blocks, seven are used again and again: the other five are all
  * that may go. Others take and free some, too.
@@ -249,13 +261,7 @@ static void memory_in_use_stays(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 	unsigned int i;
 
-	if (is_shuffle_order(MAX_PAGE_ORDER))
-		kunit_skip(test, "what was freed last is not taken first");
-	fpr_set_order(fake, MAX_PAGE_ORDER);
-	fpr_set_delay(fake, FPR_ADAPTIVE);
-	fpr_register(fake, 0);
-	pass_until(fake, fake->nr_blocks && fpr_is_quiet(fake));
-	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
+	begin_with_all_reported(fake);
 
 	fpr_forget(fake);
 	use_and_pass(fake, 12);
@@ -298,13 +304,7 @@ static void two_demands_have_no_common_surplus(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 	unsigned int i;
 
-	if (is_shuffle_order(MAX_PAGE_ORDER))
-		kunit_skip(test, "what was freed last is not taken first");
-	fpr_set_order(fake, MAX_PAGE_ORDER);
-	fpr_set_delay(fake, FPR_ADAPTIVE);
-	fpr_register(fake, 0);
-	pass_until(fake, fake->nr_blocks && fpr_is_quiet(fake));
-	KUNIT_ASSERT_NE(test, 0, fake->nr_blocks);
+	begin_with_all_reported(fake);
 
 	take_some(fake, movable, GFP_HIGHUSER_MOVABLE);
 	take_some(fake, kernel, GFP_KERNEL);

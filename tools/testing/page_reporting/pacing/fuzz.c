@@ -124,11 +124,11 @@ static void one_call(struct page_reporting_pacing *pacing, struct page_reporting
 		page_reporting_pacing_refaulted(pacing, pages, now_ms);
 		break;
 	case 5:
-		page_reporting_pacing_tick(pacing, any(bytes) >> 12, now_ms);
+		end_windows(pacing, any(bytes) >> 12, now_ms);
 		page_reporting_pacing_fell(pacing, pages);
 		break;
 	case 6:
-		page_reporting_pacing_tick(pacing, any(bytes) >> 12, now_ms);
+		end_windows(pacing, any(bytes) >> 12, now_ms);
 		break;
 	case 7:
 		page_reporting_cap_allows(cap, pages, now_ms);

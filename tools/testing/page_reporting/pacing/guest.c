@@ -106,7 +106,7 @@ static void rise(struct guest *guest, struct range *range, u64 pages)
 {
 	u64 level = level_of(guest, range);
 
-	page_reporting_pacing_tick(&range->pacing, level - min(level, pages),
+	end_windows(&range->pacing, level - min(level, pages),
 				   guest->now_ms);
 	if (!guest->pass_ms)
 		guest->pass_ms = guest->now_ms + guest->late_ms +
@@ -121,7 +121,7 @@ static void hook_fall(struct guest *guest, const struct taken *taken)
 
 	if (!range)
 		return;
-	page_reporting_pacing_tick(&range->pacing, level_of(guest, range) +
+	end_windows(&range->pacing, level_of(guest, range) +
 				   (1ULL << taken->high) - parts_in(range, taken),
 				   guest->now_ms);
 	page_reporting_pacing_fell(&range->pacing, level_of(guest, range));

@@ -12,6 +12,14 @@
 #include "buddy.h"
 #include "stack.h"
 
+/* As the allocator's hooks: a window that is over ends with the next event. */
+static inline void end_windows(struct page_reporting_pacing *pacing, u64 level,
+			       u64 now_ms)
+{
+	if (now_ms >= pacing->closes_ms)
+		page_reporting_pacing_advance(pacing, level, now_ms);
+}
+
 /* The host's huge page, and the unit of account. */
 #define UNIT_ORDER	9U
 #define UNIT_PAGES	BIT_ULL(UNIT_ORDER)

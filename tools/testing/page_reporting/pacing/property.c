@@ -401,7 +401,7 @@ CASE(silence_teaches_nothing)
 		know(&known, &workloads[3], &two_gib);
 		churn_stop(&known.churns[0], &known.guest);
 		guest_run(&known.guest, known.guest.now_ms + ms);
-		page_reporting_pacing_tick(pacing, 0, known.guest.now_ms);
+		end_windows(pacing, 0, known.guest.now_ms);
 		if (ms == 4000)
 			kept = pacing->keep;
 		CHECK_EQ(pacing->keep, kept);
@@ -425,7 +425,7 @@ CASE(inflating_teaches_nothing)
 		buddy_take(&guest.buddy, MAX_PAGE_ORDER, MOVABLE);
 		page_reporting_pacing_isolated(&range->pacing, BIT_ULL(MAX_PAGE_ORDER));
 	}
-	page_reporting_pacing_tick(&range->pacing, 32 * MIB, guest.now_ms + B_MS);
+	end_windows(&range->pacing, 32 * MIB, guest.now_ms + B_MS);
 	CHECK_EQ(range->pacing.keep, 0);
 	guest_free(&guest);
 }

@@ -32,14 +32,14 @@ static u64 decide(struct setup *s, u64 level, u64 after_ms)
 static void fall(struct setup *s, u64 pages, u64 level, u64 after_ms)
 {
 	s->now_ms += after_ms;
-	page_reporting_pacing_tick(&s->pacing, level + pages, s->now_ms);
+	end_windows(&s->pacing, level + pages, s->now_ms);
 	page_reporting_pacing_fell(&s->pacing, level);
 }
 
 static void rise(struct setup *s, u64 pages, u64 level, u64 after_ms)
 {
 	s->now_ms += after_ms;
-	page_reporting_pacing_tick(&s->pacing, level - min(level, pages), s->now_ms);
+	end_windows(&s->pacing, level - min(level, pages), s->now_ms);
 }
 
 static void report(struct setup *s, u64 pages)
