@@ -107,7 +107,7 @@ static void rise(struct guest *guest, struct range *range, u64 pages)
 	u64 level = level_of(guest, range);
 
 	end_windows(&range->pacing, level - min(level, pages),
-				   guest->now_ms);
+		    guest->now_ms);
 	if (!guest->pass_ms)
 		guest->pass_ms = guest->now_ms + guest->late_ms +
 				 page_reporting_pacing_first_ms(&range->pacing);
