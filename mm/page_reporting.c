@@ -278,6 +278,10 @@ static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 	if (!delayed_work_pending(&prdev->work) ||
 	    time_after(READ_ONCE(prdev->work.timer.expires), expires))
 		page_reporting_queue_at(prdev, delay_ms);
+	/* Pairs with page_reporting_serve(), which may have queued meanwhile. */
+	smp_mb();
+	if (READ_ONCE(page_reporting_request))
+		page_reporting_queue_at(prdev, 0);
 }
 
 /* Interrupts are off. The code that asked for a pass has dropped its locks. */
@@ -381,7 +385,8 @@ static void page_reporting_answer(const struct page_reporting_pass *pass)
 	if (request) {
 		request->served = (struct page_reporting_served) {
 			.nr_pages = pass->pages,
-			.more = pass->more,
+			/* What was put off may hide that blocks have merged. */
+			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
 		page_reporting_request = NULL;
@@ -580,6 +585,8 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	unsigned int wait_ms;
 
 	page_reporting_debug_end_pass();
+	/* Pairs with page_reporting_set_delay(): the delay is read here. */
+	guard(rcu)();
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
@@ -647,7 +654,6 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 				 prdev->order : pageblock_order);
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 	page_reporting_budget_reset();
-	page_reporting_get_zones();
 
 	/* The key is first: with it off, no mark would be cleared. */
 	static_branch_enable(&page_reporting_enabled);
@@ -796,9 +802,12 @@ void page_reporting_set_delay(unsigned int delay_ms)
 	irq_work_sync(&page_reporting_kick_work);
 	scoped_guard(rcu) {
 		prdev = rcu_dereference(page_reporting_dev);
-		/* After an error there is no reason to try sooner. */
-		if (prdev && delayed_work_pending(&prdev->work) &&
-		    !READ_ONCE(page_reporting_errors))
+		if (!prdev || !delayed_work_pending(&prdev->work))
+			;	/* nothing to put off or to hurry */
+		else if (READ_ONCE(page_reporting_errors))
+			/* No reason to try sooner, nor to wait for an old delay. */
+			page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
+		else
 			page_reporting_queue_at(prdev, page_reporting_next_delay());
 	}
 	/* Whoever asked for a pass at once meanwhile still gets it at once. */

@@ -26,16 +26,15 @@ extern unsigned int page_reporting_order;
 extern unsigned int page_reporting_mark_order;
 
 void __page_reporting_notify(void);
-void __page_reporting_freed(struct page *page, struct zone *zone,
-			    unsigned int order);
+void __page_reporting_freed(struct zone *zone, unsigned int order, int mt);
 void __page_reporting_taken(struct page *page, struct zone *zone,
-			    unsigned int low, unsigned int high);
+			    unsigned int low, unsigned int high, int mt);
 void __page_reporting_left(struct page *page, struct zone *zone,
-			   unsigned int order);
+			   unsigned int order, int mt);
 void __page_reporting_merged(struct page *page, struct zone *zone,
-			     unsigned int order);
+			     unsigned int order, int mt);
 void __page_reporting_retyped(struct page *page, struct zone *zone,
-			      unsigned int order, int mt);
+			      unsigned int order, int old_mt, int new_mt);
 
 /*
  * Does it matter that a block of this order leaves the free lists? It does if
@@ -49,20 +48,19 @@ static inline bool page_reporting_watches(unsigned int order)
 
 /**
  * page_reporting_notify_free - a block has come to a free list
- * @page: its head
  * @zone: its zone
  * @order: its order after merging
+ * @mt: its migratetype
  *
  * Context: zone->lock held, interrupts off, any context, NMI too. Does not
  * sleep, takes no lock.
  */
-static inline void page_reporting_notify_free(struct page *page,
-					      struct zone *zone,
-					      unsigned int order)
+static inline void page_reporting_notify_free(struct zone *zone,
+					      unsigned int order, int mt)
 {
 	if (static_branch_unlikely(&page_reporting_enabled) &&
 	    order >= READ_ONCE(page_reporting_order))
-		__page_reporting_freed(page, zone, order);
+		__page_reporting_freed(zone, order, mt);
 }
 
 /**
@@ -82,14 +80,16 @@ static inline void page_reporting_notify(void)
  * @zone: its zone
  * @low: the order that was allocated
  * @high: the order that the block had
+ * @mt: its migratetype
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */
 static inline void page_reporting_taken(struct page *page, struct zone *zone,
-					unsigned int low, unsigned int high)
+					unsigned int low, unsigned int high,
+					int mt)
 {
 	if (page_reporting_watches(high))
-		__page_reporting_taken(page, zone, low, high);
+		__page_reporting_taken(page, zone, low, high, mt);
 }
 
 /**
@@ -97,14 +97,15 @@ static inline void page_reporting_taken(struct page *page, struct zone *zone,
  * @page: its head
  * @zone: its zone
  * @order: its order
+ * @mt: its migratetype
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */
 static inline void page_reporting_left(struct page *page, struct zone *zone,
-				       unsigned int order)
+				       unsigned int order, int mt)
 {
 	if (page_reporting_watches(order))
-		__page_reporting_left(page, zone, order);
+		__page_reporting_left(page, zone, order, mt);
 }
 
 /**
@@ -112,37 +113,39 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
  * @page: its head, no longer on a free list
  * @zone: its zone
  * @order: the order that it had
+ * @mt: the migratetype that it had
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
-					 unsigned int order)
+					 unsigned int order, int mt)
 {
 	if (page_reporting_watches(order))
-		__page_reporting_merged(page, zone, order);
+		__page_reporting_merged(page, zone, order, mt);
 }
 
 /**
- * page_reporting_retyped - a free block is about to be one of another type
- * @page: its head; its pageblock has the old type
+ * page_reporting_retyped - a free block is now one of another type
+ * @page: its head
  * @zone: its zone
  * @order: its order
- * @mt: the new type
+ * @old_mt: the migratetype that it had
+ * @new_mt: its new one
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */
 static inline void page_reporting_retyped(struct page *page, struct zone *zone,
-					  unsigned int order, int mt)
+					  unsigned int order, int old_mt,
+					  int new_mt)
 {
 	if (page_reporting_watches(order))
-		__page_reporting_retyped(page, zone, order, mt);
+		__page_reporting_retyped(page, zone, order, old_mt, new_mt);
 }
 
 #else /* !CONFIG_PAGE_REPORTING */
 
-static inline void page_reporting_notify_free(struct page *page,
-					      struct zone *zone,
-					      unsigned int order)
+static inline void page_reporting_notify_free(struct zone *zone,
+					      unsigned int order, int mt)
 {
 }
 
@@ -151,22 +154,24 @@ static inline void page_reporting_notify(void)
 }
 
 static inline void page_reporting_taken(struct page *page, struct zone *zone,
-					unsigned int low, unsigned int high)
+					unsigned int low, unsigned int high,
+					int mt)
 {
 }
 
 static inline void page_reporting_left(struct page *page, struct zone *zone,
-				       unsigned int order)
+				       unsigned int order, int mt)
 {
 }
 
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
-					 unsigned int order)
+					 unsigned int order, int mt)
 {
 }
 
 static inline void page_reporting_retyped(struct page *page, struct zone *zone,
-					  unsigned int order, int mt)
+					  unsigned int order, int old_mt,
+					  int new_mt)
 {
 }
 

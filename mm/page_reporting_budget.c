@@ -93,8 +93,14 @@ __page_reporting_flush_blocks(struct page_reporting_budget *budget,
 			      struct zone *zone, unsigned int order, int mt,
 			      unsigned long taken)
 {
+	/* What is freed as fast as it is reported is for the next pass. */
+	unsigned long most = zone->free_area[order].nr_free + budget->capacity;
+
+	if (!budget->wanted)
+		return 0;
 	/* Rounded up */
-	return budget->wanted ? ((budget->wanted - 1) >> order) + 1 : 0;
+	return min(((budget->wanted - 1) >> order) + 1,
+		   most - min(most, taken));
 }
 
 static void __page_reporting_flush_take(struct page_reporting_budget *budget,
@@ -132,14 +138,15 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
+	struct page_reporting_zone *state = zone->page_reporting;
 	u64 now_ms = page_reporting_now_ms(), sum = 0;
 	enum page_reporting_pool pool;
 
+	__page_reporting_count_levels(zone);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		u64 level = __page_reporting_level(zone, pool);
-		u64 grant = page_reporting_pacing_decide(&state->pacing[pool],
-							 level, now_ms);
+		u64 grant = page_reporting_pacing_decide(&state->pool[pool].pacing,
+							 max(state->pool[pool].level, 0LL),
+							 now_ms);
 
 		budget->grant[pool] = grant;
 		sum += grant;
@@ -155,7 +162,7 @@ __page_reporting_paced_blocks(struct page_reporting_budget *budget,
 	if (!page_reporting_cap_allows(&page_reporting_cap, totalram_pages(),
 				       page_reporting_now_ms()))
 		return 0;
-	budget->pool = page_reporting_counts_in(page_reporting_zone(zone), order,
+	budget->pool = page_reporting_counts_in(zone->page_reporting, order,
 						mt, 1ULL << order);
 	return min_t(u64, budget->grant[budget->pool] >> order, ULONG_MAX);
 }
@@ -170,9 +177,9 @@ static void __page_reporting_paced_back(struct page_reporting_budget *budget,
 					struct zone *zone, unsigned int order,
 					int mt)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
+	struct page_reporting_zone *state = zone->page_reporting;
 
-	page_reporting_pacing_reported(&state->pacing[page_reporting_pool(order, mt)],
+	page_reporting_pacing_reported(&state->pool[page_reporting_pool(order, mt)].pacing,
 				       1UL << order, page_reporting_now_ms());
 }
 
@@ -187,15 +194,15 @@ static void page_reporting_paced_spent(struct page_reporting_budget *budget)
 static void page_reporting_paced_close(struct page_reporting_budget *budget,
 				       struct zone *zone)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
+	struct page_reporting_zone *state = zone->page_reporting;
 	u64 now_ms = page_reporting_now_ms();
 	enum page_reporting_pool pool;
 	unsigned int wait_ms;
 
 	spin_lock_irq(&zone->lock);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		wait_ms = page_reporting_pacing_wait(&state->pacing[pool],
-						     __page_reporting_level(zone, pool),
+		wait_ms = page_reporting_pacing_wait(&state->pool[pool].pacing,
+						     max(state->pool[pool].level, 0LL),
 						     budget->grant[pool], now_ms);
 		budget->wait_ms = min(budget->wait_ms, wait_ms);
 	}

@@ -203,7 +203,7 @@ static void __page_reporting_tally_lists(struct page_reporting_tally *tally,
 static void __page_reporting_tally_orders(struct page_reporting_tally *tally,
 					  struct zone *zone)
 {
-	const struct page_reporting_zone *state = page_reporting_zone(zone);
+	const struct page_reporting_zone *state = zone->page_reporting;
 	unsigned int order;
 
 	for (order = 0; state && order < NR_PAGE_ORDERS; order++)

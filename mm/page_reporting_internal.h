@@ -8,11 +8,14 @@
 #ifndef _MM_PAGE_REPORTING_INTERNAL_H
 #define _MM_PAGE_REPORTING_INTERNAL_H
 
+#include <linux/jiffies.h>
 #include <linux/log2.h>
+#include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
 #include <linux/page_reporting.h>
+#include <linux/preempt.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
 
@@ -51,40 +54,93 @@ enum page_reporting_pool {
 };
 
 /**
+ * struct page_reporting_demand - a pool of a zone
+ * @level: pages of it that the host backs; may be wrong by a few blocks, and
+ *	even negative, until __page_reporting_count_levels()
+ * @pacing: the demand for them
+ */
+struct page_reporting_demand {
+	s64 level;
+	struct page_reporting_pacing pacing;
+};
+
+/**
  * struct page_reporting_zone - what is known of a zone
- * @pacing: the demand for the free blocks of each pool
- * @kernel: unreported pages of PAGE_REPORTING_KERNEL that came to the free
- *	lists after the device
+ * @pool: each pool. What came to the free lists before the device counts as
+ *	PAGE_REPORTING_MOVABLE
+ * @of: that of each migratetype's blocks of a unit or more
  * @reported: marked blocks of each order
  * @joined: while a block is put back: counts the pages of the marked blocks
  *	that it merges with; else NULL
  * @order: the reporting order for which all of this is kept
+ * @zone: the zone
+ * @list: of all zones of which something is known
  *
- * All under zone->lock. Exists while a device does, see page_reporting_zone().
+ * zone->page_reporting, from the first pass that comes there until the device
+ * goes. All but the last two under zone->lock.
  */
 struct page_reporting_zone {
-	struct page_reporting_pacing pacing[PAGE_REPORTING_POOLS];
-	u64 kernel;
+	struct page_reporting_demand pool[PAGE_REPORTING_POOLS];
+	struct page_reporting_demand *of[MIGRATE_TYPES];
 	unsigned long reported[NR_PAGE_ORDERS];
 	unsigned long *joined;
 	unsigned int order;
+	struct zone *zone;
+	struct list_head list;
 };
 
-struct page_reporting_zone *page_reporting_zone(struct zone *zone);
-u64 page_reporting_now_ms(void);
-enum page_reporting_pool page_reporting_pool(unsigned int order, int mt);
-enum page_reporting_pool
-page_reporting_counts_in(const struct page_reporting_zone *state,
-			 unsigned int order, int mt, u64 pages);
+/* The clock of pacing, exact to a tick. Any context. */
+static inline u64 page_reporting_now_ms(void)
+{
+	/* On 32 bit, an NMI may have interrupted the tick, and time stands. */
+	if (!IS_ENABLED(CONFIG_64BIT) && in_nmi())
+		return 0;
+	if (MSEC_PER_SEC % HZ == 0)
+		return get_jiffies_64() * (MSEC_PER_SEC / HZ);
+	return jiffies64_to_msecs(get_jiffies_64());
+}
+
+/* What a free block of this order and migratetype is paced with. */
+static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
+							   int mt)
+{
+	if (order < PAGE_REPORTING_UNIT_ORDER)
+		return PAGE_REPORTING_SMALL;
+	if (mt == MIGRATE_UNMOVABLE || mt == MIGRATE_RECLAIMABLE ||
+	    mt == MIGRATE_HIGHATOMIC)
+		return PAGE_REPORTING_KERNEL;
+	return PAGE_REPORTING_MOVABLE;
+}
+
+/*
+ * In which pool's level does a block count of which @pages are to leave? What was
+ * free before the device came counts as movable, whatever its type. Where the
+ * kernel's level is too low for the block, the rest of it becomes movable too: a
+ * part of a block can never leave.
+ */
+static inline enum page_reporting_pool
+page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
+			 int mt, s64 pages)
+{
+	enum page_reporting_pool pool = page_reporting_pool(order, mt);
+	struct page_reporting_demand *kernel;
+
+	kernel = &state->pool[PAGE_REPORTING_KERNEL];
+	if (pool != PAGE_REPORTING_KERNEL || kernel->level >= pages)
+		return pool;
+	state->pool[PAGE_REPORTING_MOVABLE].level += kernel->level;
+	kernel->level = 0;
+	return PAGE_REPORTING_MOVABLE;
+}
+
 unsigned long __page_reporting_unreported(struct zone *zone,
 					  unsigned int order);
-u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool);
+void __page_reporting_count_levels(struct zone *zone);
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order);
 void page_reporting_mark_begin(unsigned int order);
 bool __page_reporting_put_back(struct page *page, struct zone *zone,
 			       unsigned int order, bool reported);
 void page_reporting_sweep(unsigned int below);
-void page_reporting_get_zones(void);
 void page_reporting_put_zones(void);
 
 /*

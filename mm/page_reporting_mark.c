@@ -70,8 +70,9 @@
  * Marked blocks are counted for each zone and order. The allocator counts the
  * blocks on the free lists. The difference is the level: the free memory that
  * the hypervisor does not have. It takes a few additions to know, whatever the
- * size of the zone, and no list is looked at. Pacing is told when the level
- * changes, see mm/page_reporting_pacing.c.
+ * size of the zone, and no list is looked at. Between passes it is kept up to
+ * date with each block that comes and leaves. Pacing is told when it falls, see
+ * mm/page_reporting_pacing.c.
  *
  * Programs and the kernel allocate from lists of different types. An allocation
  * takes a marked block of its own type before an unmarked one of another. If
@@ -81,9 +82,7 @@
  * nobody knows its types without a walk over all lists. Blocks below the unit
  * of account have another price than larger ones, and are a third pool.
  *
- * The state of all zones is allocated at registration, for a node at a time. A
- * node that appears later gets it in the next pass, and nothing of it is
- * reported before.
+ * The state of a zone is allocated when a pass first comes there.
  */
 
 #include <linux/align.h>
@@ -94,7 +93,6 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
-#include <linux/nodemask.h>
 #include <linux/page_reporting.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -118,55 +116,8 @@
  */
 unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
-/* MAX_NR_ZONES for each node, while a device is registered. */
-static struct page_reporting_zone *page_reporting_nodes[MAX_NUMNODES];
-
-/**
- * page_reporting_zone - what is known of a zone
- * @zone: the zone
- *
- * Context: zone->lock held, or in the work item. When the device goes, the
- * answer may turn into NULL while the lock is held, but not for a zone of which
- * something is known, and so not for that of a marked block. A state that was
- * read before stays until the lock is dropped.
- * Return: its state, or NULL without a device, or if there was no memory for it
- * and no pass came there since.
- */
-struct page_reporting_zone *page_reporting_zone(struct zone *zone)
-{
-	struct page_reporting_zone *zones;
-
-	zones = READ_ONCE(page_reporting_nodes[zone_to_nid(zone)]);
-	return zones ? &zones[zone_idx(zone)] : NULL;
-}
-
-/**
- * page_reporting_now_ms - the clock of pacing
- *
- * Context: any.
- * Return: ms since some time before the boot, exact to a tick.
- */
-u64 page_reporting_now_ms(void)
-{
-	return jiffies64_to_msecs(get_jiffies_64());
-}
-
-/**
- * page_reporting_pool - what a free block is paced with
- * @order: its order
- * @mt: its migratetype
- *
- * Return: the pool.
- */
-enum page_reporting_pool page_reporting_pool(unsigned int order, int mt)
-{
-	if (order < PAGE_REPORTING_UNIT_ORDER)
-		return PAGE_REPORTING_SMALL;
-	if (mt == MIGRATE_UNMOVABLE || mt == MIGRATE_RECLAIMABLE ||
-	    mt == MIGRATE_HIGHATOMIC)
-		return PAGE_REPORTING_KERNEL;
-	return PAGE_REPORTING_MOVABLE;
-}
+/* The zones of which something is known. For the pass, and for unregistration. */
+static LIST_HEAD(page_reporting_zones);
 
 /**
  * __page_reporting_unreported - blocks that the hypervisor does not have
@@ -180,55 +131,44 @@ unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
 {
 	lockdep_assert_held(&zone->lock);
 	return zone->free_area[order].nr_free -
-	       page_reporting_zone(zone)->reported[order];
+	       zone->page_reporting->reported[order];
+}
+
+static u64 __page_reporting_sum(struct zone *zone, unsigned int low,
+				unsigned int end)
+{
+	u64 pages = 0;
+	unsigned int order;
+
+	for (order = low; order < end; order++)
+		pages += (u64)__page_reporting_unreported(zone, order) << order;
+	return pages;
 }
 
 /**
- * __page_reporting_level - unreported pages of a pool
+ * __page_reporting_count_levels - count the level of each pool anew
  * @zone: the zone, which a pass has entered
- * @pool: the pool
+ *
+ * The hooks keep the levels up to date, but for the few blocks that come to a
+ * free list without a free: beside a page that turned bad, or when an isolation
+ * ends. Nor does a merge count that compaction captures.
  *
  * Context: zone->lock held.
- * Return: pages in blocks of the reporting order and more.
  */
-u64 __page_reporting_level(struct zone *zone, enum page_reporting_pool pool)
+void __page_reporting_count_levels(struct zone *zone)
 {
-	const struct page_reporting_zone *state = page_reporting_zone(zone);
-	unsigned int order = state->pacing[pool].order;
-	unsigned int end = pool == PAGE_REPORTING_SMALL ?
-			   PAGE_REPORTING_UNIT_ORDER : NR_PAGE_ORDERS;
-	u64 level = 0, kernel;
+	struct page_reporting_zone *state = zone->page_reporting;
+	struct page_reporting_demand *movable, *kernel, *small;
+	s64 sum;
 
-	for (; order < end; order++)
-		level += (u64)(zone->free_area[order].nr_free -
-			       state->reported[order]) << order;
-	if (pool == PAGE_REPORTING_SMALL)
-		return level;
-	kernel = min(level, state->kernel);
-	return pool == PAGE_REPORTING_KERNEL ? kernel : level - kernel;
-}
-
-/**
- * page_reporting_counts_in - which pool's level pages of a free block are part of
- * @state: of its zone, which a pass has entered
- * @order: its order
- * @mt: its migratetype
- * @pages: how many pages are to leave the level
- *
- * What was free before the device came counts as movable, whatever its type.
- *
- * Context: zone->lock held.
- * Return: the pool.
- */
-enum page_reporting_pool
-page_reporting_counts_in(const struct page_reporting_zone *state,
-			 unsigned int order, int mt, u64 pages)
-{
-	enum page_reporting_pool pool = page_reporting_pool(order, mt);
-
-	if (pool == PAGE_REPORTING_KERNEL && state->kernel < pages)
-		return PAGE_REPORTING_MOVABLE;
-	return pool;
+	movable = &state->pool[PAGE_REPORTING_MOVABLE];
+	kernel = &state->pool[PAGE_REPORTING_KERNEL];
+	small = &state->pool[PAGE_REPORTING_SMALL];
+	sum = __page_reporting_sum(zone, movable->pacing.order, NR_PAGE_ORDERS);
+	kernel->level = clamp(kernel->level, 0LL, sum);
+	movable->level = sum - kernel->level;
+	small->level = __page_reporting_sum(zone, small->pacing.order,
+					    PAGE_REPORTING_UNIT_ORDER);
 }
 
 /* The smallest block of a zone that may be marked from now on. */
@@ -241,7 +181,7 @@ static void __page_reporting_set(struct page *page, struct zone *zone,
 				 unsigned int order)
 {
 	SetPageReported(page);
-	page_reporting_zone(zone)->reported[order]++;
+	zone->page_reporting->reported[order]++;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, 1L << order);
 }
 
@@ -249,7 +189,7 @@ static void __page_reporting_clear(struct page *page, struct zone *zone,
 				   unsigned int order)
 {
 	ClearPageReported(page);
-	page_reporting_zone(zone)->reported[order]--;
+	zone->page_reporting->reported[order]--;
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, -(1L << order));
 }
 
@@ -270,7 +210,7 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 {
 	unsigned long kept = 0;
 
-	low = max(low, page_reporting_floor(page_reporting_zone(zone)->order));
+	low = max(low, page_reporting_floor(zone->page_reporting->order));
 	while (high-- > low) {
 		/* A guard page comes to no list. */
 		if (debug_guardpage_enabled() &&
@@ -282,49 +222,24 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 	return kept;
 }
 
-/* Nothing is known of a zone before the first pass comes there. */
-static bool page_reporting_is_known(const struct page_reporting_zone *state)
+static bool
+page_reporting_window_is_over(const struct page_reporting_demand *pool)
 {
-	return state && state->order != PAGE_REPORTING_ORDER_UNSPECIFIED;
+	return page_reporting_now_ms() >= pool->pacing.closes_ms;
 }
 
-/*
- * The level of a block's pool has changed by @change pages, and @coming pages
- * are not back on their lists yet. Ends the windows that are over, and returns
- * the pacing of the pool, or NULL if the block does not count. The level itself
- * is looked at only if a window is over.
- */
-static struct page_reporting_pacing *
-__page_reporting_change(struct page *page, struct zone *zone, unsigned int order,
-			s64 change, u64 coming)
+static void __page_reporting_end_windows(struct page_reporting_demand *pool)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
-	u64 now_ms = page_reporting_now_ms();
-	struct page_reporting_pacing *pacing;
-	enum page_reporting_pool pool;
-	s64 level;
-
-	if (!page_reporting_is_known(state))
-		return NULL;
-	pool = page_reporting_counts_in(state, order,
-					get_pageblock_migratetype(page),
-					max(-change, 0LL));
-	if (order < state->pacing[pool].order)
-		return NULL;
-	if (pool == PAGE_REPORTING_KERNEL)
-		state->kernel += change;
-
-	pacing = &state->pacing[pool];
-	if (likely(now_ms < pacing->closes_ms))
-		return pacing;
-	level = __page_reporting_level(zone, pool) + coming;
-	page_reporting_pacing_advance(pacing, max(level - change, 0LL), now_ms);
-	return pacing;
+	if (page_reporting_window_is_over(pool))
+		page_reporting_pacing_advance(&pool->pacing,
+					      max(pool->level, 0LL),
+					      page_reporting_now_ms());
 }
 
 /* Pacing is charged whole units, even where smaller parts keep their mark. */
 static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned int order, unsigned long nr_pages)
+				     unsigned int order, int mt,
+				     unsigned long nr_pages)
 {
 	enum page_reporting_pool pool;
 	unsigned long charged = nr_pages;
@@ -332,14 +247,15 @@ static void __page_reporting_refault(struct page *page, struct zone *zone,
 	count_vm_events(PGREPORT_REFAULT, nr_pages);
 	if (order >= PAGE_REPORTING_UNIT_ORDER)
 		charged = ALIGN(nr_pages, 1UL << PAGE_REPORTING_UNIT_ORDER);
-	pool = page_reporting_pool(order, get_pageblock_migratetype(page));
-	page_reporting_pacing_refaulted(&page_reporting_zone(zone)->pacing[pool],
+	pool = page_reporting_pool(order, mt);
+	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
 					charged, page_reporting_now_ms());
 	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
 }
 
 static void __page_reporting_use_marked(struct page *page, struct zone *zone,
-					unsigned int low, unsigned int high)
+					unsigned int low, unsigned int high,
+					int mt)
 {
 	unsigned long used = 1UL << high;
 
@@ -348,41 +264,126 @@ static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 	if (page_reporting_is_balloon())
 		count_vm_events(PGREPORT_CLEAR, used);
 	else
-		__page_reporting_refault(page, zone, high, used);
+		__page_reporting_refault(page, zone, high, mt, used);
 }
 
-/* What is split off is not on its lists yet. */
-static void __page_reporting_use_unmarked(struct page *page, struct zone *zone,
-					  unsigned int low, unsigned int high)
+/* The level of a pool changes by @change pages, not by use. */
+static void __page_reporting_change(struct page_reporting_demand *pool,
+				    s64 change)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
-	struct page_reporting_pacing *pacing;
-	unsigned int least;
-	s64 used, coming;
+	__page_reporting_end_windows(pool);
+	pool->level += change;
+}
 
-	if (!page_reporting_is_known(state))
+/* A block that the hypervisor does not have is on a free list. */
+static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
+{
+	struct page_reporting_zone *state = zone->page_reporting;
+	struct page_reporting_demand *pool;
+
+	if (!state)
 		return;
-	least = high >= PAGE_REPORTING_UNIT_ORDER ?
-		state->pacing[PAGE_REPORTING_MOVABLE].order : state->order;
-	used = 1LL << max(low, least);
-	coming = (1LL << high) - used;
-	pacing = __page_reporting_change(page, zone, high, -used, coming);
-	if (pacing && page_reporting_is_balloon())
-		page_reporting_pacing_isolated(pacing, used);
-	else if (pacing == &state->pacing[PAGE_REPORTING_KERNEL])
-		page_reporting_pacing_fell(pacing, state->kernel);
-	else if (pacing)
-		page_reporting_pacing_fell(pacing, coming +
-				__page_reporting_level(zone, pacing - state->pacing));
+	pool = &state->pool[page_reporting_pool(order, mt)];
+	if (order >= pool->pacing.order)
+		__page_reporting_change(pool, 1LL << order);
+}
+
+/* It has left it, not by use. Returns its pool, or NULL if it counts in none. */
+static struct page_reporting_demand *
+__page_reporting_went(struct zone *zone, unsigned int order, int mt)
+{
+	struct page_reporting_zone *state = zone->page_reporting;
+	struct page_reporting_demand *pool;
+
+	if (!state)
+		return NULL;
+	pool = &state->pool[page_reporting_counts_in(state, order, mt,
+						     1LL << order)];
+	if (order < pool->pacing.order)
+		return NULL;
+	__page_reporting_change(pool, -(1LL << order));
+	return pool;
+}
+
+/* Pacing takes it for a block that was never there. */
+static void __page_reporting_isolate(struct zone *zone, unsigned int order,
+				     int mt)
+{
+	struct page_reporting_demand *pool = __page_reporting_went(zone, order, mt);
+
+	if (pool)
+		page_reporting_pacing_isolated(&pool->pacing, 1ULL << order);
+}
+
+/* What is split off is not on its lists yet, and counts already. */
+static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
+					  unsigned int high, int mt)
+{
+	struct page_reporting_zone *state = zone->page_reporting;
+	struct page_reporting_demand *pool, *small;
+	s64 pages;
+
+	if (!state)
+		return;
+	small = &state->pool[PAGE_REPORTING_SMALL];
+	pool = &state->pool[page_reporting_pool(high, mt)];
+	if (high < pool->pacing.order)
+		return;
+	pages = 1LL << max(low, pool->pacing.order);
+	pool = &state->pool[page_reporting_counts_in(state, high, mt, pages)];
+	__page_reporting_change(pool, -pages);
+	if (page_reporting_is_balloon())
+		page_reporting_pacing_isolated(&pool->pacing, pages);
+	else
+		page_reporting_pacing_fell(&pool->pacing, max(pool->level, 0LL));
+	/* Of a block of a unit or more, parts may be left that count as small. */
+	low = max(low, small->pacing.order);
+	if (pool != small && low < PAGE_REPORTING_UNIT_ORDER)
+		__page_reporting_change(small, pages - (1LL << low));
+}
+
+/*
+ * The three hooks below run for each block that is allocated, freed, or merged.
+ * Their common case is a few instructions, without a call. False if there is more
+ * to do; else the block's pool is in *@pool.
+ */
+static __always_inline bool
+__page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
+			   struct page_reporting_demand **pool)
+{
+	struct page_reporting_zone *state = zone->page_reporting;
+
+	if (unlikely(!state))
+		return false;
+	*pool = state->of[mt];
+	return likely(order >= (*pool)->pacing.order &&
+		      !page_reporting_window_is_over(*pool));
+}
+
+static noinline void __page_reporting_taken_any(struct page *page,
+						struct zone *zone,
+						unsigned int low,
+						unsigned int high, int mt)
+{
+	if (PageReported(page))
+		__page_reporting_use_marked(page, zone, low, high, mt);
+	else
+		__page_reporting_use_unmarked(zone, low, high, mt);
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,
-			    unsigned int low, unsigned int high)
+			    unsigned int low, unsigned int high, int mt)
 {
-	if (PageReported(page))
-		__page_reporting_use_marked(page, zone, low, high);
+	struct page_reporting_demand *pool;
+	s64 pages = 1LL << low;
+
+	if (likely(!PageReported(page) &&
+		   __page_reporting_is_common(zone, low, mt, &pool) &&
+		   pool->level >= pages &&
+		   !(current->flags & PF_BALLOON)))
+		page_reporting_pacing_fell(&pool->pacing, pool->level -= pages);
 	else
-		__page_reporting_use_unmarked(page, zone, low, high);
+		__page_reporting_taken_any(page, zone, low, high, mt);
 }
 
 /* The mark goes, but not because the block is used. */
@@ -395,72 +396,82 @@ static void __page_reporting_forget(struct page *page, struct zone *zone,
 
 /* To be reported, isolated or taken offline, or for a bad page: not by use. */
 void __page_reporting_left(struct page *page, struct zone *zone,
-			   unsigned int order)
+			   unsigned int order, int mt)
 {
-	struct page_reporting_pacing *pacing;
-
-	if (PageReported(page)) {
+	if (PageReported(page))
 		__page_reporting_forget(page, zone, order);
-		return;
-	}
-	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
-	if (pacing)
-		page_reporting_pacing_isolated(pacing, 1ULL << order);
+	else
+		__page_reporting_isolate(zone, order, mt);
+}
+
+static noinline void __page_reporting_freed_any(struct zone *zone,
+						unsigned int order, int mt)
+{
+	__page_reporting_came(zone, order, mt);
+	__page_reporting_notify();
 }
 
 /**
  * __page_reporting_freed - a block that can be reported has come to a free list
- * @page: its head
  * @zone: its zone
  * @order: its order, after merging
+ * @mt: its migratetype
  *
  * Context: as page_reporting_notify_free().
  */
-void __page_reporting_freed(struct page *page, struct zone *zone,
-			    unsigned int order)
+void __page_reporting_freed(struct zone *zone, unsigned int order, int mt)
 {
-	__page_reporting_change(page, zone, order, 1LL << order, 0);
-	__page_reporting_notify();
+	struct page_reporting_demand *pool;
+
+	if (likely(__page_reporting_is_common(zone, order, mt, &pool))) {
+		pool->level += 1LL << order;
+		__page_reporting_notify();
+	} else {
+		__page_reporting_freed_any(zone, order, mt);
+	}
 }
 
-/* The block is off its list, and will be back as a part of another one. */
-void __page_reporting_merged(struct page *page, struct zone *zone,
-			     unsigned int order)
+static noinline void __page_reporting_merged_any(struct page *page,
+						 struct zone *zone,
+						 unsigned int order, int mt)
 {
-	struct page_reporting_zone *state;
-	bool reported = PageReported(page);
-
-	__page_reporting_change(page, zone, order,
-				reported ? 0 : -(1LL << order), 0);
-	if (!reported)
+	if (!PageReported(page)) {
+		__page_reporting_went(zone, order, mt);
 		return;
+	}
 	__page_reporting_clear(page, zone, order);
-	state = page_reporting_zone(zone);
 	/* While a block is put back, the whole may turn out to be marked. */
-	if (state->joined)
-		*state->joined += 1UL << order;
+	if (zone->page_reporting->joined)
+		*zone->page_reporting->joined += 1UL << order;
 	else
 		count_vm_events(PGREPORT_MERGE, 1UL << order);
 }
 
+/* The block is off its list, and will be back as a part of another one. */
+void __page_reporting_merged(struct page *page, struct zone *zone,
+			     unsigned int order, int mt)
+{
+	struct page_reporting_demand *pool;
+	s64 pages = 1LL << order;
+
+	if (likely(!PageReported(page) &&
+		   __page_reporting_is_common(zone, order, mt, &pool) &&
+		   pool->level >= pages))
+		pool->level -= pages;
+	else
+		__page_reporting_merged_any(page, zone, order, mt);
+}
+
 /* Its pages count in the pool of the new type from now on. */
 void __page_reporting_retyped(struct page *page, struct zone *zone,
-			      unsigned int order, int mt)
+			      unsigned int order, int old_mt, int new_mt)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
-	enum page_reporting_pool to = page_reporting_pool(order, mt);
-	struct page_reporting_pacing *pacing;
-
-	if (PageReported(page) || !page_reporting_is_known(state) ||
-	    order < state->pacing[to].order ||
-	    to == page_reporting_pool(order, get_pageblock_migratetype(page)))
+	if (PageReported(page) || page_reporting_pool(order, old_mt) ==
+				  page_reporting_pool(order, new_mt))
 		return;
-	if (to == PAGE_REPORTING_KERNEL)
-		state->kernel += 1ULL << order;
-	pacing = __page_reporting_change(page, zone, order, -(1LL << order), 0);
-	/* Nobody has used it. What counts as movable anyway stays where it is. */
-	if (pacing && pacing != &state->pacing[to])
-		page_reporting_pacing_isolated(pacing, 1ULL << order);
+	/* Nobody has used it. */
+	__page_reporting_isolate(zone, order, old_mt);
+	__page_reporting_came(zone, order, new_mt);
 }
 
 /* Head of the free block that this page is in. */
@@ -494,7 +505,8 @@ static struct page *__page_reporting_head(struct page *page)
 bool __page_reporting_put_back(struct page *page, struct zone *zone,
 			       unsigned int order, bool reported)
 {
-	struct page_reporting_zone *state = page_reporting_zone(zone);
+	struct page_reporting_zone *state = zone->page_reporting;
+	int mt = get_pageblock_migratetype(page);
 	unsigned long had = reported ? 1UL << order : 0;
 	unsigned long joined = 0;
 	struct page *head;
@@ -503,20 +515,18 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	page_reporting_assert(!reported || order >= page_reporting_mark_order);
 
 	state->joined = &joined;
-	__putback_isolated_page(page, order, get_pageblock_migratetype(page));
+	__putback_isolated_page(page, order, mt);
 	state->joined = NULL;
 
 	count_vm_events(PGREPORT, had);
 	head = __page_reporting_head(page);
-	if (!head)
-		return false;
 	order = buddy_order(head);
 	if (had + joined == 1UL << order) {
 		__page_reporting_set(head, zone, order);
 		return true;
 	}
 	count_vm_events(PGREPORT_MERGE, had + joined);
-	__page_reporting_change(head, zone, order, 1LL << order, 0);
+	__page_reporting_came(zone, order, mt);
 	return false;
 }
 
@@ -535,13 +545,15 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 
 	spin_lock_irq(&zone->lock);
 	/* The device may go meanwhile, and its marks with it. */
-	state = page_reporting_zone(zone);
+	state = zone->page_reporting;
 	while (state && state->reported[order] && steps-- && !list_empty(list)) {
 		struct page *page = list_last_entry(list, struct page, buddy_list);
 
 		list_move(&page->buddy_list, list);
-		if (PageReported(page))
+		if (PageReported(page)) {
 			__page_reporting_forget(page, zone, order);
+			__page_reporting_came(zone, order, mt);
+		}
 	}
 	left = state ? state->reported[order] : 0;
 	spin_unlock_irq(&zone->lock);
@@ -586,20 +598,22 @@ static void __page_reporting_init_zone(struct zone *zone,
 {
 	u64 now_ms = page_reporting_now_ms();
 	enum page_reporting_pool pool;
+	int mt;
 
+	for (mt = 0; mt < MIGRATE_TYPES; mt++)
+		state->of[mt] = &state->pool[page_reporting_pool(MAX_PAGE_ORDER, mt)];
 	state->order = order;
-	state->kernel = 0;
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		struct page_reporting_pacing *pacing = &state->pacing[pool];
-		unsigned int low = order;
-
-		if (pool != PAGE_REPORTING_SMALL)
-			low = max(order, PAGE_REPORTING_UNIT_ORDER);
-		pacing->order = low;
-		page_reporting_pacing_init(pacing, low,
-					   __page_reporting_level(zone, pool),
-					   now_ms);
+		state->pool[pool].level = 0;
+		state->pool[pool].pacing.order =
+			pool == PAGE_REPORTING_SMALL ? order :
+			max(order, PAGE_REPORTING_UNIT_ORDER);
 	}
+	__page_reporting_count_levels(zone);
+	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
+		page_reporting_pacing_init(&state->pool[pool].pacing,
+					   state->pool[pool].pacing.order,
+					   state->pool[pool].level, now_ms);
 }
 
 /* From now on, no smaller block of any zone gets a mark by a split. */
@@ -610,7 +624,7 @@ static void page_reporting_raise_floor(unsigned int order)
 
 	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);
-		state = page_reporting_zone(zone);
+		state = zone->page_reporting;
 		if (state && state->order < order)
 			__page_reporting_init_zone(zone, state, order);
 		spin_unlock_irq(&zone->lock);
@@ -635,24 +649,22 @@ void page_reporting_mark_begin(unsigned int order)
 		page_reporting_raise_floor(order);
 		page_reporting_sweep(floor);
 	}
-	if (page_reporting_mark_order != floor)
-		WRITE_ONCE(page_reporting_mark_order, floor);
+	WRITE_ONCE(page_reporting_mark_order, floor);
 }
 
-static bool page_reporting_get_node(int nid)
+static bool page_reporting_new_zone(struct zone *zone, unsigned int order)
 {
-	struct page_reporting_zone *zones;
-	unsigned int i;
+	struct page_reporting_zone *state;
 
-	if (page_reporting_nodes[nid])
-		return true;
-	zones = kcalloc(MAX_NR_ZONES, sizeof(*zones), GFP_KERNEL | __GFP_NOWARN);
-	if (!zones)
+	state = kzalloc(sizeof(*state), GFP_KERNEL | __GFP_NOWARN);
+	if (!state)
 		return false;
-	for (i = 0; i < MAX_NR_ZONES; i++)
-		zones[i].order = PAGE_REPORTING_ORDER_UNSPECIFIED;
-	/* Pairs with page_reporting_zone(), which has a dependency on it. */
-	smp_store_release(&page_reporting_nodes[nid], zones);
+	state->zone = zone;
+	list_add(&state->list, &page_reporting_zones);
+	spin_lock_irq(&zone->lock);
+	zone->page_reporting = state;
+	__page_reporting_init_zone(zone, state, order);
+	spin_unlock_irq(&zone->lock);
 	return true;
 }
 
@@ -663,17 +675,16 @@ static bool page_reporting_get_node(int nid)
  *
  * What was learned from another order is forgotten.
  *
- * Context: Process context. May sleep, if the node is new. One caller at a
+ * Context: Process context. May sleep, if the zone is new. One caller at a
  * time.
- * Return: false if there is no memory for a new node's state.
+ * Return: false if there is no memory for a new zone's state.
  */
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 {
-	struct page_reporting_zone *state;
+	struct page_reporting_zone *state = zone->page_reporting;
 
-	if (!page_reporting_get_node(zone_to_nid(zone)))
-		return false;
-	state = page_reporting_zone(zone);
+	if (!state)
+		return page_reporting_new_zone(zone, order);
 	if (state->order == order)
 		return true;
 
@@ -684,57 +695,22 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 }
 
 /**
- * page_reporting_get_zones - a device comes
- *
- * Nodes for which there is no memory get their state later.
- *
- * Context: Process context. May sleep.
- */
-void page_reporting_get_zones(void)
-{
-	int nid;
-
-	for_each_online_node(nid)
-		page_reporting_get_node(nid);
-}
-
-/* From now on, nothing is known of these zones. Whoever knew it holds no lock. */
-static void page_reporting_forget_zones(int nid,
-					struct page_reporting_zone *zones)
-{
-	unsigned int i;
-
-	for (i = 0; i < MAX_NR_ZONES; i++) {
-		/* Nodes that went offline still have their zones. */
-		struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-
-		spin_lock_irq(&zone->lock);
-		zones[i].order = PAGE_REPORTING_ORDER_UNSPECIFIED;
-		spin_unlock_irq(&zone->lock);
-	}
-}
-
-/**
  * page_reporting_put_zones - the device went, and there is no mark
  *
  * Context: after page_reporting_sweep(), with the static key off.
  */
 void page_reporting_put_zones(void)
 {
-	struct page_reporting_zone *zones;
-	int nid;
+	struct page_reporting_zone *state, *next;
 
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
-	for_each_node(nid) {
-		zones = page_reporting_nodes[nid];
-		if (!zones)
-			continue;
-		/* Before: who knows a zone looks for its state more than once. */
-		page_reporting_forget_zones(nid, zones);
-		WRITE_ONCE(page_reporting_nodes[nid], NULL);
-		/* And after it: who has found the state looks at its order. */
-		page_reporting_forget_zones(nid, zones);
-		kfree(zones);
+	list_for_each_entry_safe(state, next, &page_reporting_zones, list) {
+		/* A hook that saw the key on holds the lock. */
+		spin_lock_irq(&state->zone->lock);
+		state->zone->page_reporting = NULL;
+		spin_unlock_irq(&state->zone->lock);
+		list_del(&state->list);
+		kfree(state);
 	}
 }
 

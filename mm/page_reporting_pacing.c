@@ -405,7 +405,8 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
 		return;
 	forget(pacing, now_ms);
-	if (!pacing->recent)
+	/* The time is that of most of them. */
+	if (pacing->recent <= pages)
 		pacing->recent_ms = now_ms;
 	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
 }

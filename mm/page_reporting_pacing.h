@@ -22,8 +22,8 @@
  * @closes_ms: when it ends
  * @due_ms: when the next pass was promised to look here, or U64_MAX
  * @started_ms: when all that was free had hardly been used
- * @recent: pages reported since @recent_ms and not refaulted since
- * @recent_ms: when the first of @recent were reported
+ * @recent: pages reported less than B before, and not refaulted since
+ * @recent_ms: when most of @recent were reported
  * @keep: pages that are kept for 2 B rather than B
  * @late: pages of the latest decision that had been kept for 2 B
  * @break_even_ms: B, the time for which keeping a page costs as much as its

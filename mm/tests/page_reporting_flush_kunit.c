@@ -130,6 +130,32 @@ static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, is_marked(lo));
 }
 
+/* B5: A free block of the same zone is isolated, and so cannot be reported. */
+static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_pair *pair = &fake->pairs[0];
+	struct page *lo, *isolated;
+
+	fpr_need_isolation(test);
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fpr_get_pair(fake, pair, GFP_KERNEL);
+	lo = pair->lo;
+	isolated = fpr_isolate_pageblock(fake);
+	if (page_zone(isolated) != page_zone(lo)) {
+		fpr_unisolate(fake, isolated);
+		kunit_skip(test, "the isolated block is of another zone");
+	}
+	fpr_put(&pair->lo);
+	fake->watch = lo;
+	fake->hook = fpr_hook_free_neighbour;
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_NULL(test, pair->hi);
+	KUNIT_EXPECT_TRUE(test, is_marked(lo));
+	fpr_unisolate(fake, isolated);
+}
+
 /* B5 */
 static void flush_needs_a_device(struct kunit *test)
 {
@@ -289,6 +315,7 @@ static struct kunit_case page_reporting_flush_cases[] = {
 	KUNIT_CASE(flush_stops_at_a_size),
 	KUNIT_CASE(flush_obeys_watermarks),
 	KUNIT_CASE(short_zone_does_not_end_a_flush_early),
+	KUNIT_CASE(isolated_block_does_not_end_a_flush_early),
 	KUNIT_CASE(flush_needs_a_device),
 	KUNIT_CASE(flush_tells_the_drivers_error),
 	KUNIT_CASE(flush_ends_when_the_system_sleeps),

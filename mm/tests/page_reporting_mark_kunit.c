@@ -411,7 +411,7 @@ static void raised_order_keeps_no_smaller_parts(struct kunit *test)
 static struct page_reporting_pacing *__pacing_of(struct zone *zone,
 						 enum page_reporting_pool pool)
 {
-	return &page_reporting_zone(zone)->pacing[pool];
+	return &zone->page_reporting->pool[pool].pacing;
 }
 
 /*
@@ -539,7 +539,7 @@ static void fake_idle(struct zone *zone)
 
 	spin_lock_irq(&zone->lock);
 	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
-	level = __page_reporting_level(zone, PAGE_REPORTING_KERNEL);
+	level = zone->page_reporting->pool[PAGE_REPORTING_KERNEL].level;
 	pacing->low = level;
 	for (i = 0; i < PAGE_REPORTING_PAST; i++)
 		pacing->past[i] = level;
@@ -628,7 +628,7 @@ static u64 level_of(struct zone *zone, enum page_reporting_pool pool)
 	u64 level;
 
 	spin_lock_irq(&zone->lock);
-	level = __page_reporting_level(zone, pool);
+	level = zone->page_reporting->pool[pool].level;
 	spin_unlock_irq(&zone->lock);
 	return level;
 }
@@ -676,6 +676,71 @@ static void each_pool_has_its_own_level(struct kunit *test)
 	fpr_report_all(fake);
 	KUNIT_EXPECT_LE(test, level_of(zone, pool), level);
 	KUNIT_EXPECT_LE(test, level_of(zone, other), level_of_other);
+}
+
+/* The levels that the hooks keep are those that a count of the lists gives. */
+static void expect_counted(struct kunit *test, const char *when)
+{
+	enum page_reporting_pool pool;
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		struct page_reporting_zone *state = zone->page_reporting;
+		s64 kept[PAGE_REPORTING_POOLS], counted[PAGE_REPORTING_POOLS];
+
+		if (!state)
+			continue;
+		spin_lock_irq(&zone->lock);
+		for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
+			kept[pool] = state->pool[pool].level;
+		__page_reporting_count_levels(zone);
+		for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
+			counted[pool] = state->pool[pool].level;
+		spin_unlock_irq(&zone->lock);
+		for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
+			KUNIT_EXPECT_EQ_MSG(test, kept[pool], counted[pool],
+					    "%s: pool %d of %s", when, pool,
+					    zone->name);
+	}
+}
+
+static const unsigned int level_orders[] = { 4, 9, MAX_PAGE_ORDER };
+
+static void get_level_order_desc(const unsigned int *order, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "order %u", *order);
+}
+
+KUNIT_ARRAY_PARAM(level_order, level_orders, get_level_order_desc);
+
+/* B6: Splits, merges, marks and blocks below the order make no difference. */
+static void levels_follow_the_lists(struct kunit *test)
+{
+	const unsigned int *order = test->param_value;
+	struct fpr_fake *fake = test->priv;
+	unsigned int of;
+
+	fpr_set_order(fake, *order);
+	fpr_register(fake, 0);
+	fpr_pass(fake);
+	expect_counted(test, "after a pass");
+	for (of = 0; of < NR_PAGE_ORDERS; of++) {
+		fpr_alloc(fake, GFP_KERNEL, of);
+		fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, of);
+	}
+	expect_counted(test, "marked blocks were used");
+	fpr_free_all(fake);
+	drain_all_pages(NULL);
+	expect_counted(test, "all was freed");
+	for (of = 0; of < NR_PAGE_ORDERS; of++) {
+		fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, of);
+		fpr_alloc(fake, GFP_KERNEL, of);
+	}
+	expect_counted(test, "unmarked blocks were used");
+	fpr_free_all(fake);
+	drain_all_pages(NULL);
+	fpr_pass(fake);
+	expect_counted(test, "after another pass");
 }
 
 /*
@@ -1023,6 +1088,7 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(ballooning_teaches_nothing),
 	KUNIT_CASE(window_ends_by_an_event),
 	KUNIT_CASE_PARAM(each_pool_has_its_own_level, pool_gen_params),
+	KUNIT_CASE_PARAM(levels_follow_the_lists, level_order_gen_params),
 	KUNIT_CASE(bad_page_leaves_no_silence),
 	KUNIT_CASE(bad_page_is_no_refault_of_its_block),
 	KUNIT_CASE(isolated_pageblock_is_no_refault),

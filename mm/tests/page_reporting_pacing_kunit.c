@@ -383,6 +383,30 @@ static void stolen_blocks_leave(struct kunit *test)
 	expect_all_leave(fake);
 }
 
+/* B1 B6: And what of a block is in the level of one pool, and the rest in another. */
+static void block_in_two_levels_leaves(struct kunit *test)
+{
+	struct page_reporting_demand *pool;
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+	struct zone *zone;
+
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	zone = page_zone(page);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	fpr_free_past_lists(page);
+	/* As when another block of the kernel was used that had counted as movable. */
+	spin_lock_irq(&zone->lock);
+	pool = zone->page_reporting->pool;
+	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
+	pool[PAGE_REPORTING_KERNEL].level -= MAX_ORDER_NR_PAGES / 2;
+	spin_unlock_irq(&zone->lock);
+	expect_all_leave(fake);
+}
+
 /* B6: What is not idle yet when other memory leaves follows as soon as it is. */
 static void rest_leaves_in_its_own_time(struct kunit *test)
 {
@@ -429,6 +453,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),
 	KUNIT_CASE_SLOW(kernel_blocks_from_before_leave),
 	KUNIT_CASE_SLOW(stolen_blocks_leave),
+	KUNIT_CASE_SLOW(block_in_two_levels_leaves),
 	KUNIT_CASE_SLOW(rest_leaves_in_its_own_time),
 	{}
 };

@@ -247,6 +247,21 @@ static void new_delay_does_not_hurry_a_retry(struct kunit *test)
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 }
 
+/* B2: But it is not tried an hour later either, when the delay was that long. */
+static void new_delay_ends_a_long_retry(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	const struct timer_list *timer = &fake->prdev.work.timer;
+
+	fpr_set_delay(fake, 3600 * MSEC_PER_SEC);
+	fpr_register(fake, 0);
+	fake->err = -EIO;
+	fpr_pass(fake);
+	fpr_expect_wait(test, timer, 3600 * MSEC_PER_SEC);
+	fpr_set_delay(fake, 0);
+	fpr_expect_wait(test, timer, 60 * MSEC_PER_SEC);
+}
+
 /* B2: A device that is not live yet gets its time, too. */
 static void new_delay_does_not_hurry_the_first_pass(struct kunit *test)
 {
@@ -404,6 +419,7 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE(new_delay_rearms_the_pass),
 	KUNIT_CASE(new_delay_asks_for_a_pass),
 	KUNIT_CASE(new_delay_does_not_hurry_a_retry),
+	KUNIT_CASE(new_delay_ends_a_long_retry),
 	KUNIT_CASE(new_delay_does_not_hurry_the_first_pass),
 	KUNIT_CASE(order_is_held_during_a_pass),
 	KUNIT_CASE(lower_order_starts_a_pass),

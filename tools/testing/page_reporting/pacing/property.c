@@ -254,6 +254,7 @@ static const struct workload workloads[] = {
 	{ 2, { CHURN(128, 50, 500, 0, 0, MOVABLE), CHURN(128, 60, 530, 4, 8, UNMOVABLE) } },
 	{ 2, { CHURN(128, 50, 900, 0, 0, MOVABLE), CHURN(128, 50, 980, 4, 8, UNMOVABLE) } },
 	{ 2, { CHURN(512, 300, 900, 9, 9, MOVABLE), CHURN(512, 330, 9910, 9, 9, MOVABLE) } },
+	{ 2, { CHURN(512, 300, 1080, 9, 9, MOVABLE), CHURN(2, 50, 1330, 9, 9, MOVABLE) } },
 };
 
 #define NR_WORKLOADS	(sizeof(workloads) / sizeof(*workloads))

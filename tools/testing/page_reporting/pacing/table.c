@@ -371,6 +371,18 @@ CASE(old_reports_are_forgotten)
 	CHECK_EQ(s.pacing.recent, 30 * MIB);
 }
 
+/* A program frees a little before it frees the rest, in each cycle. */
+CASE(an_early_report_does_not_age_a_large_one)
+{
+	struct setup s = settled(GIB);
+
+	report(&s, 2 * MIB);
+	s.now_ms += B_MS - W_MS;
+	report(&s, 512 * MIB);
+	refault(&s, 512 * MIB, 2 * W_MS);
+	CHECK_EQ(s.pacing.keep, 512 * MIB);
+}
+
 /* What is free when it begins was never used, and its first use is a fault anyway. */
 CASE(reports_at_the_start_do_not_count)
 {
