@@ -82,7 +82,8 @@
  * nobody knows its types without a walk over all lists. Blocks below the unit
  * of account have another price than larger ones, and are a third pool.
  *
- * The state of a zone is allocated when a pass first comes there.
+ * The state of a zone is allocated when a pass first comes there, without a wait
+ * for memory. If there is none, a later pass tries again.
  */
 
 #include <linux/align.h>
@@ -656,7 +657,8 @@ static bool page_reporting_new_zone(struct zone *zone, unsigned int order)
 {
 	struct page_reporting_zone *state;
 
-	state = kzalloc(sizeof(*state), GFP_KERNEL | __GFP_NOWARN);
+	/* Reporting must not wait for memory: the host may be what frees it. */
+	state = kzalloc(sizeof(*state), GFP_NOWAIT | __GFP_NOWARN);
 	if (!state)
 		return false;
 	state->zone = zone;
@@ -675,8 +677,7 @@ static bool page_reporting_new_zone(struct zone *zone, unsigned int order)
  *
  * What was learned from another order is forgotten.
  *
- * Context: Process context. May sleep, if the zone is new. One caller at a
- * time.
+ * Context: Process context. One caller at a time.
  * Return: false if there is no memory for a new zone's state.
  */
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
