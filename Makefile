@@ -3,6 +3,8 @@
 
 lab	:= tools/testing/page_reporting
 kernels	:= guest debug debug/bzImage off hyperv
+bases	:= $(notdir $(wildcard bases/*))
+out	:= build$(patsubst %,/%,$(filter-out 6.12,$(BASE)))
 sanitizers := kasan kcsan
 # Those of another ARCH
 kernels-arm64 := arm64-4k arm64-64k
@@ -13,9 +15,13 @@ ifneq ($(and $(arch),$(filter command,$(origin ARCH)),$(filter-out test,$(MAKECM
 $(error ARCH=$(ARCH) is for "make test" alone: the other targets are of x86-64)
 endif
 
+ifneq ($(BASE),$(filter $(or $(BASE),none),$(bases)))
+$(error BASE=$(BASE): no such base; there are: $(bases))
+endif
+
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export MEM FREE ORDER DELAY KERNEL BRANCH VERSION ACCEL SCENARIO REPEAT STRESS_S TOP_S
+export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION ACCEL SCENARIO REPEAT STRESS_S TOP_S
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -40,7 +46,8 @@ help:		## This text
 	@echo '  TOP_S=n   seconds until "make top" ends by itself'
 	@echo '  ARCH=arm64  for test: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
-	@echo '  KERNEL=p  your own 6.12 tree (only read, worked on as a copy) or tarball'
+	@echo '  BASE=b    another kernel than the default of 6.12: $(filter-out 6.12,$(bases))'
+	@echo '  KERNEL=p  your own tree of that kernel (only read, worked on as a copy) or tarball'
 	@echo '            for install-tree: your own git tree, which gets a branch'
 	@echo '  VERSION=n  for series: [PATCH vn]'
 	@echo '  BRANCH=b  for install-tree: the name of that branch'
@@ -65,7 +72,7 @@ trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in
 	@scripts/build observe
 	@$(lab)/trace-examples
 
-test:		## Build all kernels, run KUnit, guests and checks: N passed, N failed
+test:		## Build all kernels, run KUnit, guests and checks, then KUnit and guests on the other bases
 	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
 
 test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KASAN and KCSAN
@@ -96,7 +103,7 @@ lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spellin
 	@scripts/lint
 
 kunit: tree	## Our KUnit suite with the kernel's own kunit.py
-	@cd build/tree && /usr/bin/python3 tools/testing/kunit/kunit.py run \
+	@cd $(out)/tree && /usr/bin/python3 tools/testing/kunit/kunit.py run \
 		--kunitconfig=mm/tests/.kunitconfig --build_dir=../kunit
 
 mutants: tree	## Break the engine on purpose; see which test notices
@@ -130,11 +137,14 @@ tree: setup	## Unpack the base, lay our files in, apply the hooks
 setup:		## Install the Debian packages that are missing
 	@scripts/setup
 
-base: setup	## Write BASE anew from the installed linux-source package
+base: setup	## Write bases/6.12, or that of BASE=, anew from the newest linux-source package
 	@scripts/tree --update-base
 
-clean:		## Remove what was built; the unpacked base stays
-	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name base ! -name base.json -exec rm -rf {} +
+clean:		## Remove what was built; the unpacked bases stay
+	@for folder in build $(bases:%=build/%); do \
+		test ! -d $$folder || find $$folder -mindepth 1 -maxdepth 1 ! -name base ! -name base.json \
+			! -name archive $(bases:%=! -name %) -exec rm -rf {} +; \
+	done
 
 distclean:	## Remove everything that git does not know here
 	@rm -rf build

@@ -15,7 +15,9 @@ import sys
 import time
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
-KERNEL_SERIES = '6.12'
+DEFAULT_BASE = '6.12'
+# The kernel to work on, by its name in bases/: BASE in the environment, as make gives it.
+KERNEL_SERIES = os.environ.get('BASE') or DEFAULT_BASE
 PLAIN_INTERVAL_S = 10
 
 # Left over from an outer make or a user's own kernel work; each changes what gets built.
@@ -26,7 +28,8 @@ FOREIGN_ENV = ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES', 'MAKEFILES',
 
 
 class Fail(Exception):
-    """An expected failure: the step, the cause, the remedy."""
+    """An expected failure: the step, the cause, the remedy; status is what the program exits with."""
+    status = 1
 
     def __init__(self, step, cause, remedy=''):
         super().__init__(cause)
@@ -35,6 +38,19 @@ class Fail(Exception):
     def __str__(self):
         text = f'{self.step}: {self.cause}'
         return f'{text}\n  remedy: {self.remedy}' if self.remedy else text
+
+
+def build_dir(repo, base=KERNEL_SERIES):
+    """Where the trees and kernels of a base are; the default's are at the top of build/."""
+    return repo / 'build' if base == DEFAULT_BASE else repo / 'build' / base
+
+
+def check_base(repo):
+    """Fails unless bases/ has the base that BASE names."""
+    known = sorted(path.name for path in (repo / 'bases').glob('[0-9]*'))
+    if KERNEL_SERIES != DEFAULT_BASE and KERNEL_SERIES not in known:
+        raise Fail(f'BASE={KERNEL_SERIES}', 'there is no such base',
+                   f"BASE is one of {', '.join(known) or DEFAULT_BASE}; without it, the base is {DEFAULT_BASE}")
 
 
 def say(text):
@@ -67,6 +83,7 @@ def run_main(main):
         sys.exit(main())
     except Fail as fail:
         print(f'{name}: {fail}', file=sys.stderr, flush=True)
+        sys.exit(fail.status)
     except KeyboardInterrupt:
         print(f'{name}: interrupted; the next run goes on from here', file=sys.stderr, flush=True)
         sys.exit(130)
@@ -150,6 +167,11 @@ def load_script(name):
     sys.modules[name] = module      # where dataclasses look
     loader.exec_module(module)
     return module
+
+
+class Gone(Fail):
+    """The package archive no longer has a base's source: a reason to skip it."""
+    status = 4
 
 
 class Progress:

@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[4]
-BUILD = REPO / "build"
+DEFAULT_BASE = "6.12"
+BASE = os.environ.get("BASE") or DEFAULT_BASE
+# As scripts/common.py has it
+BUILD = REPO / "build" if BASE == DEFAULT_BASE else REPO / "build" / BASE
 BASE_TREE = BUILD / "base"
 TREE = BUILD / "tree"
 

@@ -13,6 +13,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[4]
 TREE = REPO / "scripts" / "tree"
+BASES = sorted(path.name for path in (REPO / "bases").iterdir())
 
 MAINTAINERS = """List of maintainers
 
@@ -109,8 +110,8 @@ class Lab:
         self.build, self.path = path / "build", path
         self.tree = self.build / "tree"
 
-    def run(self, *arguments, kernel=None, path=None):
-        env = dict(os.environ, **({"PATH": path} if path else {}))
+    def run(self, *arguments, kernel=None, path=None, base=None):
+        env = dict(os.environ, BASE=base or "", **({"PATH": path} if path else {}))
         command = [TREE, "--repo", self.repo, "--build", self.build, *arguments]
         if kernel is not False:
             command += ["--kernel", kernel or self.kernel]
@@ -301,13 +302,20 @@ def blob(text):
 def write_base(lab, **changes):
     blobs = {"MAINTAINERS": blob(MAINTAINERS), "mm/page_alloc.c": blob(NUMBERS),
              "mm/page_reporting.c": blob("the base's own\n"), **changes}
-    write(lab.repo / "BASE", "# base\npackage linux-source-6.12\nversion 6.12.7-1\nupstream 6.12.7\n"
+    write(lab.repo / "bases" / "6.12", "# base\npackage linux-source-6.12\nversion 6.12.7-1\nupstream 6.12.7\n"
           + "".join(f"blob {i} {p}\n" for p, i in blobs.items()))
 
 
 def test_no_drift_no_warning(lab):
     write_base(lab)
     assert "warning:" not in lab.good()
+
+
+def test_offset_is_no_news_where_the_file_is_the_tested_one(lab):
+    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "hooked", shift=-3))
+    assert "mm/page_alloc.c: hunk #1 applies at an offset 3 lines" in lab.good()
+    write_base(lab)
+    assert "applies at an" not in lab.good()
 
 
 def test_drift_warns_and_goes_on(lab):
@@ -324,17 +332,98 @@ def test_another_point_release_warns_and_goes_on(lab):
     assert "the base moved: Linux 6.12.7 -> 6.12.8" in lab.good(kernel=newer)
 
 
-def test_repository_base_file_names_what_we_touch():
-    """BASE is complete: each file that we hook into or replace is listed with an id."""
-    listed = dict(reversed(line.split()[1:]) for line in (REPO / "BASE").read_text().splitlines()
+@pytest.mark.parametrize("base", BASES)
+def test_base_file_names_what_we_touch(base):
+    """A file of bases/ is complete: each file that we hook into or replace is listed with an id."""
+    listed = dict(reversed(line.split()[1:]) for line in (REPO / "bases" / base).read_text().splitlines()
                   if line.startswith("blob "))
-    hooked = {path for patch in (REPO / "hooks").glob("*.patch")
+    hooked = {path for folder in (REPO / "hooks", REPO / "hooks" / base) for patch in folder.glob("*.patch")
               for path in re.findall(r"^diff --git a/(\S+)", patch.read_text(), re.M)}
     folders = [REPO / name for name in ("include", "mm", "Documentation", "tools", "samples")]
     ours = {str(p.relative_to(REPO)) for folder in folders for p in folder.rglob("*") if p.is_file()}
-    replaced = {name for name in ours if (REPO / "build" / "base" / name).is_file()}
+    replaced = {name for name in ours if (REPO / "build" / "base" / name).is_file()} if base == "6.12" else set()
     assert hooked and hooked | replaced <= set(listed)
     assert all(re.fullmatch(r"[0-9a-f]{40}", i) for i in listed.values())
+
+
+# Bases
+
+def other_base(lab):
+    """The kernel of another base, which the repository knows."""
+    write(lab.repo / "bases" / "7.3", "package linux-source-7.3\nsuite later\nversion 7.3.4-1\n")
+    return make_kernel(lab.path / "other", version="7", patchlevel="3")
+
+
+def test_base_has_a_tree_of_its_own(lab):
+    kernel = other_base(lab)
+    lab.build = lab.repo / "build"
+    common = [TREE, "--repo", lab.repo, "--kernel"]
+    for base, source in (("", lab.kernel), ("7.3", kernel)):
+        subprocess.run([*common, source], check=True, capture_output=True, env=dict(os.environ, BASE=base))
+    assert "PATCHLEVEL = 12" in (lab.build / "tree" / "Makefile").read_text()
+    assert "PATCHLEVEL = 3" in (lab.build / "7.3" / "tree" / "Makefile").read_text()
+
+
+def test_base_that_is_not_there_is_named(lab):
+    other_base(lab)
+    message = lab.bad(base="8.0")
+    assert "BASE=8.0: there is no such base" in message and "BASE is one of 7.3;" in message
+
+
+def test_kernel_of_another_base_says_how(lab):
+    assert "this is Linux 7.3; the series is for 6.12\n  remedy: give BASE=7.3" in lab.bad(kernel=other_base(lab))
+
+
+def test_hook_of_one_base(lab):
+    kernel = other_base(lab)
+    write(lab.repo / "hooks" / "series", "0001-alloc.patch\n0002-kconfig.patch\n0003-new.patch\n")
+    for base, word in (("6.12", "old"), ("7.3", "new")):
+        write(lab.repo / "hooks" / base / "0002-kconfig.patch", hook("mm/Kconfig", 20, word))
+    write(lab.repo / "hooks" / "7.3" / "0003-new.patch", hook("mm/Kconfig", 30, "only here"))
+    lab.good()
+    assert "old" in lab.read("mm/Kconfig") and "only here" not in lab.read("mm/Kconfig")
+    assert "hooked" in lab.read("mm/page_alloc.c")
+    lab.good(kernel=kernel, base="7.3")
+    assert "new" in lab.read("mm/Kconfig") and "only here" in lab.read("mm/Kconfig")
+    assert "hooked" in lab.read("mm/page_alloc.c")
+
+
+def test_hook_for_all_and_for_one_base_is_an_error(lab):
+    write(lab.repo / "hooks" / "7.3" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "x"))
+    assert "hooks/0001-alloc.patch is for all bases, and there is one for 7.3 alone" in lab.bad()
+
+
+# compat/
+
+def compat(lab, path="mm/tests/kunit.c", old="tests"):
+    write(lab.repo / "compat" / "6.12" / "0001-older.patch",
+          f"Subject: [PATCH] x\n\n---\ndiff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n"
+          f"@@ -1 +1 @@\n-{old}\n+older {old}\n-- \n2.39.5\n")
+
+
+def test_compat_changes_our_files_for_its_base_alone(lab):
+    compat(lab)
+    write(lab.repo / "compat" / "6.12" / "mm" / "later.h", "a header\n")
+    lab.good()
+    assert lab.read("mm/tests/kunit.c") == "older tests\n" and lab.read("mm/later.h") == "a header\n"
+    lab.good(kernel=other_base(lab), base="7.3")
+    assert lab.read("mm/tests/kunit.c") == "tests\n" and not (lab.tree / "mm" / "later.h").exists()
+
+
+@pytest.mark.parametrize("path, old, message", [
+    ("mm/tests/kunit.c", "something else", "compat/6.12/0001-older.patch: mm/tests/kunit.c: hunk #1 does not fit our file"),
+    ("mm/Kconfig", "line 1", "touches mm/Kconfig, which is not our file"),
+])
+def test_compat_that_does_not_fit_is_named(lab, path, old, message):
+    lab.good()
+    compat(lab, path, old)
+    assert message in lab.bad()
+
+
+def test_compat_replaces_no_file(lab):
+    lab.good()
+    write(lab.repo / "compat" / "6.12" / "mm" / "tests" / "kunit.c", "another\n")
+    assert "mm/tests/kunit.c is there already" in lab.bad()
 
 
 # The package
@@ -361,14 +450,14 @@ def test_make_base_writes_base(lab, package):
     write_base(lab, **{"mm/page_alloc.c": "0" * 40})
     assert "the base moved" in lab.good(kernel=False, path=package)
     lab.good("--update-base", kernel=False, path=package)
-    assert f"blob {blob(NUMBERS)} mm/page_alloc.c\n" in (lab.repo / "BASE").read_text()
-    assert "version 6.12.7-1\n" in (lab.repo / "BASE").read_text()
+    assert f"blob {blob(NUMBERS)} mm/page_alloc.c\n" in (lab.repo / "bases" / "6.12").read_text()
+    assert "version 6.12.7-1\n" in (lab.repo / "bases" / "6.12").read_text()
     assert "warning:" not in lab.good(kernel=False, path=package)
 
 
 def test_base_is_not_written_from_another_kernel(lab):
     assert "only the Debian package" in lab.bad("--update-base")
-    assert not (lab.repo / "BASE").exists()
+    assert not (lab.repo / "bases" / "6.12").exists()
 
 
 def test_package_missing_says_how_to_get_it(lab):
