@@ -33,6 +33,7 @@
 #include <linux/sched/cputime.h>
 
 #include "internal.h"
+#include "page_alloc.h"
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 

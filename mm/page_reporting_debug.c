@@ -45,6 +45,7 @@
 #include <linux/vmstat.h>
 
 #include "internal.h"
+#include "page_alloc.h"
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 

@@ -26,6 +26,7 @@
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
+#include "page_alloc.h"
 #include "page_reporting_internal.h"
 
 /* Passes for one flush: one for everything, the others for what merged. */

@@ -103,6 +103,7 @@
 #include <trace/events/page_reporting.h>
 
 #include "internal.h"
+#include "page_alloc.h"
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 

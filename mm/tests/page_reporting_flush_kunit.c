@@ -11,6 +11,7 @@
 #include <linux/workqueue.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "page_reporting_kunit.h"
 
 /* Free blocks of the largest zone that were not reported; a few come and go. */

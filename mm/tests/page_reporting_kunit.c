@@ -14,6 +14,7 @@
 #include <linux/workqueue.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "page_reporting_kunit.h"
 
 /* More blocks than a test machine has. */
@@ -606,14 +607,15 @@ void fpr_feed(struct fpr_fake *fake)
 
 static unsigned long __fpr_marked_in(struct zone *zone)
 {
-	unsigned int order, mt;
+	struct free_area *area;
 	unsigned long nr = 0;
 	struct page *page;
+	unsigned int mt;
 
-	for_each_migratetype_order(order, mt)
-		list_for_each_entry(page, &zone->free_area[order].free_list[mt],
-				    buddy_list)
-			nr += PageReported(page);
+	for (area = zone->free_area; area < zone->free_area + NR_PAGE_ORDERS; area++)
+		for (mt = 0; mt < MIGRATE_TYPES; mt++)
+			list_for_each_entry(page, &area->free_list[mt], buddy_list)
+				nr += PageReported(page);
 	return nr;
 }
 
@@ -874,7 +876,7 @@ static void fpr_end_isolation(void *data)
 	struct page *page = data;
 	unsigned long pfn = page_to_pfn(page);
 
-	undo_isolate_page_range(pfn, pfn + pageblock_nr_pages, MIGRATE_MOVABLE);
+	undo_isolate_page_range(pfn, pfn + pageblock_nr_pages);
 }
 
 /* Isolates the pageblock of @page until fpr_unisolate(). */
@@ -884,7 +886,7 @@ int fpr_try_isolate(struct fpr_fake *fake, struct page *page)
 	int err;
 
 	err = start_isolate_page_range(pfn, pfn + pageblock_nr_pages,
-				       MIGRATE_MOVABLE, 0, GFP_KERNEL);
+				       PB_ISOLATE_MODE_OTHER);
 	if (err)
 		return err;
 	return kunit_add_action_or_reset(fake->test, fpr_end_isolation, page);
@@ -1012,6 +1014,7 @@ int fpr_init(struct kunit *test)
 	if (!fake)
 		return -ENOMEM;
 	fake->test = test;
+	fake->prdev.order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	fake->blocks = fpr_blocks;
 	INIT_LIST_HEAD(&fake->allocated);
 	init_completion(&fake->entered);

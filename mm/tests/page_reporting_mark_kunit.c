@@ -16,6 +16,7 @@
 #include <linux/smp.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
@@ -972,6 +973,11 @@ struct race {
 /* CPUs of an emulator that take turns never race. */
 #define NO_RACE		(5 * HZ)
 
+static unsigned long *flags_of(struct page *page)
+{
+	return &page->flags.f;
+}
+
 /* Stands for memory_failure(), with a flag that every kernel has. */
 static int flip_fn(void *data)
 {
@@ -982,7 +988,7 @@ static int flip_fn(void *data)
 	while (!kthread_should_stop()) {
 		for (i = 0; i < 1000; i++) {
 			word = i % NR_WORDS;
-			flags = &race->pages[word].flags;
+			flags = flags_of(&race->pages[word]);
 			set_bit(PG_locked, flags);
 			race->lost[word] += !test_and_clear_bit(PG_locked, flags);
 			race->lost[word] += test_bit(PG_locked, flags);
@@ -996,7 +1002,7 @@ static int flip_fn(void *data)
 static void mark_words(struct race *race)
 {
 	struct page *ours = &race->pages[WORD_OURS];
-	unsigned long *control = &race->pages[WORD_CONTROL].flags;
+	unsigned long *control = flags_of(&race->pages[WORD_CONTROL]);
 	int i;
 
 	/* So that nobody sees the counters: the page is on no list. */
@@ -1062,7 +1068,7 @@ static void mark_leaves_other_flags_alone(struct kunit *test)
 	/* The race takes place, and this test would see it. */
 	KUNIT_EXPECT_GE(test, race->lost[WORD_CONTROL], LOST_ENOUGH);
 	KUNIT_EXPECT_EQ(test, 0, race->lost[WORD_OURS]);
-	KUNIT_EXPECT_EQ(test, 0, race->pages[WORD_OURS].flags);
+	KUNIT_EXPECT_EQ(test, 0, *flags_of(&race->pages[WORD_OURS]));
 }
 
 static struct kunit_case page_reporting_mark_cases[] = {

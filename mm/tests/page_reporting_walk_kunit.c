@@ -18,6 +18,7 @@
 #include <linux/smp.h>
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "page_reporting_kunit.h"
 
 static void set_pages(struct zone *zone, enum zone_stat_item item, long pages)
@@ -1237,14 +1238,20 @@ static void half_a_pageblock_keeps_its_type(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-#if defined(CONFIG_MEMORY_ISOLATION) && defined(CONFIG_CMA)
-/* Gives a free pageblock one of the types that are counted apart. */
+/* Without hotplug, only the boot may set a type from outside of page_alloc.c. */
+#if defined(CONFIG_MEMORY_HOTPLUG) && defined(CONFIG_CMA)
+/* Gives a pageblock, free as a whole or in use, a type that is counted apart. */
 static void set_type(struct page *page, int mt)
 {
 	struct zone *zone = page_zone(page);
+	bool is_free;
 
 	spin_lock_irq(&zone->lock);
-	move_freepages_block_isolate(zone, page, mt);
+	is_free = PageBuddy(page) &&
+		  __isolate_free_block(page, pageblock_order);
+	init_pageblock_migratetype(page, mt, false);
+	if (is_free)
+		__putback_isolated_page(page, pageblock_order, mt);
 	spin_unlock_irq(&zone->lock);
 }
 
@@ -1296,7 +1303,7 @@ static const void *reserve_gen_params(const void *prev, char *desc)
 /* B11 */
 static void reserves_stay_accounted(struct kunit *test)
 {
-	kunit_skip(test, "needs CONFIG_MEMORY_ISOLATION and CONFIG_CMA");
+	kunit_skip(test, "needs CONFIG_MEMORY_HOTPLUG and CONFIG_CMA");
 }
 #endif
 
