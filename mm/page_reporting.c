@@ -624,6 +624,24 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
 				lockdep_is_held(&page_reporting_mutex));
 }
 
+static bool page_reporting_going_down(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_going_down);
+	return system_state == SYSTEM_HALT ||
+	       system_state == SYSTEM_POWER_OFF ||
+	       system_state == SYSTEM_RESTART;
+}
+
+/* As if there never was a device. */
+static void page_reporting_forget(void)
+{
+	/* The key is last: with it off, no mark would be cleared any more. */
+	page_reporting_sweep(NR_PAGE_ORDERS);
+	static_branch_disable(&page_reporting_enabled);
+	page_reporting_put_zones();
+	page_reporting_ask_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
+}
+
 /**
  * page_reporting_register - start to report free memory to a device
  * @prdev: the device
@@ -633,7 +651,8 @@ static struct page_reporting_dev_info *page_reporting_registered(void)
  * two seconds from now: nothing is reported before, not by a flush either.
  *
  * Context: Process context. May sleep.
- * Return: 0, or -EBUSY while a device is registered, be it this one.
+ * Return: 0, or -EBUSY while a device is registered, be it this one, and when
+ *	the system goes down.
  */
 int page_reporting_register(struct page_reporting_dev_info *prdev)
 {
@@ -643,14 +662,14 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 
 	guard(mutex)(&page_reporting_mutex);
 
-	if (page_reporting_registered())
+	if (page_reporting_registered() || page_reporting_going_down())
 		return -EBUSY;
 
 	page_reporting_errors = 0;
 	page_reporting_retries = 0;
 	page_reporting_ready_at = get_jiffies_64() +
 				  msecs_to_jiffies(PAGE_REPORTING_READY_MS);
-	page_reporting_ask_order(prdev->order && prdev->order <= MAX_PAGE_ORDER ?
+	page_reporting_ask_order(prdev->order <= MAX_PAGE_ORDER ?
 				 prdev->order : pageblock_order);
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 	page_reporting_budget_reset();
@@ -682,7 +701,8 @@ static void page_reporting_refuse(void *caller)
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
  * Waits for a report that is under way, and so for the hypervisor; the pass
- * ends with it.
+ * ends with it. When the system goes down, nothing else takes time, and marks
+ * stay.
  *
  * A driver cannot unregister from inside of its @prdev->report: that would wait
  * for itself. Such a call is refused: it warns, once, with the caller's name,
@@ -709,13 +729,15 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	irq_work_sync(&page_reporting_kick_work);
 	cancel_delayed_work_sync(&prdev->work);
 	page_reporting_give_up(-ENODEV);
-
-	/* The key is last: with it off, no mark would be cleared any more. */
-	page_reporting_sweep(NR_PAGE_ORDERS);
-	static_branch_disable(&page_reporting_enabled);
-	page_reporting_put_zones();
-	page_reporting_ask_order(PAGE_REPORTING_ORDER_UNSPECIFIED);
 	page_reporting_assert(!delayed_work_pending(&prdev->work));
+
+	/*
+	 * A sweep takes the longer the larger the guest is, and is of no use to
+	 * a system that goes down. Allocations still clear marks, as the key
+	 * stays on.
+	 */
+	if (!page_reporting_going_down())
+		page_reporting_forget();
 }
 EXPORT_SYMBOL_GPL(page_reporting_unregister);
 

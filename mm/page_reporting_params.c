@@ -22,7 +22,7 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "page_reporting."
 
-/* Whoever writes more than an hour has mistyped it. */
+/* Nobody means more than an hour, but every number is valid. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
 /* -1, which reads and writes as such, or a number up to @max. */
@@ -69,8 +69,13 @@ static int page_reporting_param_set_delay(const char *val,
 {
 	unsigned int delay_ms;
 
-	if (page_reporting_parse(val, PAGE_REPORTING_DELAY_MAX_MS, &delay_ms))
+	if (page_reporting_parse(val, UINT_MAX, &delay_ms))
 		return -EINVAL;
+	if (delay_ms > PAGE_REPORTING_DELAY_MAX_MS && !sysfs_streq(val, "-1")) {
+		pr_warn_once("page_reporting: a delay of %u ms is taken as %u ms, an hour\n",
+			     delay_ms, PAGE_REPORTING_DELAY_MAX_MS);
+		delay_ms = PAGE_REPORTING_DELAY_MAX_MS;
+	}
 	page_reporting_set_delay(delay_ms);
 	return 0;
 }
@@ -88,7 +93,7 @@ static const struct kernel_param_ops page_reporting_delay_ops = {
 };
 module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
-		 "Wait before a pass over free memory, in ms, 0 to 3600000; -1: what is idle leaves");
+		 "Wait before a pass over free memory, in ms, at most an hour; -1: what is idle leaves");
 
 static const char * const page_reporting_state_names[] = {
 	[PAGE_REPORTING_IDLE] = "idle",

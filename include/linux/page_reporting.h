@@ -16,7 +16,7 @@
  */
 #define PAGE_REPORTING_CAPACITY			32
 
-/* In @order: the driver leaves the choice to the engine. So does 0. */
+/* In @order: the driver leaves the choice to the engine. */
 #define PAGE_REPORTING_ORDER_UNSPECIFIED	-1
 
 /**
@@ -32,7 +32,7 @@
  *	of them counts as reported and the engine tries again later, less and
  *	less often, at least once a minute (or once in the user's delay, where
  *	that is longer). Must not unregister the device.
- * @order: Smallest block that the device wants to see, as a page order. 0,
+ * @order: Smallest block that the device wants to see, as a page order.
  *	PAGE_REPORTING_ORDER_UNSPECIFIED and anything above MAX_PAGE_ORDER mean
  *	pageblock_order. A value that the user set for page_reporting_order wins
  *	over this one.
@@ -43,7 +43,7 @@
  * @work: The pass over free memory. Owned by the engine.
  * @state: Whether a pass is wanted or under way. Owned by the engine.
  *
- * The driver fills in @report, and @order and @capacity where it has a wish,
+ * The driver fills in @report and @order, and @capacity where it has a wish,
  * leaves the rest zeroed, and keeps the structure alive until
  * page_reporting_unregister() has returned.
  */

@@ -23,6 +23,7 @@
 #endif
 
 #include "../internal.h"
+#include "../page_alloc.h"
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
@@ -799,11 +800,53 @@ static void second_device_is_told_everything(struct kunit *test)
 	first = fake->nr_blocks;
 	fpr_unregister(fake);
 
-	memset(&fake->prdev, 0, sizeof(fake->prdev));
+	fake->prdev = (struct page_reporting_dev_info) {
+		.order = PAGE_REPORTING_ORDER_UNSPECIFIED,
+	};
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 	/* The rest of the machine takes and splits some. */
 	KUNIT_EXPECT_GT(test, fake->nr_blocks, first / 2);
+}
+
+static bool goes_down;
+
+static bool stub_going_down(void)
+{
+	return goes_down;
+}
+
+static void forget_device(void *unused)
+{
+	goes_down = false;
+	fpr_engine_forget_device();
+}
+
+/* B17: A sweep would hold up the end of a large guest, for nothing. */
+static void shutdown_leaves_the_marks(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned long marked;
+
+	fpr_engine_stub_going_down(test, stub_going_down);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	marked = fpr_marked();
+	KUNIT_ASSERT_NE(test, 0, marked);
+
+	goes_down = true;
+	fpr_unregister(fake);
+	KUNIT_ASSERT_EQ(test, 0,
+			kunit_add_action_or_reset(test, forget_device, NULL));
+	KUNIT_EXPECT_FALSE(test, fpr_slot_is_taken());
+	/* Others take some of it, which clears the mark. */
+	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
+	KUNIT_EXPECT_TRUE(test, static_key_enabled(&page_reporting_enabled));
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(&fake->prdev));
+
+	kunit_release_action(test, forget_device, NULL);
+	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
+	KUNIT_EXPECT_FALSE(test, static_key_enabled(&page_reporting_enabled));
 }
 
 /* B9 */
@@ -1098,6 +1141,7 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(end_of_isolation_asks_for_a_pass),
 	KUNIT_CASE(isolated_block_is_tried_again),
 	KUNIT_CASE(second_device_is_told_everything),
+	KUNIT_CASE(shutdown_leaves_the_marks),
 	KUNIT_CASE(sleep_ends_the_pass),
 	KUNIT_CASE_PARAM(hibernation_clears_all_marks, wakeup_gen_params),
 	KUNIT_CASE(unregister_waits_for_a_slow_host),

@@ -115,6 +115,26 @@ void fpr_engine_pm(unsigned long event)
 }
 
 /**
+ * fpr_engine_stub_going_down - say whether the system goes down
+ * @test: the test, with which the stub ends
+ * @stub: called instead
+ */
+void fpr_engine_stub_going_down(struct kunit *test, bool (*stub)(void))
+{
+	__kunit_activate_static_stub(test, page_reporting_going_down, stub);
+}
+
+/**
+ * fpr_engine_forget_device - what the end of a registration left for later
+ *
+ * Without a device.
+ */
+void fpr_engine_forget_device(void)
+{
+	page_reporting_forget();
+}
+
+/**
  * fpr_engine_stub_refuse - no warning when report() unregisters the device
  * @test: the test, with which the stub ends
  * @stub: called instead

@@ -315,6 +315,8 @@ unsigned int fpr_engine_retries(void);
 void fpr_engine_forget_retries(void);
 unsigned int fpr_engine_backoff(unsigned int delay_ms, unsigned int before);
 void fpr_engine_pm(unsigned long event);
+void fpr_engine_stub_going_down(struct kunit *test, bool (*stub)(void));
+void fpr_engine_forget_device(void);
 void fpr_engine_stub_refuse(struct kunit *test, void (*stub)(void *caller));
 
 /* page_reporting_walk.c */

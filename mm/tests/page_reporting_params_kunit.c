@@ -81,7 +81,7 @@ static void order_reads_minus_one_until_set(struct kunit *test)
 }
 
 static const unsigned int unspecified[] = {
-	0, PAGE_REPORTING_ORDER_UNSPECIFIED, MAX_PAGE_ORDER + 1,
+	PAGE_REPORTING_ORDER_UNSPECIFIED, MAX_PAGE_ORDER + 1,
 };
 
 static void describe_unspecified(const unsigned int *order, char *desc)
@@ -157,7 +157,7 @@ static void order_change_asks_for_a_pass(struct kunit *test)
 
 static const struct bad_value bad_delays[] = {
 	{ "-2", "minus two" },
-	{ "3600001", "more than an hour" },
+	{ "4294967296", "more than an unsigned int" },
 	{ "abc", "letters" },
 	{ "", "nothing" },
 	{ "1.5", "fraction" },
@@ -185,6 +185,32 @@ static void delay_takes_0_to_an_hour(struct kunit *test)
 	fpr_expect_param(test, FPR_PARAM_DELAY, "0\n");
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	fpr_expect_param(test, FPR_PARAM_DELAY, __stringify(FPR_QUIET_MS) "\n");
+}
+
+/* S4 B2: Any unsigned int is a delay; UINT_MAX is not how the user says -1. */
+static void delay_beyond_an_hour_is_an_hour(struct kunit *test)
+{
+	static const char * const delays[] = { "3600001", "4294967295" };
+	struct fpr_fake *fake = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(delays); i++) {
+		fpr_set_delay(fake, 0);
+		KUNIT_EXPECT_EQ(test, 0,
+				fpr_set_param(FPR_PARAM_DELAY, delays[i]));
+		fpr_expect_param(test, FPR_PARAM_DELAY,
+				 __stringify(FPR_QUIET_MS) "\n");
+	}
+}
+
+/* S1 B2: A driver may want single pages. */
+static void driver_asks_for_order_0(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fake->prdev.order = 0;
+	fpr_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_order);
 }
 
 /* B2 */
@@ -415,6 +441,8 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE(order_change_asks_for_a_pass),
 	KUNIT_CASE_PARAM(delay_refuses_anything_else, bad_delay_gen_params),
 	KUNIT_CASE(delay_takes_0_to_an_hour),
+	KUNIT_CASE(delay_beyond_an_hour_is_an_hour),
+	KUNIT_CASE(driver_asks_for_order_0),
 	KUNIT_CASE(order_may_be_unspecified),
 	KUNIT_CASE(new_delay_rearms_the_pass),
 	KUNIT_CASE(new_delay_asks_for_a_pass),
