@@ -139,7 +139,8 @@ def fetch(folder, package, suite, pinned, newest=False):
     apt.update()
     versions = [version for _, version in apt.versions(package)]
     if not versions:
-        raise Gone('fetch the base', f"{package} is gone from {suite}, which has {apt.offers() or 'no kernel source'} now")
+        raise Gone('fetch the base',
+                   f"{package} is gone from {suite}, which has {apt.offers() or 'no kernel source'} now")
     version = pinned if pinned in versions and not newest else versions[0]
     target = folder / f'{package}_{version}.tar.xz'
     if not target.is_file():

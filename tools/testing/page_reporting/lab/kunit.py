@@ -9,6 +9,10 @@ import sys
 from . import paths
 from .errors import LabError
 
+# What makes the suites run at boot: a kernel with only one of the first two may run none, without a word.
+BOOT = ("kunit.enable=1", "kunit.autorun=1")
+BOOT_LINE = (*BOOT, "kunit.filter_glob=page_reporting*")
+PLAN = re.compile(r"(?:^|\] |\s)1\.\.[1-9]\d*\s*$", re.M)
 PARSER = paths.TREE / "tools" / "testing" / "kunit" / "kunit.py"
 RESULT = re.compile(r"\b(not )?ok \d+ (\w+)( # SKIP.*)?$")
 SUITES = sorted((paths.REPO / "mm" / "tests").glob("*_kunit.c"))
@@ -56,6 +60,8 @@ def worst(values):
 
 def parse(log):
     """What the kernel's own parser makes of a console: {case: PASS, FAIL, SKIP or ERROR}."""
+    if not PLAN.search(log.read_text(encoding="utf-8", errors="replace")):
+        raise LabError("read the results of KUnit: no plan on the guest's console, so no suite has run")
     report = log.with_suffix(".json")
     report.unlink(missing_ok=True)
     done = subprocess.run([sys.executable, PARSER, "parse", f"--json={report}", log],

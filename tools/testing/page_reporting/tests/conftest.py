@@ -4,6 +4,7 @@
 import functools
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -16,11 +17,17 @@ LAB = Path(__file__).resolve().parents[1]
 
 
 def pytest_unconfigure(config):
-    """End with "N passed, N failed"; an error while a test was set up counts as failed."""
+    """End with "N passed, N failed"; an error while a test was set up counts as failed.
+
+    scripts/test adds up the runs that it makes, from the file that PR_COUNTS names.
+    """
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if not reporter or config.option.collectonly:
         return
     count = {key: len(reporter.stats.get(key, ())) for key in ("passed", "failed", "error", "skipped")}
+    if counts := os.environ.get("PR_COUNTS"):
+        with open(counts, "a", encoding="ascii") as file:
+            print(count["passed"], count["failed"] + count["error"], count["skipped"], file=file)
     line = f"{count['passed']} passed, {count['failed'] + count['error']} failed"
     if count["skipped"]:
         line += f", {count['skipped']} skipped"

@@ -100,7 +100,8 @@ def test_apt_has_a_configuration_of_its_own(machine):
     own = [call for call in machine.calls() if "indextargets" not in call]
     assert own and all(f"-c {folder}/apt.conf" in call for call in own)
     settings = (folder / "apt.conf").read_text()
-    for name in ("Etc::SourceList", "Etc::SourceParts", "Etc::Preferences", "Etc::PreferencesParts", "State::lists", "Cache"):
+    for name in ("Etc::SourceList", "Etc::SourceParts", "Etc::Preferences", "Etc::PreferencesParts", "State::lists",
+                 "Cache"):
         assert f'Dir::{name} "{folder}' in settings
     assert "#clear APT::Update::Post-Invoke;" in settings
 

@@ -45,7 +45,7 @@ def kunit(request, tmp_path_factory):
     pages = request.param
     log = tmp_path_factory.mktemp("kunit") / f"{pages}.log"
     with VM(paths.arm64_kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
-            console_log=log, cmdline=["kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+            console_log=log, cmdline=kunit_results.BOOT_LINE,
             boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
         vm.finish()
     return pages, log, kunit_results.parse(log)

@@ -47,6 +47,17 @@ def test_memory_comes_back_with_a_fixed_delay(boot):
     assert fall.returned_pct >= 95
 
 
+def test_delay_beyond_an_hour_is_told_of_once(boot):
+    """As any number is valid; on the boot line, and again from a file."""
+    path = "/sys/module/page_reporting/parameters/page_reporting_delay_ms"
+    steps = [["params", "expect", "delay=3600000"], ["file", "write", path, "4294967295"],
+             ["params", "expect", "delay=3600000"]]
+    with boot(steps=steps, cmdline=["page_reporting.page_reporting_delay_ms=7200000"]) as vm:
+        console = vm.finish().console
+    assert sum("a delay of 7200000 ms is taken as 3600000 ms, an hour" in line for line in console) == 1
+    assert not [line for line in console if "4294967295 ms" in line]
+
+
 def test_memory_stays_without_reporting(boot):
     """The counterproof: nothing but reporting gives memory back."""
     _, fall = free_memory(boot, seconds=8, balloon="off")

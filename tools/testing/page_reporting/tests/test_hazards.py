@@ -241,7 +241,7 @@ def test_h14_demo(parameter, comes_back):
 
 @pytest.mark.parametrize("parameter", [parameter for parameter, _ in CONTENTS])
 def test_h14_kunit(parameter):
-    result = guest(programs.initramfs(), [], [parameter, "kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+    result = guest(programs.initramfs(), [], [parameter, *kunit.BOOT_LINE],
                    mem_mib=2048, boot_deadline_s=900)
     cases = [case for suite in kunit.SUITES for case in kunit.cases_of(suite)]
     assert kunit.not_passed(result.console, cases) == []

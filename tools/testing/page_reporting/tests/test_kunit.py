@@ -8,7 +8,7 @@ from conftest import load_program
 
 from lab import paths, programs
 from lab.errors import LabError
-from lab.kunit import SUITES, cases_of, parse, rows_of
+from lab.kunit import BOOT_LINE, SUITES, cases_of, parse, rows_of
 from lab.vm import VM
 
 DEADLINE_S = 900        # a kernel with sanitizers, under TCG
@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     try:
         with VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048, console_log=log,
                 parallel=True,
-                cmdline=["kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+                cmdline=BOOT_LINE,
                 boot_deadline_s=DEADLINE_S, run_deadline_s=120) as vm:
             vm.finish()
     except LabError as error:
@@ -85,6 +85,16 @@ def test_parser_sees_failures(tmp_path):
     found = parse(log)
     assert {case: found.get(case) for case in ("good", "bad", "left", "many", "lost")} == {
         "good": "PASS", "bad": "FAIL", "left": "SKIP", "many": "FAIL", "lost": None}
+
+
+def test_no_plan_is_an_error(tmp_path):
+    """A kernel that boots well and runs no suite must not look like one without failures."""
+    log = tmp_path / "log"
+    log.write_text("[    0.1] KTAP version 1\n[    0.1] 1..0\n[    0.2] a line that ends in 1..2.\n")
+    with pytest.raises(LabError, match="no plan .*no suite has run"):
+        parse(log)
+    log.write_text("[    0.1] KTAP version 1\n[    0.1] 1..1\n")
+    parse(log)
 
 
 def test_mutations_fit_the_code():

@@ -58,7 +58,7 @@ def sanitizer(name):
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_kunit(name):
     with VM(sanitizer(name), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True, races=RACES,
-            cmdline=[*drivers.PATIENCE, "kunit.enable=1", "kunit.filter_glob=page_reporting*"],
+            cmdline=[*drivers.PATIENCE, *kunit.BOOT_LINE],
             boot_deadline_s=1800, run_deadline_s=300) as vm:
         result = vm.finish()
     cases = [case for suite in SUITES for case in cases_of(suite)]

@@ -411,7 +411,8 @@ def test_compat_changes_our_files_for_its_base_alone(lab):
 
 
 @pytest.mark.parametrize("path, old, message", [
-    ("mm/tests/kunit.c", "something else", "compat/6.12/0001-older.patch: mm/tests/kunit.c: hunk #1 does not fit our file"),
+    ("mm/tests/kunit.c", "something else",
+     "compat/6.12/0001-older.patch: mm/tests/kunit.c: hunk #1 does not fit our file"),
     ("mm/Kconfig", "line 1", "touches mm/Kconfig, which is not our file"),
 ])
 def test_compat_that_does_not_fit_is_named(lab, path, old, message):
