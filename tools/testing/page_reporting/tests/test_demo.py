@@ -171,7 +171,7 @@ def test_demo_without_a_terminal_is_brief(small_demo):
 def test_demo_summary(small_demo):
     summary = json.loads((small_demo[1] / "summary.json").read_text(encoding="ascii"))
     assert summary["freed_mib"] == 1280 and summary["mem_mib"] == 2048
-    assert summary["kernel"].startswith("6.") and summary["accel"] in ("tcg", "kvm")
+    assert summary["kernel"].startswith(paths.BASE) and summary["accel"] in ("tcg", "kvm")
     assert 95 <= summary["returned_pct"] <= 110
     assert summary["returned_pct"] == pytest.approx(100 * summary["returned_mib"] / 1280, abs=0.1)
     assert 0 < summary["t50_s"] <= summary["t90_s"] <= summary["t99_s"] < 60
