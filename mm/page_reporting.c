@@ -248,7 +248,10 @@ static unsigned int page_reporting_backoff(unsigned int delay_ms,
 	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
 	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
 
-	/* 100 ms doubled ten times exceed a minute; an hour so doubled fits. */
+	/*
+	 * Ten doublings are enough to take 100 ms past a minute, and do not
+	 * overflow with an hour, the longest delay.
+	 */
 	return min(first << min(before, 10U), most);
 }
 
@@ -599,7 +602,7 @@ static unsigned int page_reporting_wait_after(const struct page_reporting_pass *
 	if (pass->err)
 		return page_reporting_backoff(page_reporting_next_delay(),
 					      page_reporting_errors - 1);
-	/* A flush's budget does not know when what it left is due. */
+	/* The budget of a flush does not compute when the rest is due. */
 	if (pass->more || page_reporting_serves)
 		return page_reporting_next_delay();
 	return page_reporting_patience(pass);
@@ -623,7 +626,7 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 
 	if (wait_ms != PAGE_REPORTING_NEVER)
 		page_reporting_queue(prdev, wait_ms);
-	/* As REQUESTED, so that requests do not shorten the wait. */
+	/* In REQUESTED, further requests do not queue the work sooner. */
 	if (pass->err || pass->more)
 		atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
 	else if (atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
@@ -732,7 +735,10 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	if (page_reporting_registered() != prdev)
 		return;
 
-	/* Frees request no pass from here on: pairs with those that read it. */
+	/*
+	 * After the grace period, frees request no pass. Pairs with the RCU
+	 * section in __page_reporting_notify().
+	 */
 	RCU_INIT_POINTER(page_reporting_dev, NULL);
 	synchronize_rcu();
 	irq_work_sync(&page_reporting_kick_work);
@@ -819,7 +825,8 @@ void page_reporting_set_order(unsigned int order)
  * page_reporting_set_delay - set the wait before a pass
  * @delay_ms: the wait in ms, or PAGE_REPORTING_ADAPTIVE
  *
- * The new delay also applies to a pass that is already queued.
+ * The new delay also applies to a pass that is already queued, unless that pass
+ * waits after an error.
  *
  * Context: Process context. May sleep.
  */

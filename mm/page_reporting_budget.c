@@ -230,7 +230,7 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 	return (struct page_reporting_budget) {
 		.ops = &page_reporting_paced_ops,
 		.capacity = capacity,
-		/* Not under zone->lock, which nests in the scheduler's. */
+		/* Not under zone->lock: scheduler locks must be taken first. */
 		.cpu_ns = task_sched_runtime(current),
 		.wait_ms = PAGE_REPORTING_NEVER,
 	};

@@ -313,7 +313,10 @@ __page_reporting_went(struct zone *zone, unsigned int order, int mt)
 	return pool;
 }
 
-/* As above, and pacing treats the block as if it had never been free. */
+/*
+ * An unreported block was removed but not allocated, and pacing is to treat it
+ * as if it had never been free.
+ */
 static void __page_reporting_isolate(struct zone *zone, unsigned int order,
 				     int mt)
 {
@@ -354,7 +357,7 @@ static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
 }
 
 /*
- * The hooks run for each large block that is allocated, freed, or merged. Their
+ * The hooks for blocks that are allocated, freed, or merged are hot. Their
  * common case is a few instructions without a call. Returns false if there is
  * more to do; otherwise stores the block's pool in *@pool.
  */

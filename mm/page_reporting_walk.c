@@ -155,7 +155,7 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 
 static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 {
-	/* Few machines have such memory: KUnit has to make it up. */
+	/* Few machines have such memory, so KUnit replaces this. */
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_unaccepted_pages, zone);
 #ifdef CONFIG_UNACCEPTED_MEMORY
 	return zone_page_state(zone, NR_UNACCEPTED);
@@ -425,7 +425,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
-/* Except for pgreport, which is counted where the blocks are put back. */
+/* Counts a report, but not pgreport: see __page_reporting_put_back(). */
 static void page_reporting_count(struct page_reporting_pass *pass, int err)
 {
 	count_vm_event(PAGE_REPORTING_CALL);
