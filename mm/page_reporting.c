@@ -7,27 +7,27 @@
  * DOC: model
  *
  * The host backs a guest's memory when the guest first touches it, and is never
- * told that the guest is done with it. So the engine takes large free blocks
- * from the buddy allocator, hands them to a device driver, whose hypervisor
- * drops what backs them, and puts them back marked PG_reported. A block with
- * this mark costs the host nothing and need not be reported again. Allocating
- * it clears the mark and costs one refault.
+ * told when the guest no longer needs it. So the engine takes large free blocks
+ * from the buddy allocator, passes them to a device driver, whose hypervisor
+ * drops the memory that backs them, and puts them back marked PG_reported. A
+ * marked block takes no memory on the host and need not be reported again.
+ * Allocating it clears the mark and costs one refault: the host has to back the
+ * block again.
  *
- * Work is done in passes. A pass goes over all zones once, and a budget limits
- * it. It runs from a workqueue some time after a large block became free, so
- * that a flood of frees costs one pass, and memory that is soon used again
- * stays where it is. Each question has one file that answers it:
+ * The work is done in passes. A pass goes over all zones once, and a budget
+ * limits how much it reports. It runs from a workqueue some time after a large
+ * block was freed, so that a burst of frees costs a single pass, and memory
+ * that is soon reused is not reported. Each question is answered in one file:
  *
  * ==========================  ==============================================
  * mm/page_reporting.c         when does a pass run?
  * mm/page_reporting_walk.c    what does a pass do to a block?
- * mm/page_reporting_mark.c    which blocks does the host have, and what is
- *                             counted?
- * mm/page_reporting_budget.c  how much may leave each list?
- * mm/page_reporting_pacing.c  how much of it is idle, and when is it worth a
- *                             look?
- * mm/page_reporting_flush.c   how is all of it reported now?
- * mm/page_reporting_params.c  what does the user set and see?
+ * mm/page_reporting_mark.c    which blocks are reported, and what is counted?
+ * mm/page_reporting_budget.c  how much may a pass take from each list?
+ * mm/page_reporting_pacing.c  how much free memory is idle, and when should a
+ *                             pass look again?
+ * mm/page_reporting_flush.c   how is all free memory reported at once?
+ * mm/page_reporting_params.c  what can the user set and read?
  * mm/page_reporting_debug.c   do the free lists, marks and counters agree?
  * ==========================  ==============================================
  */
@@ -35,81 +35,89 @@
 /**
  * DOC: states
  *
- * The device's @state says whether a pass is wanted or runs. The device has one
- * work item, @work. It is queued for the time at which the next pass is due:
+ * The device's @state says whether a pass is requested or running. The device
+ * has one work item, @work, which is queued for the time when the next pass is
+ * due:
  *
  * =========  ==========================  =========  ==========================
  * state      event                       new state  the work
  * =========  ==========================  =========  ==========================
- * IDLE       request                     REQUESTED  is due after the delay, if
- *                                                   not sooner
- * REQUESTED  request                     REQUESTED  stays as it is: the request
- *                                                   costs one read
- * any        the work starts             ACTIVE     walks
- * ACTIVE     request                     REQUESTED  sees it when the pass ends
- * ACTIVE     pass ends, all is done      IDLE       is not queued
- * ACTIVE     pass ends, something waits  IDLE       is due when pacing or what
- *                                                   was put off says
+ * IDLE       request                     REQUESTED  is due after the delay, or
+ *                                                   sooner if it already was
+ * REQUESTED  request                     REQUESTED  does not change; the
+ *                                                   request costs one read
+ * any        the work starts             ACTIVE     runs the pass
+ * ACTIVE     request                     REQUESTED  sees the request when the
+ *                                                   pass ends
+ * ACTIVE     pass ends, nothing is left  IDLE       is not queued
+ * ACTIVE     pass ends, the rest has to  IDLE       is due when pacing or the
+ *            wait                                   back-off says
  * ACTIVE     pass ends, there is more    REQUESTED  is due after the delay
- * ACTIVE     pass ends by an error       REQUESTED  is due later each time
- * REQUESTED  pass ends (was requested)   REQUESTED  is due after the delay
- * any        a flush                     as it was  is due at once
+ * ACTIVE     pass ends with an error     REQUESTED  is due after a back-off
+ *                                                   that grows
+ * REQUESTED  pass ends (there was a      REQUESTED  is due after the delay
+ *            request meanwhile)
+ * any        a flush                     unchanged  is due at once
  * =========  ==========================  =========  ==========================
  *
- * A free that comes too late for the walk is not lost. The walk stores ACTIVE,
- * takes zone->lock, and looks at the counts of the zone. The free changes these
- * counts and then reads @state, both under the same lock. So either the walk
- * sees the block, or the free finds ACTIVE and turns it into REQUESTED, which
- * the compare-and-exchange at the end of the pass notices. A change of
- * page_reporting_order takes no such lock. Its barrier pairs with the one in
- * page_reporting_begin_pass().
+ * A block that is freed too late for the walk to see it is not lost. The walk
+ * stores ACTIVE, takes zone->lock, and reads the zone's counts of free blocks.
+ * The free changes these counts and then reads @state, both under the same
+ * lock. So either the walk sees the block, or the free finds ACTIVE and turns
+ * it into REQUESTED, which the compare-and-exchange at the end of the pass
+ * notices. A change of page_reporting_order takes no such lock. Its barrier
+ * pairs with the one in page_reporting_begin_pass().
  *
- * A free may come from any context, an NMI included, and with any lock held. So
- * a request changes @state and raises an irq_work, which queues the work.
+ * Memory may be freed in any context, including NMI, and with any lock held. So
+ * a request only changes @state and raises an irq_work, which queues the work.
  */
 
 /**
  * DOC: retries
  *
- * No free announces what a pass had to leave behind. So each of the reasons for
- * which a pass leaves a block has its own way back:
+ * No free announces the blocks that a pass had to leave behind. So each reason
+ * for leaving a block has its own retry:
  *
- * - The driver had an error. The pass ends, as the next batch would fare no
- *   better, and the work is queued again: after the normal delay first, then
- *   after twice as long each time, up to a minute. Requests do not shorten this
- *   wait. A pass without an error ends the series, and a pass that reported
- *   something before its error takes the wait back by one step. A message names
- *   the first error of a series. The host may refuse some blocks for ever, and
- *   these must not keep others from it. So the blocks of the batch go to the
- *   tails of their lists. With each step, the batches of the next pass are a
- *   quarter as long, down to one block; each success doubles them. A single
- *   block that is refused does not end the pass.
- * - A zone was short of memory, or a block stood on a list of MIGRATE_ISOLATE,
- *   which it leaves without a notification. Only that is put off: the next pass
- *   comes later each time, as after errors, or after the delay when something
- *   is freed. A zone with fewer pages than its low watermark and a full batch
- *   together can never be served, and nobody waits for it.
- * - A budget was spent, or a block came to a list that had been walked, because
- *   it merged while it was put back or because an allocation split it. The next
- *   pass follows after the normal delay. Such a pass finds something to do, or
- *   is the last one.
- * - The system goes to sleep. The pass ends, and waking up asks for one.
+ * - The driver returned an error. The pass ends, as the next batch would
+ *   probably fail too, and the work is queued again: after the normal delay
+ *   first, then after twice as long each time, up to a minute. Requests do not
+ *   shorten this wait. A pass that reports something without an error ends the
+ *   series, and a pass that reported something before its error takes the wait
+ *   back by one step. The first error of a series is logged. The host may
+ *   refuse some blocks for ever, and these must not keep others from being
+ *   reported. So the blocks of the failed batch go to the tails of their lists.
+ *   With each step, the batches of the next pass are a quarter as long, down to
+ *   one block; each success doubles them. Once they are down to one block, a
+ *   refusal does not end the pass, which goes on with the next list.
+ * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
+ *   which it leaves without a notification. Only this memory is deferred: the
+ *   next pass comes after the delay if something is freed. Otherwise, with a
+ *   fixed delay, it comes later each time, as after errors. With the default,
+ *   adaptive delay, the back-off for a short zone grows in the same way, but
+ *   pacing has a pass run at least every 10/8 B while a block stays isolated.
+ *   A zone with fewer pages than its low watermark and a full batch together
+ *   can never be reported, and is not retried.
+ * - The budget was used up, or a block was added to a list after the pass had
+ *   walked it, because it merged while it was put back or because an allocation
+ *   split it. The next pass follows after the normal delay. It either finds
+ *   something to report or is the last one.
+ * - The system goes to sleep. The pass ends, and the resume requests another.
  *
- * A pass allocates nothing, except for the state of a node that came after the
- * registration.
+ * A pass allocates no memory, except for the state of a zone in which no pass
+ * has been before.
  */
 
 /**
  * DOC: sleep
  *
- * The workqueue freezes with the system, which waits for a running pass. From
- * the notification that the system is about to sleep on, a running pass ends
- * before its next report, and a new one ends before its first.
+ * The workqueue is freezable, and freezing the system waits for a running pass.
+ * From the notification that the system is about to sleep on, a running pass
+ * ends before its next report, and a new one ends before its first.
  *
- * After hibernation the host has other memory: the kernel that loaded the image
- * has used pages that the image takes for free and reported. So all marks are
- * cleared before the first pass. Suspending to RAM changes nothing for the
- * host.
+ * After hibernation the host backs other pages: the kernel that loaded the
+ * image has used pages that are free and reported according to the image. So
+ * all marks are cleared before the first pass. Suspend to RAM changes nothing
+ * on the host.
  */
 
 /**
@@ -118,24 +126,27 @@
  * ======================  ====================================================
  * lock                    covers
  * ======================  ====================================================
- * page_reporting_mutex    registration and unregistration, start to end
- * RCU                     page_reporting_dev for those that only ask for a
+ * page_reporting_mutex    registration and unregistration, from start to end
+ * RCU                     page_reporting_dev for code that only requests a
  *                         pass; unregistration clears it and waits for a grace
  *                         period before it cancels the work
- * the request's lock      what somebody waits for in page_reporting_serve()
+ * the request's lock      the request that a caller of page_reporting_serve()
+ *                         waits for
  * the flush's mutex       one flush at a time: page_reporting_flush.c
  * zone->lock              free lists, PG_reported of the blocks on them, and
  *                         the state of the zone: page_reporting_mark.c
  * none                    the batch, the CPU time that pacing allows, the order
  *                         in effect, and the counts of errors and retries. They
- *                         belong to the work item, which never runs twice at a
- *                         time
+ *                         are written by the work item, which never runs twice
+ *                         at a time, and by registration and unregistration
+ *                         while there is no work item.
+ *                         page_reporting_set_delay() reads the count of errors
  * ======================  ====================================================
  *
  * Order: page_reporting_mutex, then the memory hotplug lock, then zone->lock;
  * the flush's mutex, then the locks of draining the per-CPU lists. Requests
- * come from under zone->lock and take no lock. The driver is called with no
- * lock held.
+ * are made under zone->lock and take no lock. The driver is called with no lock
+ * held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
@@ -166,26 +177,27 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Drivers register first and make their device live afterwards. */
+/* Time that drivers get after registration to make their device live. */
 #define PAGE_REPORTING_READY_MS		2000U
 
 /*
- * Waits after a failure grow from the normal delay to a minute: a host that is
- * being upgraded is back by then, and a call a minute costs nothing. They are
- * never shorter than the first of these, whatever the user's delay.
+ * The waits after failures grow from the normal delay to a minute: a host that
+ * is being upgraded is back by then, and one call a minute costs next to
+ * nothing. They are never shorter than PAGE_REPORTING_RETRY_MIN_MS, even if the
+ * user's delay is.
  */
 #define PAGE_REPORTING_RETRY_MIN_MS	100U
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
 
-/* Most memory that a batch of more than one block keeps from the guest. */
+/* A batch of more than one block takes no more than this off the free lists. */
 #define PAGE_REPORTING_BATCH_BYTES	SZ_128M
 
 /**
- * struct page_reporting_request - what somebody waits for
- * @done: the pass has ended
- * @ticket: tells it from an earlier one that was at the same address
+ * struct page_reporting_request - a caller waits for memory to be reported
+ * @done: completed when the pass has ended
+ * @ticket: distinguishes this request from an earlier one at the same address
  * @wanted: how much to report, in pages
- * @served: what was done so far
+ * @served: what has been done so far
  */
 struct page_reporting_request {
 	struct completion done;
@@ -199,24 +211,27 @@ DEFINE_STATIC_KEY_FALSE(page_reporting_enabled);
 static DEFINE_MUTEX(page_reporting_mutex);
 static struct page_reporting_dev_info __rcu *page_reporting_dev;
 
-/* The system is about to sleep, sleeps, or has just woken up. */
+/* True from the announcement of a sleep until the resume is announced. */
 static bool page_reporting_asleep;
 
 /* No report before this time, in jiffies. */
 static u64 page_reporting_ready_at;
 
-/* Passes in a row, up to now, that had an error, and that put something off. */
+/*
+ * Length of the current series of passes with an error, and of passes that
+ * deferred something.
+ */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
-/* The request that is not answered yet, and the last ticket. */
+/* The request that is not answered yet, or NULL, and the latest ticket. */
 static DEFINE_SPINLOCK(page_reporting_request_lock);
 static struct page_reporting_request *page_reporting_request;
 static unsigned long page_reporting_ticket;
-/* Which one the pass works for; 0: for none. */
+/* Ticket of the request that the running pass serves; 0 if it serves none. */
 static unsigned long page_reporting_serves;
 
-/* What the user wants, what the device wants, and what was put in effect. */
+/* The orders asked for by the user and by the device, and the latest in use. */
 static unsigned int page_reporting_user_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 static unsigned int page_reporting_dev_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 static unsigned int page_reporting_last_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
@@ -226,14 +241,17 @@ EXPORT_SYMBOL_GPL(page_reporting_order);
 
 static unsigned int page_reporting_delay_ms = PAGE_REPORTING_ADAPTIVE;
 
-/* The wait after a failure that follows @before others in a row. */
+/* The wait after a failure that was preceded by @before others in a row. */
 static unsigned int page_reporting_backoff(unsigned int delay_ms,
 					   unsigned int before)
 {
 	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
 	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
 
-	/* Ten doublings of 100 ms exceed a minute, those of an hour fit. */
+	/*
+	 * Ten doublings are enough to take 100 ms past a minute, and do not
+	 * overflow with an hour, the longest delay.
+	 */
 	return min(first << min(before, 10U), most);
 }
 
@@ -242,7 +260,7 @@ static bool page_reporting_is_adaptive(void)
 	return READ_ONCE(page_reporting_delay_ms) == PAGE_REPORTING_ADAPTIVE;
 }
 
-/* The wait before a pass that a free asks for. */
+/* The wait before a pass that a free requests. */
 static unsigned int page_reporting_next_delay(void)
 {
 	if (page_reporting_is_adaptive())
@@ -250,7 +268,7 @@ static unsigned int page_reporting_next_delay(void)
 	return READ_ONCE(page_reporting_delay_ms);
 }
 
-/* Jiffies until the device takes reports; 0 if it does. */
+/* Jiffies until the device can take reports; 0 if it can now. */
 static unsigned long page_reporting_until_ready(void)
 {
 	u64 now = get_jiffies_64();
@@ -258,18 +276,18 @@ static unsigned long page_reporting_until_ready(void)
 	return now < page_reporting_ready_at ? page_reporting_ready_at - now : 0;
 }
 
-/* The queue freezes with the system, as the devices do. */
+/* A freezable workqueue: no pass may run while devices are suspended. */
 static void page_reporting_queue_at(struct page_reporting_dev_info *prdev,
 				    unsigned int delay_ms)
 {
 	unsigned long delay = max3(msecs_to_jiffies(delay_ms),
 				   page_reporting_until_ready(), 1UL);
 
-	/* Never 0: page_reporting_queue() looks at the timer. */
+	/* Not 0, which sets no timer: page_reporting_queue() reads it. */
 	mod_delayed_work(system_freezable_wq, &prdev->work, delay);
 }
 
-/* Not later than in @delay_ms. */
+/* Has a pass run in @delay_ms, unless it is due sooner already. */
 static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 				 unsigned int delay_ms)
 {
@@ -278,13 +296,20 @@ static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 	if (!delayed_work_pending(&prdev->work) ||
 	    time_after(READ_ONCE(prdev->work.timer.expires), expires))
 		page_reporting_queue_at(prdev, delay_ms);
-	/* Pairs with page_reporting_serve(), which may have queued meanwhile. */
+	/*
+	 * Pairs with page_reporting_serve(), which may have queued the work for
+	 * now before the call above queued it for later.
+	 */
 	smp_mb();
 	if (READ_ONCE(page_reporting_request))
 		page_reporting_queue_at(prdev, 0);
 }
 
-/* Interrupts are off. The code that asked for a pass has dropped its locks. */
+/*
+ * From an irq_work, with interrupts off; on PREEMPT_RT in a kthread, with
+ * interrupts on. The code that asked may hold any lock, this takes none of
+ * them.
+ */
 static void page_reporting_kick(struct irq_work *work)
 {
 	struct page_reporting_dev_info *prdev;
@@ -303,7 +328,7 @@ static DEFINE_IRQ_WORK(page_reporting_kick_work, page_reporting_kick);
 
 static void __page_reporting_request(struct page_reporting_dev_info *prdev)
 {
-	/* Frees come in floods, and each would write to a shared cache line. */
+	/* Frees come in bursts: not all may write to a shared cache line. */
 	if (atomic_read(&prdev->state) == PAGE_REPORTING_REQUESTED)
 		return;
 	/* ACTIVE: the pass sees it when it ends. */
@@ -323,7 +348,7 @@ void __page_reporting_notify(void)
 		__page_reporting_request(prdev);
 }
 
-/* Begins a pass without delay; if one runs, another one follows it. */
+/* Starts a pass without delay. If one is running, another one follows it. */
 static int page_reporting_run_now(void)
 {
 	struct page_reporting_dev_info *prdev;
@@ -337,7 +362,7 @@ static int page_reporting_run_now(void)
 	return 0;
 }
 
-/* A pass begins: which request does it work for, and how much is wanted? */
+/* A pass starts to serve the current request. Returns how much that wants. */
 static unsigned long page_reporting_join(void)
 {
 	unsigned long wanted = 0;
@@ -352,7 +377,7 @@ static unsigned long page_reporting_join(void)
 	return wanted;
 }
 
-/* The request that the pass works for, if somebody still waits for it. */
+/* The request that the pass serves, or NULL if nobody waits for it any more. */
 static struct page_reporting_request *__page_reporting_served(void)
 {
 	lockdep_assert_held(&page_reporting_request_lock);
@@ -362,7 +387,7 @@ static struct page_reporting_request *__page_reporting_served(void)
 	return NULL;
 }
 
-/* Tells how far the pass is. False if nobody waits for it any more. */
+/* Updates the request's progress. False if nobody waits for it any more. */
 static bool page_reporting_tell(const struct page_reporting_pass *pass)
 {
 	struct page_reporting_request *request;
@@ -385,7 +410,10 @@ static void page_reporting_answer(const struct page_reporting_pass *pass)
 	if (request) {
 		request->served = (struct page_reporting_served) {
 			.nr_pages = pass->pages,
-			/* What was put off may hide that blocks have merged. */
+			/*
+			 * The check for blocks that merged is skipped in zones
+			 * in which something was deferred.
+			 */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
@@ -394,12 +422,12 @@ static void page_reporting_answer(const struct page_reporting_pass *pass)
 	}
 	waits = page_reporting_request;
 	spin_unlock(&page_reporting_request_lock);
-	/* It came while the pass ran. */
+	/* This request came while the pass was running. */
 	if (waits)
 		page_reporting_run_now();
 }
 
-/* No pass will follow: whoever waits is told why. */
+/* No pass will follow: fails the current request. */
 static void page_reporting_give_up(int err)
 {
 	spin_lock(&page_reporting_request_lock);
@@ -412,16 +440,16 @@ static void page_reporting_give_up(int err)
 }
 
 /**
- * page_reporting_serve - have a pass report what is free, now
- * @wanted: how much of it, in pages
+ * page_reporting_serve - start a pass over free memory now and wait for it
+ * @wanted: how much to report, in pages
  *
- * A signal ends the wait, whatever the hypervisor does. The pass takes no
- * further block then.
+ * A signal ends the wait even while the hypervisor does not answer. The pass
+ * then takes no further blocks.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
- * Return: what the pass did. As error: -ENODEV without a device, or when it
- * went away; -EBUSY when the system is about to sleep; -ERESTARTSYS when
- * interrupted; else what the driver returned.
+ * Return: what the pass did. Its error is -ENODEV if there is no device or it
+ * went away; -EBUSY if the system is about to sleep; -ERESTARTSYS if a signal
+ * came; otherwise what the driver returned.
  */
 struct page_reporting_served page_reporting_serve(unsigned long wanted)
 {
@@ -439,7 +467,7 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted)
 		err = wait_for_completion_interruptible(&request.done);
 
 	spin_lock(&page_reporting_request_lock);
-	/* It was not answered, and is withdrawn. */
+	/* No pass has answered it: withdraw it. */
 	if (page_reporting_request == &request) {
 		page_reporting_request = NULL;
 		request.served.err = err;
@@ -448,10 +476,10 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted)
 	return request.served;
 }
 
-/* Why the pass has to end now: 0, or a negative errno. */
+/* A negative errno that says why the pass has to end now, or 0. */
 static int page_reporting_ended(struct page_reporting_pass *pass)
 {
-	/* The device comes first: a system that sleeps wakes up again. */
+	/* Check the device first: unlike sleep, its removal is final. */
 	if (rcu_access_pointer(page_reporting_dev) != pass->prdev)
 		return -ENODEV;
 	if (READ_ONCE(page_reporting_asleep))
@@ -469,9 +497,10 @@ static unsigned int page_reporting_wanted_order(void)
 }
 
 /*
- * Drivers compare what they get with page_reporting_order, so a change waits
- * for the next pass. A driver may write to it, too: its value stays until the
- * user or the device asks for another order.
+ * Drivers compare the blocks that they get with page_reporting_order, so a
+ * change takes effect at the start of the next pass. A driver may also write to
+ * the variable: its value stays until the user or the device asks for another
+ * order.
  */
 static unsigned int page_reporting_begin_order(void)
 {
@@ -484,7 +513,7 @@ static unsigned int page_reporting_begin_order(void)
 	return READ_ONCE(page_reporting_order);
 }
 
-/* A device came, and asks for an order; or it went. */
+/* A device was registered and asks for an order, or was unregistered. */
 static void page_reporting_ask_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_dev_order, order);
@@ -524,10 +553,10 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 
 	page_reporting_debug_begin_pass();
 	/*
-	 * A full barrier, before the first zone->lock and before the order and
-	 * page_reporting_asleep are read. Pairs with the zone->lock that a free
-	 * holds, with smp_mb() in page_reporting_set_order() and smp_store_mb()
-	 * in page_reporting_wake(): see "states" above.
+	 * A full barrier before the first zone->lock is taken, and before the
+	 * order and page_reporting_asleep are read. Pairs with the zone->lock
+	 * that a free holds, with smp_mb() in page_reporting_set_order() and
+	 * with smp_store_mb() in page_reporting_wake(): see "states" above.
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
 	pass->order = page_reporting_begin_order();
@@ -536,7 +565,7 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }
 
-/* One message for a series of errors. */
+/* Counts the errors in a row. Only the first of a series is logged. */
 static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 {
 	unsigned int errors = page_reporting_errors;
@@ -553,7 +582,7 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_errors, errors);
 }
 
-/* When to look again if nothing is freed: soon, if something was put off. */
+/* When to run again if nothing is freed: after a back-off, if memory waits. */
 static unsigned int page_reporting_patience(const struct page_reporting_pass *pass)
 {
 	unsigned int backoff_ms;
@@ -567,13 +596,13 @@ static unsigned int page_reporting_patience(const struct page_reporting_pass *pa
 	return min(backoff_ms, pass->budget.wait_ms);
 }
 
-/* When the next pass is due that nobody has asked for. */
+/* When the next pass is due if nothing requests one. */
 static unsigned int page_reporting_wait_after(const struct page_reporting_pass *pass)
 {
 	if (pass->err)
 		return page_reporting_backoff(page_reporting_next_delay(),
 					      page_reporting_errors - 1);
-	/* A flush does not know when what it left is due. */
+	/* The budget of a flush does not compute when the rest is due. */
 	if (pass->more || page_reporting_serves)
 		return page_reporting_next_delay();
 	return page_reporting_patience(pass);
@@ -585,7 +614,10 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	unsigned int wait_ms;
 
 	page_reporting_debug_end_pass();
-	/* Pairs with page_reporting_set_delay(): the delay is read here. */
+	/*
+	 * The delay is read in this section. Pairs with synchronize_rcu() in
+	 * page_reporting_set_delay().
+	 */
 	guard(rcu)();
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
@@ -594,7 +626,7 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 
 	if (wait_ms != PAGE_REPORTING_NEVER)
 		page_reporting_queue(prdev, wait_ms);
-	/* Requests are to change nothing about the wait after an error. */
+	/* In REQUESTED, further requests do not queue the work sooner. */
 	if (pass->err || pass->more)
 		atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
 	else if (atomic_cmpxchg(&prdev->state, PAGE_REPORTING_ACTIVE,
@@ -635,7 +667,7 @@ static bool page_reporting_going_down(void)
 /* As if there never was a device. */
 static void page_reporting_forget(void)
 {
-	/* The key is last: with it off, no mark would be cleared any more. */
+	/* Disable the key last: while it is off, allocations clear no mark. */
 	page_reporting_sweep(NR_PAGE_ORDERS);
 	static_branch_disable(&page_reporting_enabled);
 	page_reporting_put_zones();
@@ -646,17 +678,17 @@ static void page_reporting_forget(void)
  * page_reporting_register - start to report free memory to a device
  * @prdev: the device
  *
- * The first pass follows after the delay, and finds all memory that is free by
- * then. The device need not be ready to report yet, but has to be within
- * two seconds from now: nothing is reported before, not by a flush either.
+ * The first pass runs after the delay and sees all memory that is free by then.
+ * The device need not be ready to take reports yet, but has to be ready within
+ * two seconds. Nothing is reported before that, not even by a flush.
  *
  * Context: Process context. May sleep.
- * Return: 0, or -EBUSY while a device is registered, be it this one, and when
+ * Return: 0, or -EBUSY if a device is already registered, even this one, or while
  *	the system goes down.
  */
 int page_reporting_register(struct page_reporting_dev_info *prdev)
 {
-	/* The mutex's holder may wait for this report, to unregister. */
+	/* The mutex's holder may be unregistering, and wait for this report. */
 	if (page_reporting_in_report())
 		return -EBUSY;
 
@@ -674,10 +706,10 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 	page_reporting_budget_reset();
 
-	/* The key is first: with it off, no mark would be cleared. */
+	/* Enable the key first: while it is off, allocations clear no mark. */
 	static_branch_enable(&page_reporting_enabled);
 
-	/* The first pass is asked for here, before a free can. */
+	/* Request the first pass here, before a free can request it. */
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
 	rcu_assign_pointer(page_reporting_dev, prdev);
 	page_reporting_queue_at(prdev, page_reporting_next_delay());
@@ -685,31 +717,31 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
 
-/* A driver that unregisters inside of its report() would wait for itself. */
+/* A driver that unregisters from its own report() would wait for itself. */
 static void page_reporting_refuse(void *caller)
 {
-	/* A KUnit case makes this mistake on purpose, and counts the calls. */
+	/* A KUnit case makes this mistake on purpose and counts the calls. */
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_refuse, caller);
 	WARN_ONCE(1, "page_reporting: %pS unregisters a device from inside of its report(): refused\n",
 		  caller);
 }
 
 /**
- * page_reporting_unregister - stop to report free memory to a device
- * @prdev: the device; nothing happens unless it is the registered one
+ * page_reporting_unregister - stop reporting free memory to a device
+ * @prdev: the device; nothing happens if another or no device is registered
  *
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
- * Waits for a report that is under way, and so for the hypervisor; the pass
- * ends with it. When the system goes down, nothing else takes time, and marks
- * stay.
+ * Waits for a report that is in progress, and so for the hypervisor. The pass
+ * ends after that report. While the system goes down, nothing else takes time,
+ * and the marks are not cleared.
  *
- * A driver cannot unregister from inside of its @prdev->report: that would wait
- * for itself. Such a call is refused: it warns, once, with the caller's name,
- * and changes nothing; the device stays registered. Return an error instead,
- * and unregister from a work item.
+ * A driver cannot unregister from inside @prdev->report, as it would wait for
+ * itself. Such a call is refused: it warns once, naming the caller, and changes
+ * nothing; the device stays registered. Return an error from @prdev->report
+ * instead, and unregister from a work item.
  *
- * Context: Process context, but not @prdev->report. May sleep.
+ * Context: Process context, but not from inside @prdev->report. May sleep.
  */
 void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 {
@@ -723,7 +755,10 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	if (page_reporting_registered() != prdev)
 		return;
 
-	/* No new request by a free: __page_reporting_notify() pairs. */
+	/*
+	 * After the grace period, frees request no pass. Pairs with the RCU
+	 * section in __page_reporting_notify().
+	 */
 	RCU_INIT_POINTER(page_reporting_dev, NULL);
 	synchronize_rcu();
 	irq_work_sync(&page_reporting_kick_work);
@@ -743,7 +778,10 @@ EXPORT_SYMBOL_GPL(page_reporting_unregister);
 
 static void page_reporting_wake(void)
 {
-	/* Pairs with page_reporting_begin_pass(): one sees the other. */
+	/*
+	 * Pairs with page_reporting_begin_pass(): either the pass sees the
+	 * store, or the request below sees ACTIVE.
+	 */
 	smp_store_mb(page_reporting_asleep, false);
 	/* For what was freed, and for the pass that was cut short. */
 	__page_reporting_notify();
@@ -753,9 +791,9 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 				    unsigned long event, void *unused)
 {
 	/*
-	 * Not under page_reporting_mutex, which waits for the host when a
-	 * device goes. That sweeps as well: a second sweep beside it does no
-	 * harm.
+	 * Without page_reporting_mutex: while a device is unregistered, its
+	 * holder waits for the host. Unregistration sweeps as well, and two
+	 * sweeps at the same time do no harm.
 	 */
 	switch (event) {
 	case PM_SUSPEND_PREPARE:
@@ -765,7 +803,7 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
-		/* Without a device there are no marks to clear. */
+		/* If the key is off, there are no marks to clear. */
 		if (static_key_enabled(&page_reporting_enabled))
 			page_reporting_sweep(NR_PAGE_ORDERS);
 		fallthrough;
@@ -784,28 +822,33 @@ static int __init page_reporting_init(void)
 subsys_initcall(page_reporting_init);
 
 /**
- * page_reporting_set_order - the user wants another order
- * @order: the smallest block to report, or PAGE_REPORTING_ORDER_UNSPECIFIED for
- *	what the device or else the kernel chooses
+ * page_reporting_set_order - set the user's choice of the reporting order
+ * @order: order of the smallest block to report, or
+ *	PAGE_REPORTING_ORDER_UNSPECIFIED for the choice of the device, or of
+ *	the kernel if the device has none
  *
- * In effect from the next pass on, which this asks for.
+ * Takes effect at the start of the next pass, which this requests.
  *
  * Context: Process context.
  */
 void page_reporting_set_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_user_order, order);
-	/* Pairs with page_reporting_begin_pass(): one sees the other. */
+	/*
+	 * Pairs with page_reporting_begin_pass(): either the pass sees the new
+	 * order, or the request below sees ACTIVE.
+	 */
 	smp_mb();
 	/* A lower order makes free memory eligible that no free announces. */
 	__page_reporting_notify();
 }
 
 /**
- * page_reporting_set_delay - the user wants another delay
- * @delay_ms: the wait before a pass, or PAGE_REPORTING_ADAPTIVE
+ * page_reporting_set_delay - set the wait before a pass
+ * @delay_ms: the wait in ms, or PAGE_REPORTING_ADAPTIVE
  *
- * A pass that is waiting for its time gets the new delay.
+ * The new delay also applies to a pass that is already queued, unless that pass
+ * waits after an error.
  *
  * Context: Process context. May sleep.
  */
@@ -813,37 +856,40 @@ void page_reporting_set_delay(unsigned int delay_ms)
 {
 	struct page_reporting_dev_info *prdev;
 
-	/* Writing the same value again and again must not put passes off. */
+	/* Writing the same value again and again must not delay passes. */
 	if (delay_ms == page_reporting_delay_ms)
 		return;
 	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
 	if (!rcu_access_pointer(page_reporting_dev))
 		return;
-	/* Afterwards, whoever read the old delay has queued the work. */
+	/* After this, all code that read the old delay has queued the work. */
 	synchronize_rcu();
 	irq_work_sync(&page_reporting_kick_work);
 	scoped_guard(rcu) {
 		prdev = rcu_dereference(page_reporting_dev);
 		if (!prdev || !delayed_work_pending(&prdev->work))
-			;	/* nothing to put off or to hurry */
+			;	/* nothing is queued */
 		else if (READ_ONCE(page_reporting_errors))
-			/* No reason to try sooner, nor to wait for an old delay. */
+			/*
+			 * Keep the wait after an error, but not one that an old
+			 * delay has made longer than a minute.
+			 */
 			page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
 		else
 			page_reporting_queue_at(prdev, page_reporting_next_delay());
 	}
-	/* Whoever asked for a pass at once meanwhile still gets it at once. */
+	/* A flush that started meanwhile still gets its pass at once. */
 	if (READ_ONCE(page_reporting_request))
 		page_reporting_run_now();
-	/* The other budget may let go what this one waits for. */
+	/* The new delay's budget may allow what the old one did not yet. */
 	__page_reporting_notify();
 }
 
 /**
- * page_reporting_get_status - what there is to see from outside
+ * page_reporting_get_status - the device, its state and the settings
  *
- * Context: any.
- * Return: a copy, for display: the device that it names may have gone since.
+ * Context: Any.
+ * Return: a copy for display; the device may be unregistered already.
  */
 struct page_reporting_status page_reporting_get_status(void)
 {

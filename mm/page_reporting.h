@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the page allocator calls on its hot paths. Without
- * CONFIG_PAGE_REPORTING all of it folds away. Without a device it is
- * patched-out branches: where a block comes to a free list, leaves it, or
- * merges.
+ * Free page reporting: what the page allocator calls on its hot paths, when a
+ * block is added to a free list, removed from it, or merged. Without
+ * CONFIG_PAGE_REPORTING all of it compiles to nothing. Without a device, each
+ * call is a branch that is patched out.
  */
 #ifndef _MM_PAGE_REPORTING_H
 #define _MM_PAGE_REPORTING_H
@@ -11,18 +11,18 @@
 #include <linux/jump_label.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
-/* Not for this file: page_alloc.c gets it from here. */
+/* For page_alloc.c, which gets it through this header. */
 #include <linux/page-isolation.h>
 
 #ifdef CONFIG_PAGE_REPORTING
 
-/* On exactly while a device is registered. */
+/* On while a device is registered. */
 DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
 
-/* Smallest block that is reported; larger than any order while undecided. */
+/* Order of the smallest block that is reported; UINT_MAX while undecided. */
 extern unsigned int page_reporting_order;
 
-/* No smaller block is marked as reported. See page_reporting_mark.c. */
+/* No block of a lower order is marked. See page_reporting_mark.c. */
 extern unsigned int page_reporting_mark_order;
 
 void __page_reporting_notify(void);
@@ -37,8 +37,8 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 			      unsigned int order, int old_mt, int new_mt);
 
 /*
- * Does it matter that a block of this order leaves the free lists? It does if
- * such a block may be marked as reported. With zone->lock held.
+ * Does the engine have to know when a block of this order leaves a free list?
+ * Only if such a block may be marked as reported. zone->lock is held.
  */
 static inline bool page_reporting_watches(unsigned int order)
 {
@@ -47,13 +47,13 @@ static inline bool page_reporting_watches(unsigned int order)
 }
 
 /**
- * page_reporting_notify_free - a block has come to a free list
+ * page_reporting_notify_free - a block was added to a free list
  * @zone: its zone
  * @order: its order after merging
  * @mt: its migratetype
  *
- * Context: zone->lock held, interrupts off, any context, NMI too. Does not
- * sleep, takes no lock.
+ * Context: Any, including NMI, with zone->lock held and interrupts off. Does
+ * not sleep and takes no lock.
  */
 static inline void page_reporting_notify_free(struct zone *zone,
 					      unsigned int order, int mt)
@@ -64,9 +64,9 @@ static inline void page_reporting_notify_free(struct zone *zone,
 }
 
 /**
- * page_reporting_notify - blocks have come to free lists without a free
+ * page_reporting_notify - blocks were added to free lists other than by a free
  *
- * Context: any.
+ * Context: Any.
  */
 static inline void page_reporting_notify(void)
 {
@@ -75,11 +75,12 @@ static inline void page_reporting_notify(void)
 }
 
 /**
- * page_reporting_taken - a block was allocated, the whole of it or its front
- * @page: its head, no longer on a free list; what is split off is not yet
+ * page_reporting_taken - a block was allocated, all of it or its first part
+ * @page: its first page. The block is no longer on a free list, and what is
+ *	split off is not on one yet
  * @zone: its zone
  * @low: the order that was allocated
- * @high: the order that the block had
+ * @high: the order of the whole block
  * @mt: its migratetype
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
@@ -93,8 +94,8 @@ static inline void page_reporting_taken(struct page *page, struct zone *zone,
 }
 
 /**
- * page_reporting_left - a block has left its free list for any other reason
- * @page: its head
+ * page_reporting_left - a block was removed from its list for another reason
+ * @page: its first page
  * @zone: its zone
  * @order: its order
  * @mt: its migratetype
@@ -109,11 +110,11 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 }
 
 /**
- * page_reporting_merged - a free block is now a part of a larger one
- * @page: its head, no longer on a free list
+ * page_reporting_merged - a free block has become a part of a larger one
+ * @page: its first page; the block is no longer on a free list
  * @zone: its zone
- * @order: the order that it had
- * @mt: the migratetype that it had
+ * @order: its order before the merge
+ * @mt: its migratetype before the merge
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */
@@ -125,12 +126,12 @@ static inline void page_reporting_merged(struct page *page, struct zone *zone,
 }
 
 /**
- * page_reporting_retyped - a free block is now one of another type
- * @page: its head
+ * page_reporting_retyped - the migratetype of a free block has changed
+ * @page: its first page
  * @zone: its zone
  * @order: its order
- * @old_mt: the migratetype that it had
- * @new_mt: its new one
+ * @old_mt: its old migratetype
+ * @new_mt: its new migratetype
  *
  * Context: zone->lock held, interrupts off. Does not sleep.
  */

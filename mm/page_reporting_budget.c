@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: how much a pass may report, and from where.
+ * Free page reporting: how much a pass may take from each free list.
  */
 
 /**
  * DOC: budgets
  *
- * A pass asks a budget how many blocks may leave each list. There are three:
+ * A pass asks a budget how many blocks it may take from each list. There are
+ * three kinds:
  *
  * ========  =================================================================
- * budget    lets go
+ * budget    allows
  * ========  =================================================================
- * paced     of each pool of a zone, what pacing says that nobody has needed
- *           for long enough, while the CPU cap allows it. Says when more may
- *           be due. For a delay of -1
+ * paced     of each pool of a zone, the memory that pacing found to be idle
+ *           for long enough, as long as the CPU cap allows it. Also tells when
+ *           more may be idle. For a delay of -1
  * fixed     of each list, in each pass, a sixth of the zone's blocks of this
- *           order, in whole batches, so that few calls of the driver are small
- *           ones. For a delay in ms
- * flush     everything, up to the size that the flush wants
+ *           order, rounded up to whole batches, so that few calls of the driver
+ *           are small. For a delay in ms
+ * flush     everything, up to the size that the flush asks for
  * ========  =================================================================
  *
- * The walk decides which blocks are taken first and what a zone must keep for
- * its watermarks, for all three alike.
+ * Which blocks are taken first, and what a zone must keep for its watermarks,
+ * is decided by the walk, in the same way for all three.
  */
 
 #include <linux/kernel.h>
@@ -38,13 +39,13 @@
 #include "page_reporting_internal.h"
 
 /*
- * A free list is handed over in about this many passes. With a delay of two
- * seconds, that is most of what was freed at once within 12 s, while memory
- * that is used again within seconds keeps most of its backing.
+ * A free list is reported in about this many passes. With a delay of two
+ * seconds, most of the memory that was freed at once is reported within 12 s,
+ * while memory that is used again within seconds keeps most of its backing.
  */
 #define PAGE_REPORTING_PASSES		6
 
-/* The CPU time that pacing allows. Only the work item uses it. */
+/* The CPU cap. Registration resets it, and only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;
 
 /* fixed */
@@ -73,7 +74,7 @@ static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
 };
 
 /**
- * page_reporting_fixed_budget - a share of each list
+ * page_reporting_fixed_budget - a budget that allows a share of each list
  * @capacity: blocks in a full batch
  *
  * Return: the budget of one pass.
@@ -94,12 +95,12 @@ __page_reporting_flush_blocks(struct page_reporting_budget *budget,
 			      struct zone *zone, unsigned int order, int mt,
 			      unsigned long taken)
 {
-	/* What is freed as fast as it is reported is for the next pass. */
+	/* A pass has to end even if memory is freed as fast as reported. */
 	unsigned long most = zone->free_area[order].nr_free + budget->capacity;
 
 	if (!budget->wanted)
 		return 0;
-	/* Rounded up */
+	/* Rounded up to a block. */
 	return min(((budget->wanted - 1) >> order) + 1,
 		   most - min(most, taken));
 }
@@ -117,9 +118,9 @@ static const struct page_reporting_budget_ops page_reporting_flush_ops = {
 };
 
 /**
- * page_reporting_flush_budget - all that is free
+ * page_reporting_flush_budget - a budget that allows all free memory
  * @capacity: blocks in a full batch
- * @wanted: but no more pages than this, rounded up to a block
+ * @wanted: the limit in pages, rounded up to a block
  *
  * Return: the budget of one pass.
  */
@@ -220,7 +221,7 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 };
 
 /**
- * page_reporting_paced_budget - what has been idle for long enough
+ * page_reporting_paced_budget - a budget that allows memory that was idle
  * @capacity: blocks in a full batch
  *
  * Return: the budget of one pass.
@@ -230,14 +231,14 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 	return (struct page_reporting_budget) {
 		.ops = &page_reporting_paced_ops,
 		.capacity = capacity,
-		/* Not under zone->lock: the scheduler's locks come first. */
+		/* Not under zone->lock: scheduler locks must be taken first. */
 		.cpu_ns = task_sched_runtime(current),
 		.wait_ms = PAGE_REPORTING_NEVER,
 	};
 }
 
 /**
- * page_reporting_budget_reset - a device came, and no CPU time is spent yet
+ * page_reporting_budget_reset - reset the CPU cap for a new device
  */
 void page_reporting_budget_reset(void)
 {

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: checks of the engine's invariants.
+ * Free page reporting: do the free lists, marks and counters agree?
  */
 
 /**
  * DOC: checks
  *
- * CONFIG_PAGE_REPORTING_DEBUG keeps a ledger of the pages that passes isolate
- * and put back, warns once when it does not balance at the end of a pass, and
- * adds the file page_reporting/verify to debugfs. Reading that file walks all
- * free lists, with zone->lock held for one zone at a time. It says "ok" and
- * what it saw, or "violated" and which checks failed how often:
+ * CONFIG_PAGE_REPORTING_DEBUG counts the pages that passes isolate and put
+ * back, warns once if the counts do not balance at the end of a pass, and adds
+ * the file page_reporting/verify to debugfs. Reading this file walks all free
+ * lists, with zone->lock held for one zone at a time. It says "ok" and what was
+ * found, or "violated" and how often each of these checks failed:
  *
  * ===============  ==========================================================
- * list-block       an entry of a list is no free block of its order and zone
+ * list-block       an entry of a list is not a free block of its order and
+ *                  zone
  * list-type        a pageblock of a block has another type than the list
- * stale-mark       a block is marked as reported, and there is no device
- * nr-free          an order's count differs from its lists
- * free-pages       NR_FREE_PAGES differs from the lists and what is not
- *                  accepted yet
+ * stale-mark       a block is marked as reported, but there is no device
+ * nr-free          the count of blocks of an order differs from its lists
+ * free-pages       NR_FREE_PAGES differs from the lists plus the memory that
+ *                  is not accepted yet
  * free-cma         NR_FREE_CMA_PAGES differs from the lists
  * free-highatomic  the zone's count of free MIGRATE_HIGHATOMIC pages differs
  *                  from the lists
  * free-reported    NR_FREE_REPORTED, or the count for an order, differs from
  *                  the marks on the lists
- * mark-order       a block is marked that is smaller than any that may be
- * in-flight        pages are isolated although no pass runs
+ * mark-order       a marked block is smaller than any that may be marked
+ * in-flight        pages are isolated although no pass is running
  * ===============  ==========================================================
  *
  * For in-flight, isolated = put back as reported + put back as not reported
@@ -49,7 +50,7 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Looks at a zone whose counters do not add up, before that is believed. */
+/* Checks of a zone that have to fail in a row before it is a violation. */
 #define PAGE_REPORTING_LOOKS	20
 
 static const char * const page_reporting_check_names[] = {
@@ -68,8 +69,8 @@ static const char * const page_reporting_check_names[] = {
 static_assert(ARRAY_SIZE(page_reporting_check_names) == PAGE_REPORTING_CHECKS);
 
 /*
- * In pages, since boot. Written under the zone->lock of the pass's zone; there
- * is one pass at a time.
+ * In pages, since boot. Written under the zone->lock of the pass's zone; only
+ * one pass runs at a time.
  */
 static struct {
 	unsigned long isolated;
@@ -77,10 +78,10 @@ static struct {
 	unsigned long unreported;
 } page_reporting_ledger;
 
-/* A pass runs, with blocks in its hands. */
+/* A pass is running, and may have isolated blocks. */
 static bool page_reporting_runs;
 
-/* One zone: what its lists hold, by what is counted apart. */
+/* What the lists of one zone hold, for comparison with the counters. */
 struct page_reporting_tally {
 	unsigned long violations[PAGE_REPORTING_CHECKS];
 	unsigned long blocks;
@@ -127,7 +128,7 @@ static unsigned long page_reporting_in_flight(void)
 }
 
 /**
- * page_reporting_debug_begin_pass - a pass may take blocks from now on
+ * page_reporting_debug_begin_pass - a pass starts, and may isolate blocks
  */
 void page_reporting_debug_begin_pass(void)
 {
@@ -143,7 +144,7 @@ void page_reporting_debug_end_pass(void)
 	WRITE_ONCE(page_reporting_runs, false);
 }
 
-/* Do all pageblocks that a free block covers have the type of its list? */
+/* Do all pageblocks in a free block have the type of its list? */
 static bool __page_reporting_types_are(struct page *page, unsigned int order,
 				       int mt)
 {
@@ -200,7 +201,7 @@ static void __page_reporting_tally_lists(struct page_reporting_tally *tally,
 	}
 }
 
-/* Without a device, nothing is counted by order, and nothing marked. */
+/* Without a device, no zone has a state, and no block is marked. */
 static void __page_reporting_tally_orders(struct page_reporting_tally *tally,
 					  struct zone *zone)
 {
@@ -224,7 +225,7 @@ page_reporting_tally_free(const struct page_reporting_tally *tally)
 	return pages;
 }
 
-/* Pages that count as free, but are on a list of their own. */
+/* Unaccepted pages count as free, but are on a list of their own. */
 static unsigned long page_reporting_unaccepted(struct zone *zone)
 {
 #ifdef CONFIG_UNACCEPTED_MEMORY
@@ -234,7 +235,7 @@ static unsigned long page_reporting_unaccepted(struct zone *zone)
 #endif
 }
 
-/* The counters change under zone->lock only, but are folded without it. */
+/* The counters change only under zone->lock, but are folded without it. */
 static void __page_reporting_tally_counters(struct page_reporting_tally *tally,
 					    struct zone *zone)
 {
@@ -289,7 +290,7 @@ static void page_reporting_verify_zone(struct page_reporting_verdict *verdict,
 	verdict->reported_pages += tally.reported;
 }
 
-/* A pass that begins or ends between the two looks is no violation. */
+/* A pass that begins or ends between the two reads is no violation. */
 static void page_reporting_verify_ledger(struct page_reporting_verdict *verdict)
 {
 	unsigned int looks = PAGE_REPORTING_LOOKS;
@@ -304,12 +305,12 @@ static void page_reporting_verify_ledger(struct page_reporting_verdict *verdict)
 }
 
 /**
- * page_reporting_verify - walk all free lists and check what has to be true
+ * page_reporting_verify - walk all free lists and check them and the counters
  * @verdict: filled in
  *
- * Context: Process context. Takes each zone->lock, for as long as the walk over
+ * Context: Process context. Holds each zone->lock for as long as the walk over
  * the zone's lists takes. May sleep.
- * Return: the name of the first check that failed, or NULL if all is well.
+ * Return: the name of the first check that failed, or NULL if none did.
  */
 const char *page_reporting_verify(struct page_reporting_verdict *verdict)
 {

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: report all that is free, now, and say when it is done.
+ * Free page reporting: report all free memory now, and return when it is done.
  */
 
 /**
  * DOC: flush
  *
- * Before a snapshot, a migration or a pause, somebody wants the hypervisor to
- * have all free memory, and to know when it has. A flush starts a pass at once,
- * with a budget that lets everything go, and waits for its end. Watermarks
- * hold, as a flush is no reason to run out of memory.
+ * Before a snapshot, a migration or a pause, all free memory should be
+ * reported, and the operator needs to know when this is done. A flush starts a
+ * pass at once, with a budget that allows everything, and waits for its end.
+ * The watermarks still hold, as a flush must not make the guest run out of
+ * memory.
  *
- * There is one flush at a time; others wait for their turn. A signal ends the
- * wait, whatever the hypervisor does.
+ * There is one flush at a time; others wait for it. A signal ends the wait even
+ * while the hypervisor does not answer.
  *
  * Blocks that merged while they were put back are not reported yet. So a pass
  * that left something is followed by another one, up to PAGE_REPORTING_ROUNDS
- * in all: otherwise memory that is freed all the time could keep a flush for
- * ever.
+ * passes in all. Without this limit, memory that is freed all the time could
+ * keep a flush running for ever.
  */
 
 #include <linux/gfp.h>
@@ -29,7 +30,7 @@
 #include "page_alloc.h"
 #include "page_reporting_internal.h"
 
-/* Passes for one flush: one for everything, the others for what merged. */
+/* Passes of one flush: the first reports nearly all, the others what merged. */
 #define PAGE_REPORTING_ROUNDS		4
 
 /* Held for as long as a flush takes. */
@@ -40,8 +41,8 @@ static DEFINE_SPINLOCK(page_reporting_flushed_lock);
 static struct page_reporting_flushed page_reporting_flushed;
 
 /*
- * Pieces of free blocks are on the per-CPU lists. Zone by zone, as a drain of
- * all zones at once does nothing while another one runs.
+ * Frees the pages on the per-CPU lists, so that they can merge. Drains zone by
+ * zone, as a drain of all zones at once does nothing while another one runs.
  */
 static void page_reporting_drain_cpus(void)
 {
@@ -72,14 +73,15 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
 }
 
 /**
- * page_reporting_flush - have free memory reported now
- * @nr_pages: how much, in pages; ULONG_MAX is all
+ * page_reporting_flush - report free memory now
+ * @nr_pages: how much to report, in pages; ULONG_MAX for all
  *
- * Context: Process context. Sleeps until the hypervisor has that much or all
- * that is eligible, or until a signal comes.
- * Return: 0; -ENODEV without a device, or when it went away; -EBUSY when the
- * system is about to sleep; -ERESTARTSYS when interrupted; else what the driver
- * returned.
+ * Context: Process context. Sleeps until that much or all eligible memory is
+ * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
+ * comes.
+ * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
+ * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
+ * driver returned.
  */
 int page_reporting_flush(unsigned long nr_pages)
 {
@@ -92,7 +94,7 @@ int page_reporting_flush(unsigned long nr_pages)
 		return -ERESTARTSYS;
 	flushed = page_reporting_flush_rounds(nr_pages);
 	err = flushed.err;
-	/* Readers of the file know EINTR, and not ERESTARTSYS. */
+	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
 	if (err == -ERESTARTSYS)
 		flushed.err = -EINTR;
 
@@ -104,7 +106,7 @@ int page_reporting_flush(unsigned long nr_pages)
 }
 
 /**
- * page_reporting_last_flush - how the last flush ended
+ * page_reporting_last_flush - the result of the last flush
  *
  * Return: a copy; all of it is 0 before the first flush.
  */

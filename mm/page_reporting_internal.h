@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what its own files share. Calls run one way:
+ * Free page reporting: what its own files share. Calls go in one direction:
  *
  *	params -> flush -> device -> walk -> mark -> pacing
  *	                   device -> budget -> mark, pacing
@@ -28,23 +28,23 @@ enum page_reporting_state {
 	PAGE_REPORTING_ACTIVE,
 };
 
-/* As a delay, and the default: pacing decides. Reads -1. */
+/* As a delay: pacing decides. This is the default; users see it as -1. */
 #define PAGE_REPORTING_ADAPTIVE		UINT_MAX
 
 /*
- * The unit of account: a huge page of the host, 2 MiB on x86 and on arm64
- * whatever the guest's page size, or a pageblock where that is smaller.
+ * The unit of account: a huge page of the host, taken to be 2 MiB on x86 and on
+ * arm64 whatever the guest's page size, or a pageblock where that is smaller.
  */
 #define PAGE_REPORTING_UNIT_ORDER \
 	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
 /*
- * page_reporting_mark.c: which blocks does the host have?
+ * page_reporting_mark.c: which blocks are reported?
  */
 
 /*
- * Free blocks that are paced together: those of a unit of account or more,
- * apart for programs and for the kernel, and smaller ones.
+ * Free blocks that are paced together: those of a unit of account or more, with
+ * one pool for programs and one for the kernel, and all smaller ones.
  */
 enum page_reporting_pool {
 	PAGE_REPORTING_MOVABLE,
@@ -55,9 +55,9 @@ enum page_reporting_pool {
 
 /**
  * struct page_reporting_demand - a pool of a zone
- * @level: pages of it that the host backs; may be wrong by a few blocks, and
- *	even negative, until __page_reporting_count_levels()
- * @pacing: the demand for them
+ * @level: unreported free pages of the pool. May be off by a few blocks, and
+ *	even negative, until __page_reporting_count_levels() corrects it
+ * @pacing: the demand for these pages
  */
 struct page_reporting_demand {
 	s64 level;
@@ -65,19 +65,19 @@ struct page_reporting_demand {
 };
 
 /**
- * struct page_reporting_zone - what is known of a zone
- * @pool: each pool. What came to the free lists before the device counts as
- *	PAGE_REPORTING_MOVABLE
- * @of: that of each migratetype's blocks of a unit or more
- * @reported: marked blocks of each order
- * @joined: while a block is put back: counts the pages of the marked blocks
- *	that it merges with; else NULL
- * @order: the reporting order for which all of this is kept
+ * struct page_reporting_zone - the state of a zone
+ * @pool: the pools. Memory that was free before the device was registered
+ *	counts in PAGE_REPORTING_MOVABLE
+ * @of: for each migratetype, the pool of its blocks of a unit or more
+ * @reported: number of marked blocks of each order
+ * @joined: while a block is put back, counts the pages of the marked blocks
+ *	that it merges with; otherwise NULL
+ * @order: the reporting order that all of this is kept for
  * @zone: the zone
- * @list: of all zones of which something is known
+ * @list: entry in the list of all zones with such a state
  *
- * zone->page_reporting, from the first pass that comes there until the device
- * goes. All but the last two under zone->lock.
+ * zone->page_reporting points to it from the first pass in the zone until the
+ * device is unregistered. zone->lock protects all but the last two fields.
  */
 struct page_reporting_zone {
 	struct page_reporting_demand pool[PAGE_REPORTING_POOLS];
@@ -89,10 +89,13 @@ struct page_reporting_zone {
 	struct list_head list;
 };
 
-/* The clock of pacing, exact to a tick. Any context. */
+/* The clock of pacing, with the resolution of a tick. Context: any. */
 static inline u64 page_reporting_now_ms(void)
 {
-	/* On 32 bit, an NMI may have interrupted the tick, and time stands. */
+	/*
+	 * On 32 bit, the NMI may have interrupted the update of jiffies_64, and
+	 * would wait for it for ever. With 0, no time has passed.
+	 */
 	if (!IS_ENABLED(CONFIG_64BIT) && in_nmi())
 		return 0;
 	if (MSEC_PER_SEC % HZ == 0)
@@ -100,7 +103,7 @@ static inline u64 page_reporting_now_ms(void)
 	return jiffies64_to_msecs(get_jiffies_64());
 }
 
-/* What a free block of this order and migratetype is paced with. */
+/* The pool of a free block of this order and migratetype. */
 static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 							   int mt)
 {
@@ -113,10 +116,11 @@ static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 }
 
 /*
- * In which pool's level does a block count of which @pages are to leave? What was
- * free before the device came counts as movable, whatever its type. Where the
- * kernel's level is too low for the block, the rest of it becomes movable too: a
- * part of a block can never leave.
+ * The pool whose level counts a block of which @pages are about to leave.
+ * Memory that was free before the device was registered counts as movable,
+ * whatever its type, so that the kernel's level may be lower than @pages. As a
+ * part of a block cannot leave by itself, what is left of the kernel's level is
+ * then moved to the movable pool, and the whole block counts there.
  */
 static inline enum page_reporting_pool
 page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
@@ -144,18 +148,18 @@ void page_reporting_sweep(unsigned int below);
 void page_reporting_put_zones(void);
 
 /*
- * page_reporting_budget.c: how much may go?
+ * page_reporting_budget.c: how much may a pass take from each list?
  */
 
 /**
  * struct page_reporting_budget - what limits a pass
  * @ops: the kind of limit
  * @capacity: blocks in a full batch
- * @wanted: of a flush: pages that it still wants
- * @grant: of pacing: pages that may leave the zone, for each pool
- * @pool: of pacing: what the next block is taken from
- * @cpu_ns: of pacing: CPU time of this task that is accounted for
- * @wait_ms: when to look again, or PAGE_REPORTING_NEVER
+ * @wanted: flush only: pages that are still to be reported
+ * @grant: pacing only: pages of each pool that may still leave the zone
+ * @pool: pacing only: the pool that the next block is taken from
+ * @cpu_ns: pacing only: CPU time of this task that is already accounted for
+ * @wait_ms: time until the next pass should run, or PAGE_REPORTING_NEVER
  */
 struct page_reporting_budget {
 	const struct page_reporting_budget_ops *ops;
@@ -169,16 +173,17 @@ struct page_reporting_budget {
 
 /**
  * struct page_reporting_budget_ops - one kind of limit
- * @open: the pass comes to a zone with unreported blocks. False: nothing of it
- *	may leave now. zone->lock held
- * @blocks: how many blocks may leave a list now, of which @taken did in this pass.
+ * @open: the pass enters a zone. Returns false if nothing may leave it now.
  *	zone->lock held
- * @take: a block was taken, which @blocks was asked about last. zone->lock held
- * @back: it is back, and the host has it. zone->lock held
- * @spent: a call of the driver has ended, and its blocks are back
- * @close: the pass leaves the zone; may lower the budget's @wait_ms
+ * @blocks: returns how many more blocks may be taken from a list, from which
+ *	this pass has already taken @taken. zone->lock held
+ * @take: a block was taken from the list of the latest call of @blocks.
+ *	zone->lock held
+ * @back: a reported block was put back. zone->lock held
+ * @spent: a call of the driver has ended, and its blocks were put back
+ * @close: the pass leaves the zone. May lower the budget's @wait_ms
  *
- * All but @open and @blocks may be missing.
+ * Only @open and @blocks are mandatory.
  */
 struct page_reporting_budget_ops {
 	bool (*open)(struct page_reporting_budget *budget, struct zone *zone);
@@ -206,20 +211,20 @@ void page_reporting_budget_reset(void);
  * struct page_reporting_pass - one walk over free memory
  * @prdev: the device
  * @zone: the zone that is walked; a batch never spans two
- * @order: the reporting order, the same throughout
+ * @order: the reporting order, which does not change during the pass
  * @budget: what limits the pass
- * @ended: returns why the pass has to end now, a negative errno, or 0
+ * @ended: returns a negative errno if the pass has to end now, or 0
  * @nents: blocks in the batch
- * @limit: blocks at which the batch is full
+ * @limit: number of blocks at which the batch is full
  * @nr_pages: pages in the batch
- * @blocks: blocks that the device took
- * @pages: pages in them
+ * @blocks: blocks that were reported without error
+ * @pages: pages in these blocks
  * @err: the last error of the driver in this pass, or 0
- * @stopped: what @ended returned
- * @more: there is more to report: a budget was spent before its list was
- *	walked, or a block came to a list that had been walked
- * @put_off: something was left alone that can be reported later
- * @short_of: the zone has too little memory for now
+ * @stopped: what @ended returned last
+ * @more: there is more to report: the budget was used up before the end of a
+ *	list, or a block was added to a list after the walk
+ * @put_off: something was deferred, and can be reported later
+ * @short_of: the zone is short of memory for now
  */
 struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
@@ -247,8 +252,8 @@ bool page_reporting_in_report(void);
  */
 
 /**
- * struct page_reporting_status - what there is to see from outside
- * @report: the callback of the device; NULL without one
+ * struct page_reporting_status - the device, its state and the settings
+ * @report: the callback of the device; NULL if there is no device
  * @state: an enum page_reporting_state
  * @order: the reporting order, or PAGE_REPORTING_ORDER_UNSPECIFIED
  * @delay_ms: the wait before a pass, or PAGE_REPORTING_ADAPTIVE
@@ -262,10 +267,10 @@ struct page_reporting_status {
 };
 
 /**
- * struct page_reporting_served - what one pass did for somebody who waited
+ * struct page_reporting_served - the result of page_reporting_serve()
  * @nr_pages: pages that were reported
  * @more: there is more to report
- * @err: 0, or why the pass ended early: a negative errno
+ * @err: 0, or a negative errno
  */
 struct page_reporting_served {
 	unsigned long nr_pages;
@@ -279,13 +284,13 @@ void page_reporting_set_delay(unsigned int delay_ms);
 struct page_reporting_served page_reporting_serve(unsigned long wanted);
 
 /*
- * page_reporting_flush.c: report now
+ * page_reporting_flush.c: how is all free memory reported at once?
  */
 
 /**
  * struct page_reporting_flushed - how a flush ended
  * @nr_pages: pages that were reported
- * @duration_us: how long it took, in us
+ * @duration_us: how long it took
  * @err: 0, or a negative errno
  */
 struct page_reporting_flushed {

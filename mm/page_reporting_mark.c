@@ -1,37 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: which free blocks the hypervisor has.
+ * Free page reporting: which free blocks are reported, and what is counted.
  */
 
 /**
  * DOC: mark
  *
- * PG_reported on the head of a free block says that the hypervisor has it. This
- * file alone sets and clears the mark, under zone->lock, together with what is
- * counted about it, so that the counters cannot differ from the lists:
+ * PG_reported on the first page of a free block says that the hypervisor was
+ * told that it is free. Only this file sets and clears the mark, under
+ * zone->lock, and updates the counters at the same time, so that they cannot
+ * differ from the lists:
  *
  * ====================  =====================================================
  * in /proc/vmstat       counts
  * ====================  =====================================================
  * nr_free_reported      pages of the blocks that are marked now; also for each
  *                       zone in /proc/zoneinfo, and in each node's vmstat
- * pgreport              pages that the device took
- * pgreport_fail         pages that it was given and refused
+ * pgreport              pages that were reported without an error
+ * pgreport_fail         pages in reports that failed
  * pgreport_refault      pages of marked blocks that were allocated or filled by
- *                       compaction. Of a block that is split, the parts that
- *                       stay marked do not count, see "unit"
+ *                       compaction. If a block is split, the parts that stay
+ *                       marked do not count, see "unit"
  * pgreport_merge        pages of marked blocks that became parts of larger,
- *                       unmarked ones, some of them on their way back already.
- *                       A block that is put together from marked ones alone is
- *                       marked, and does not count
+ *                       unmarked ones, and of reported blocks that did so while
+ *                       they were put back. A block that merges from marked
+ *                       ones alone is marked, and does not count
  * pgreport_clear        pages of marked blocks that lost the mark for any other
- *                       reason: the balloon took them, or a free page hint;
+ *                       reason: the balloon or free page hinting took them;
  *                       they were isolated, to go offline or for a contiguous
  *                       allocation; a page of the block turned bad; the order
- *                       rose; the device went; the system hibernated
+ *                       was raised; the device was unregistered; the system
+ *                       hibernated
  * page_reporting_pass   passes over free memory
  * page_reporting_call   calls of the driver
- * page_reporting_skip   zones left alone in a pass, or a part of them, because
+ * page_reporting_skip   zones that a pass skipped, fully or in part, because
  *                       they were short of memory
  * ====================  =====================================================
  *
@@ -40,8 +42,8 @@
  *	pgreport = nr_free_reported + pgreport_refault + pgreport_merge +
  *	pgreport_clear
  *
- * All of them are per-CPU sums, as nr_free_pages is. The equation holds once
- * each CPU has folded its share.
+ * All of them are collected per CPU, as nr_free_pages is. The equation holds
+ * once each CPU has folded its share into the totals.
  */
 
 /**
@@ -50,18 +52,18 @@
  * The host backs a guest's memory by huge pages of 2 MiB where it can. The
  * first touch of 4 KiB in a reported 2 MiB makes the host back all of it. So
  * the unit of account is such a huge page, or a pageblock where that is
- * smaller. When a marked block is split for an allocation, the parts that are a
- * unit or larger stay marked, and do not count as refaulted. Smaller parts lose
- * the mark, as the host has to back them again, and count. So
+ * smaller. When a marked block is split for an allocation, the parts of a unit
+ * or more stay marked, and do not count as refaulted. Smaller parts lose the
+ * mark and count as refaulted, as the host has to back them again. So
  *
  * - a marked block is one that the host does not back
  * - no part of a host's huge page is marked while another part is in use
  * - a report does not break up a huge page of the host
  *
- * Where the operator sets a lower order, the host is taken to back smaller
- * pages, and parts down to this order stay marked. Pacing is still charged
- * whole units when a block of a unit or more is used, and the pages themselves
- * when a smaller one is.
+ * If the operator sets a lower order, the host is assumed to back memory in
+ * smaller pages, and parts down to this order stay marked. Pacing is still
+ * charged whole units when a block of a unit or more is used. When a smaller
+ * block is used, it is charged the pages of the block.
  */
 
 /**
@@ -69,21 +71,22 @@
  *
  * Marked blocks are counted for each zone and order. The allocator counts the
  * blocks on the free lists. The difference is the level: the free memory that
- * the hypervisor does not have. It takes a few additions to know, whatever the
- * size of the zone, and no list is looked at. Between passes it is kept up to
- * date with each block that comes and leaves. Pacing is told when it falls, see
- * mm/page_reporting_pacing.c.
+ * is not reported. It takes a few additions to compute, whatever the size of
+ * the zone, and no list is walked. Between passes, the level is updated for
+ * each block that is added to or removed from the free lists. Pacing is told
+ * when it falls, see mm/page_reporting_pacing.c.
  *
- * Programs and the kernel allocate from lists of different types. An allocation
- * takes a marked block of its own type before an unmarked one of another. If
- * one level stood for both, two demands that are seldom low at the same time
- * would have a surplus that neither has. So there are two pools, each with a
- * level of its own. What was free before the device came counts as movable, as
- * nobody knows its types without a walk over all lists. Blocks below the unit
- * of account have another price than larger ones, and are a third pool.
+ * Programs and the kernel allocate from lists of different migratetypes. An
+ * allocation takes a marked block of its own type before an unmarked one of
+ * another. If a single level covered both, two demands that peak in turn would
+ * show a surplus that neither has. So there are two pools, each with a level of
+ * its own. Memory that was free before the device was registered counts as
+ * movable, as its types are unknown without a walk over all lists. Blocks below
+ * the unit of account have another price than larger ones, and are a third
+ * pool.
  *
- * The state of a zone is allocated when a pass first comes there, without a wait
- * for memory. If there is none, a later pass tries again.
+ * The state of a zone is allocated by the first pass in it, without a wait for
+ * memory. If there is none, a later pass tries again.
  */
 
 #include <linux/align.h>
@@ -107,27 +110,28 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Blocks that a sweep looks at under one hold of zone->lock: about 20 us. */
+/* Blocks that a sweep looks at in one zone->lock section: about 20 us. */
 #define PAGE_REPORTING_SWEEP		256
 
 /*
- * The smallest block that may be marked in any zone. It falls before the first
- * such mark is set and rises after the last one is gone. An unlock of the zone
- * follows the store and the mark, and whoever removes the block takes that
- * lock.
+ * Order of the smallest block that may be marked in any zone. It is lowered
+ * before the first such mark is set, and raised after the last one is cleared.
+ * The store and the mark are followed by an unlock of zone->lock, which whoever
+ * removes the block takes. So a remover that sees the mark also sees the lower
+ * order.
  */
 unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
-/* The zones of which something is known. For the pass, and for unregistration. */
+/* The zones that have a state. Used by the pass and by unregistration only. */
 static LIST_HEAD(page_reporting_zones);
 
 /**
- * __page_reporting_unreported - blocks that the hypervisor does not have
+ * __page_reporting_unreported - count the unreported free blocks of an order
  * @zone: the zone, which a pass has entered
- * @order: their order
+ * @order: the order
  *
  * Context: zone->lock held.
- * Return: how many, of all types.
+ * Return: their number, in all migratetypes together.
  */
 unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
 {
@@ -148,12 +152,13 @@ static u64 __page_reporting_sum(struct zone *zone, unsigned int low,
 }
 
 /**
- * __page_reporting_count_levels - count the level of each pool anew
+ * __page_reporting_count_levels - compute the level of each pool anew
  * @zone: the zone, which a pass has entered
  *
- * The hooks keep the levels up to date, but for the few blocks that come to a
- * free list without a free: beside a page that turned bad, or when an isolation
- * ends. Nor does a merge count that compaction captures.
+ * The hooks keep the levels up to date, except for the few blocks that come to
+ * a free list without a free: the rest of a block of which a page turned bad,
+ * and blocks whose isolation ends. They also miss a merged block that
+ * compaction captures.
  *
  * Context: zone->lock held.
  */
@@ -173,7 +178,7 @@ void __page_reporting_count_levels(struct zone *zone)
 					    PAGE_REPORTING_UNIT_ORDER);
 }
 
-/* The smallest block of a zone that may be marked from now on. */
+/* Order of the smallest block that may be marked if @order is reported. */
 static unsigned int page_reporting_floor(unsigned int order)
 {
 	return min_t(unsigned int, order, PAGE_REPORTING_UNIT_ORDER);
@@ -195,15 +200,15 @@ static void __page_reporting_clear(struct page *page, struct zone *zone,
 	__mod_zone_page_state(zone, NR_FREE_REPORTED, -(1L << order));
 }
 
-/* Is this task taking memory for the host, as a balloon does? */
+/* Is this task allocating for the host, as a balloon does? */
 static bool page_reporting_is_balloon(void)
 {
 	return in_task() && current->flags & PF_BALLOON;
 }
 
 /*
- * Marks those parts of a block that stay marked when expand() frees them, from
- * large to small. Returns how many pages they have. See "unit" above.
+ * Marks those parts of a split block that stay marked when expand() frees them,
+ * from large to small. Returns the number of their pages. See "unit" above.
  */
 static unsigned long __page_reporting_keep_parts(struct page *page,
 						 struct zone *zone,
@@ -214,7 +219,7 @@ static unsigned long __page_reporting_keep_parts(struct page *page,
 
 	low = max(low, page_reporting_floor(zone->page_reporting->order));
 	while (high-- > low) {
-		/* A guard page comes to no list. */
+		/* Guard pages are on no free list. */
 		if (debug_guardpage_enabled() &&
 		    high < debug_guardpage_minorder())
 			continue;
@@ -238,7 +243,7 @@ static void __page_reporting_end_windows(struct page_reporting_demand *pool)
 					      page_reporting_now_ms());
 }
 
-/* Pacing is charged whole units, even where smaller parts keep their mark. */
+/* Pacing is charged whole units, even if smaller parts keep their mark. */
 static void __page_reporting_refault(struct page *page, struct zone *zone,
 				     unsigned int order, int mt,
 				     unsigned long nr_pages)
@@ -269,7 +274,7 @@ static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 		__page_reporting_refault(page, zone, high, mt, used);
 }
 
-/* The level of a pool changes by @change pages, not by use. */
+/* The level of a pool changes by @change pages, other than by an allocation. */
 static void __page_reporting_change(struct page_reporting_demand *pool,
 				    s64 change)
 {
@@ -277,7 +282,7 @@ static void __page_reporting_change(struct page_reporting_demand *pool,
 	pool->level += change;
 }
 
-/* A block that the hypervisor does not have is on a free list. */
+/* An unreported block was added to a free list. */
 static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
@@ -290,7 +295,10 @@ static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
 		__page_reporting_change(pool, 1LL << order);
 }
 
-/* It has left it, not by use. Returns its pool, or NULL if it counts in none. */
+/*
+ * An unreported block was removed from its free list, but was not allocated.
+ * Returns its pool, or NULL if it counts in none.
+ */
 static struct page_reporting_demand *
 __page_reporting_went(struct zone *zone, unsigned int order, int mt)
 {
@@ -307,7 +315,10 @@ __page_reporting_went(struct zone *zone, unsigned int order, int mt)
 	return pool;
 }
 
-/* Pacing takes it for a block that was never there. */
+/*
+ * An unreported block was removed but not allocated, and pacing is to treat it
+ * as if it had never been free.
+ */
 static void __page_reporting_isolate(struct zone *zone, unsigned int order,
 				     int mt)
 {
@@ -317,7 +328,10 @@ static void __page_reporting_isolate(struct zone *zone, unsigned int order,
 		page_reporting_pacing_isolated(&pool->pacing, 1ULL << order);
 }
 
-/* What is split off is not on its lists yet, and counts already. */
+/*
+ * An unreported block was allocated, in whole or in part. The parts that are
+ * split off are on no list yet, but are counted here already.
+ */
 static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
 					  unsigned int high, int mt)
 {
@@ -338,16 +352,16 @@ static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
 		page_reporting_pacing_isolated(&pool->pacing, pages);
 	else
 		page_reporting_pacing_fell(&pool->pacing, max(pool->level, 0LL));
-	/* Of a block of a unit or more, parts may be left that count as small. */
+	/* The rest of a unit or more may have parts that count as small. */
 	low = max(low, small->pacing.order);
 	if (pool != small && low < PAGE_REPORTING_UNIT_ORDER)
 		__page_reporting_change(small, pages - (1LL << low));
 }
 
 /*
- * The three hooks below run for each block that is allocated, freed, or merged.
- * Their common case is a few instructions, without a call. False if there is more
- * to do; else the block's pool is in *@pool.
+ * The hooks for blocks that are allocated, freed, or merged are hot. Their
+ * common case is a few instructions without a call. Returns false if there is
+ * more to do; otherwise stores the block's pool in *@pool.
  */
 static __always_inline bool
 __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
@@ -388,7 +402,7 @@ void __page_reporting_taken(struct page *page, struct zone *zone,
 		__page_reporting_taken_any(page, zone, low, high, mt);
 }
 
-/* The mark goes, but not because the block is used. */
+/* Clears the mark for another reason than an allocation. */
 static void __page_reporting_forget(struct page *page, struct zone *zone,
 				    unsigned int order)
 {
@@ -396,7 +410,10 @@ static void __page_reporting_forget(struct page *page, struct zone *zone,
 	count_vm_events(PGREPORT_CLEAR, 1UL << order);
 }
 
-/* To be reported, isolated or taken offline, or for a bad page: not by use. */
+/*
+ * The block was removed for another reason than an allocation: to be reported,
+ * isolated or taken offline, or because a page turned bad.
+ */
 void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order, int mt)
 {
@@ -414,12 +431,12 @@ static noinline void __page_reporting_freed_any(struct zone *zone,
 }
 
 /**
- * __page_reporting_freed - a block that can be reported has come to a free list
+ * __page_reporting_freed - a block of the reporting order or above was freed
  * @zone: its zone
- * @order: its order, after merging
+ * @order: its order after merging
  * @mt: its migratetype
  *
- * Context: as page_reporting_notify_free().
+ * Context: The same as for page_reporting_notify_free().
  */
 void __page_reporting_freed(struct zone *zone, unsigned int order, int mt)
 {
@@ -442,14 +459,14 @@ static noinline void __page_reporting_merged_any(struct page *page,
 		return;
 	}
 	__page_reporting_clear(page, zone, order);
-	/* While a block is put back, the whole may turn out to be marked. */
+	/* While a block is put back, the merged block may still be marked. */
 	if (zone->page_reporting->joined)
 		*zone->page_reporting->joined += 1UL << order;
 	else
 		count_vm_events(PGREPORT_MERGE, 1UL << order);
 }
 
-/* The block is off its list, and will be back as a part of another one. */
+/* The block was removed, and is about to be added as a part of a larger one. */
 void __page_reporting_merged(struct page *page, struct zone *zone,
 			     unsigned int order, int mt)
 {
@@ -464,19 +481,19 @@ void __page_reporting_merged(struct page *page, struct zone *zone,
 		__page_reporting_merged_any(page, zone, order, mt);
 }
 
-/* Its pages count in the pool of the new type from now on. */
+/* Moves an unreported block to the pool of its new migratetype. */
 void __page_reporting_retyped(struct page *page, struct zone *zone,
 			      unsigned int order, int old_mt, int new_mt)
 {
 	if (PageReported(page) || page_reporting_pool(order, old_mt) ==
 				  page_reporting_pool(order, new_mt))
 		return;
-	/* Nobody has used it. */
+	/* It was not allocated, so this is no fall for pacing. */
 	__page_reporting_isolate(zone, order, old_mt);
 	__page_reporting_came(zone, order, new_mt);
 }
 
-/* Head of the free block that this page is in. */
+/* First page of the free block that contains @page, or NULL. */
 static struct page *__page_reporting_head(struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
@@ -492,17 +509,17 @@ static struct page *__page_reporting_head(struct page *page)
 }
 
 /**
- * __page_reporting_put_back - a block that was isolated goes to its free list
- * @page: its head
+ * __page_reporting_put_back - put an isolated block back on its free list
+ * @page: its first page
  * @zone: its zone
  * @order: its order
- * @reported: the hypervisor has it now
+ * @reported: the driver has reported it
  *
- * If it merges with marked blocks alone, the hypervisor has the whole of it,
- * and the whole is marked.
+ * A reported block that merges with marked blocks only gives a larger block,
+ * all of it reported, which is marked.
  *
  * Context: zone->lock held.
- * Return: true if it is marked as reported, or a part of a block that is.
+ * Return: true if it is now marked, or part of a marked block.
  */
 bool __page_reporting_put_back(struct page *page, struct zone *zone,
 			       unsigned int order, bool reported)
@@ -533,9 +550,9 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 }
 
 /*
- * Looks at the last blocks of a list, clears their marks and moves each to the
- * front: without marks, the order of a list means nothing. Returns how many
- * marked blocks of this order are left in the zone.
+ * Clears the marks of the last blocks of a list and moves each block to the
+ * front: without marks, the order of blocks on a list has no meaning. Returns
+ * how many marked blocks of this order are left in the zone.
  */
 static unsigned long page_reporting_sweep_list(struct zone *zone,
 					       unsigned int order, int mt)
@@ -546,7 +563,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	unsigned long left;
 
 	spin_lock_irq(&zone->lock);
-	/* The device may go meanwhile, and its marks with it. */
+	/* If the device was unregistered meanwhile, there is no mark left. */
 	state = zone->page_reporting;
 	while (state && state->reported[order] && steps-- && !list_empty(list)) {
 		struct page *page = list_last_entry(list, struct page, buddy_list);
@@ -562,7 +579,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	return left;
 }
 
-/* Marked blocks are near the tails, so a second round is seldom needed. */
+/* Marked blocks are near the tails, so a second round is rarely needed. */
 static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
 {
 	int mt = 0;
@@ -574,11 +591,12 @@ static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
 }
 
 /**
- * page_reporting_sweep - forget what the hypervisor has
- * @below: the marks of blocks below this order; NR_PAGE_ORDERS for all
+ * page_reporting_sweep - clear marks
+ * @below: clears those of blocks below this order; NR_PAGE_ORDERS for all
  *
- * Takes time in proportion to the marked blocks. Nobody may report meanwhile.
- * Large blocks go first, as the parts of a split block may stay marked.
+ * Takes time in proportion to the number of marked blocks. Nothing may be
+ * reported meanwhile. Starts with the highest order, as the parts of a split
+ * block may stay marked.
  *
  * Context: Process context. Takes the memory hotplug lock and each zone->lock.
  */
@@ -618,7 +636,7 @@ static void __page_reporting_init_zone(struct zone *zone,
 					   state->pool[pool].level, now_ms);
 }
 
-/* From now on, no smaller block of any zone gets a mark by a split. */
+/* After this, no split leaves a marked part below the floor of @order. */
 static void page_reporting_raise_floor(unsigned int order)
 {
 	struct page_reporting_zone *state;
@@ -634,12 +652,12 @@ static void page_reporting_raise_floor(unsigned int order)
 }
 
 /**
- * page_reporting_mark_begin - a pass begins
+ * page_reporting_mark_begin - prepare the marks for a pass
  * @order: its reporting order
  *
- * Blocks down to this order, or down to the unit of account if that is smaller,
- * may be marked from now on. If the order has risen, marks on smaller blocks
- * are cleared.
+ * From now on, blocks down to this order may be marked, or down to the unit of
+ * account if that is smaller. If this limit has risen, the marks of smaller
+ * blocks are cleared.
  *
  * Context: Process context. One caller at a time, no zone->lock taken yet.
  */
@@ -672,14 +690,14 @@ static bool page_reporting_new_zone(struct zone *zone, unsigned int order)
 }
 
 /**
- * page_reporting_enter_zone - a pass comes to a zone
+ * page_reporting_enter_zone - prepare the state of a zone for a pass
  * @zone: the zone
  * @order: the reporting order of the pass
  *
- * What was learned from another order is forgotten.
+ * If the order has changed, what pacing learned with the old one is dropped.
  *
  * Context: Process context. One caller at a time.
- * Return: false if there is no memory for a new zone's state.
+ * Return: false if there is no memory for the state of the zone.
  */
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 {
@@ -697,9 +715,10 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 }
 
 /**
- * page_reporting_put_zones - the device went, and there is no mark
+ * page_reporting_put_zones - free the states of all zones
  *
- * Context: after page_reporting_sweep(), with the static key off.
+ * Context: Unregistration, after page_reporting_sweep() has cleared all marks,
+ * with the static key off.
  */
 void page_reporting_put_zones(void)
 {
@@ -707,7 +726,7 @@ void page_reporting_put_zones(void)
 
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
 	list_for_each_entry_safe(state, next, &page_reporting_zones, list) {
-		/* A hook that saw the key on holds the lock. */
+		/* A hook that saw the key enabled holds this lock. */
 		spin_lock_irq(&state->zone->lock);
 		state->zone->page_reporting = NULL;
 		spin_unlock_irq(&state->zone->lock);

@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: how much of the free memory may go, and when.
+ * Free page reporting: how much of the free memory may be reported, and when.
  */
 #ifndef _MM_PAGE_REPORTING_PACING_H
 #define _MM_PAGE_REPORTING_PACING_H
 
 #include <linux/types.h>
 
-/* Windows are as long as B together, and those of 2 B are kept. */
+/* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
 #define PAGE_REPORTING_WINDOWS		8
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
 
-/* A wait without end: the next free asks for a pass. */
+/* No pass is needed before the next free, which requests one. */
 #define PAGE_REPORTING_NEVER		(~0U)
 
 /**
  * struct page_reporting_pacing - the demand for the free blocks of one pool
  * @low: lowest level in the open window, in pages
- * @past: lowest level in each window before it, the latest one first, in pages
+ * @past: lowest level in each closed window, the latest one first, in pages
  * @opened_ms: when the open window began
- * @closes_ms: when it ends
- * @due_ms: when the next pass was promised to look here, or U64_MAX
- * @started_ms: when all that was free had hardly been used
- * @recent: pages reported less than B before, and not refaulted since
- * @recent_ms: when most of @recent were reported
- * @keep: pages that are kept for 2 B rather than B
- * @late: pages of the latest decision that had been kept for 2 B
- * @break_even_ms: B, the time for which keeping a page costs as much as its
- *	refault
- * @order: the smallest block that counts
+ * @closes_ms: when the open window ends
+ * @due_ms: when the next pass over this pool is due, or U64_MAX
+ * @started_ms: when pacing began, most of the free memory still unused
+ * @recent: pages reported less than B ago and not refaulted since; to use one
+ *	of them again shows that its report was a mistake
+ * @recent_ms: when most of the pages in @recent were reported
+ * @keep: pages at the top of the surplus, which leave only after 2 B, not B
+ * @late: pages of the latest grant that had already waited for 2 B; each one
+ *	that is reported lowers @keep
+ * @break_even_ms: B, the time after which keeping a page has cost as much as
+ *	its refault
+ * @order: order of the smallest block that counts
  *
- * The level is the number of pages in free blocks of the pool that the host
- * backs. The caller serialises all calls for one of these: zone->lock.
+ * The level is the number of unreported pages in the free blocks of the pool.
+ * The caller serialises all calls for one of these by zone->lock.
  */
 struct page_reporting_pacing {
 	u64 low;
@@ -50,10 +52,11 @@ struct page_reporting_pacing {
 
 /**
  * struct page_reporting_cap - the CPU time that reporting may take
- * @debt_ns: CPU time spent and not yet paid for by the passing of time
- * @paid_ms: up to when the passing of time has been counted
+ * @debt_ns: CPU time that was spent and is not paid off yet
+ * @paid_ms: when the debt was last reduced for the time that had passed
  *
- * One for the whole machine. Only the work that reports uses it.
+ * There is one for the whole machine. Registration resets it, and only the work
+ * item uses it.
  */
 struct page_reporting_cap {
 	u64 debt_ns;
@@ -84,11 +87,11 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /**
- * page_reporting_pacing_fell - blocks have left the free lists to be used
- * @pacing: of the pool in question
+ * page_reporting_pacing_fell - blocks were allocated
+ * @pacing: the pacing of their pool
  * @level: the level afterwards, in pages
  *
- * No window may be over: see page_reporting_pacing_advance().
+ * The open window must not be over: see page_reporting_pacing_advance().
  */
 static inline void
 page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 level)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: what the user sets and sees. The files of
+ * Free page reporting: what the user can set and read. The files of
  * /sys/kernel/mm/page_reporting/ are described in
  * Documentation/ABI/testing/sysfs-kernel-mm-page-reporting.
  */
@@ -18,14 +18,14 @@
 
 #include "page_reporting_internal.h"
 
-/* The parameters are those of the feature, not of this file. */
+/* Parameters are named after the feature, not after this file. */
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "page_reporting."
 
-/* Nobody means more than an hour, but every number is valid. */
+/* More than an hour is taken as an hour: every number is valid. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
-/* -1, which reads and writes as such, or a number up to @max. */
+/* Parses a number up to @max, or -1, which becomes UINT_MAX. */
 static int page_reporting_parse(const char *val, unsigned int max,
 				unsigned int *num)
 {
@@ -107,13 +107,13 @@ static ssize_t device_show(struct kobject *kobj, struct kobj_attribute *attr,
 	struct page_reporting_status status;
 	ssize_t len;
 
-	/* The driver stays for as long as this: its unregistration waits. */
+	/* Unregistration waits for this: the callback stays valid. */
 	rcu_read_lock();
 	status = page_reporting_get_status();
 	if (!status.report)
 		len = sysfs_emit(buf, "none\n");
 	else if (!IS_ENABLED(CONFIG_KALLSYMS))
-		/* Without symbols, %ps would print the address. */
+		/* %ps would print the address. */
 		len = sysfs_emit(buf, "unknown\n");
 	else
 		len = sysfs_emit(buf, "%ps\n", status.report);
@@ -124,7 +124,7 @@ static ssize_t device_show(struct kobject *kobj, struct kobj_attribute *attr,
 static ssize_t order_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
-	/* Signed, so that "undecided" reads -1. */
+	/* Signed, so that it reads -1 while it is undecided. */
 	return sysfs_emit(buf, "%d\n", (int)page_reporting_get_status().order);
 }
 
@@ -147,7 +147,7 @@ static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 }
 
 /*
- * The bytes that @buf asks for, with or without a suffix; 0 if it is no size.
+ * The size in @buf in bytes, with or without a suffix; 0 if it is not a size.
  */
 static u64 page_reporting_parse_size(const char *buf)
 {
@@ -158,7 +158,7 @@ static u64 page_reporting_parse_size(const char *buf)
 	const char *suffix;
 	u64 number;
 
-	/* memparse() would wrap around without a word. */
+	/* Not memparse(), which wraps around without an error. */
 	if (len >= sizeof(digits))
 		return 0;
 	memcpy(digits, buf, len);

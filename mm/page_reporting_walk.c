@@ -6,55 +6,57 @@
 /**
  * DOC: walk
  *
- * A pass goes over all zones once: in each zone from large blocks to small
- * ones, and for each order through the migratetypes. UNMOVABLE comes last, as
- * the kernel itself allocates from there. MIGRATE_ISOLATE is left out, as
- * somebody else is about to take these blocks. A zone in which there is nothing
- * to report costs a pass a look at its counts.
+ * A pass goes over all zones once: in each zone from the highest order to the
+ * lowest, and for each order through the migratetypes. MIGRATE_UNMOVABLE comes
+ * last, as the kernel itself allocates from there. MIGRATE_ISOLATE is skipped,
+ * as these blocks are about to be taken by whoever isolated them. In a zone
+ * with nothing to report, a pass only reads the counts.
  *
- * Blocks that were reported gather at the tail of a list, and what is freed goes
- * to its head. So all lists are first looked at from their heads, past a few
- * marked blocks at most. Only lists that may give more after that are walked to
- * their ends, and only if the counts say that there are unreported blocks left.
- * zone->lock is never held for longer than it takes to look at
- * PAGE_REPORTING_STEPS blocks.
+ * Reported blocks collect at the tail of a list, except for the parts of a
+ * split block, which are at its head; freed blocks are added at the head. So
+ * all lists are first walked from their heads, past a few marked blocks at
+ * most. After that, a list is walked to its end only if the budget allows more
+ * blocks and the counts say that unreported blocks are left. zone->lock is
+ * never held for longer than it takes to look at PAGE_REPORTING_STEPS blocks.
  */
 
 /**
  * DOC: life of a block
  *
- * #. Freed: on a free list, PG_reported clear. The free asks for a pass.
- * #. Isolated: off the list, in the batch. Nobody else can see it. For
- *    watermarks it counts as allocated, which is why zones that are short of
- *    memory are left alone. Its pageblocks keep their type.
- * #. In the driver's hands, together with the rest of the batch.
+ * #. Freed: on a free list, PG_reported clear. The free requests a pass.
+ * #. Isolated: off the list, in the batch. Nothing else can find it. It counts
+ *    as allocated for the watermarks, which is why zones that are short of
+ *    memory are skipped. Its pageblocks keep their migratetype.
+ * #. With the driver, together with the rest of the batch.
  * #. Put back at the tail of the list of its order and its pageblock's type,
  *    where it is allocated last. If a part of it has become MIGRATE_ISOLATE
- *    meanwhile, each pageblock goes back by itself, to the list of its type.
- *    PG_reported is set if the driver had no error and the block did not merge
- *    with a neighbour that was freed meanwhile. A block that did merge is a new
- *    block that the host does not have, and that another pass reports. If all
- *    of its neighbours were marked, the host has the whole of it, and the whole
- *    is marked.
- * #. Allocated, merged, split or taken offline: off the list, and the mark is
- *    cleared on the way. See "unit" for the parts of a split block.
+ *    meanwhile, each pageblock is put back separately, on the list of its type.
+ *    PG_reported is set if the driver returned no error and the block did not
+ *    merge with a neighbour that was freed meanwhile. A block that did merge is
+ *    a new, unreported block, which another pass reports. But if all the
+ *    neighbours that it merged with were marked, the whole block is reported,
+ *    and is marked.
+ * #. Allocated, merged, split or taken offline: off the list, which clears the
+ *    mark. See "unit" for the parts of a split block.
  *
- * Blocks go back in one place, page_reporting_drain(), whatever happened: after
- * a full batch, after the rest at the end of a zone, after an error. No path
- * leaves the walk with blocks in the batch.
+ * All isolated blocks go back through one function, page_reporting_drain():
+ * after a full batch, after the rest at the end of a zone, and after an error.
+ * The walk never returns with blocks in the batch.
  *
- * memory_failure() sets PG_hwpoison without zone->lock. The mark shares a word
- * with it, and is therefore set and cleared atomically. A page that turns bad
- * while it is in a batch is neither free nor in use for memory_failure(), which
- * flags it and leaves it alone, as it does with pages that move between other
- * lists. A kernel that checks pages at allocation will not hand it out.
+ * memory_failure() sets PG_hwpoison without zone->lock. The mark is in the same
+ * word, and is therefore set and cleared atomically. For memory_failure(), a
+ * page that turns bad while it is in a batch is neither free nor in use. It
+ * sets the flag and leaves the page alone, as it does with pages that move
+ * between other lists. A kernel that checks pages at allocation will not hand
+ * it out.
  *
  * Invariants:
  *
  * - isolated = put back as reported + put back as not reported + in flight,
- *   and nothing is in flight unless a pass runs
- * - only the drain sets PG_reported, apart from the parts of a marked block;
- *   every removal from a free list clears it; both happen under zone->lock
+ *   and nothing is in flight unless a pass is running
+ * - only the drain sets PG_reported, except that the parts of a split block may
+ *   keep its mark; every removal from a free list clears it; both happen under
+ *   zone->lock
  * - the driver's callback has one caller
  */
 
@@ -84,22 +86,22 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Blocks that a walk looks at under one hold of zone->lock: about 20 us. */
+/* Blocks that a walk looks at in one zone->lock section: about 20 us. */
 #define PAGE_REPORTING_STEPS		256
 
 /*
- * Blocks that go back under one hold of zone->lock. Putting back merges, which
- * takes as long as many steps.
+ * Blocks that are put back in one zone->lock section. Each may merge, which
+ * takes as long as many steps of a walk.
  */
 #define PAGE_REPORTING_DRAIN		8
 
 /*
- * Marked blocks that the first look at a list goes past: the parts of a split
- * block are marked and at the head.
+ * Marked blocks that the first walk of a list skips before it stops. Some have
+ * to be skipped, as the parts of a split block are marked and at the head.
  */
 #define PAGE_REPORTING_GLANCE		8
 
-/* sg->length is an unsigned int */
+/* The largest block has to fit in sg->length, an unsigned int. */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
 
 /**
@@ -107,8 +109,8 @@ static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
  * @head: the list
  * @order: order of its blocks
  * @mt: their migratetype
- * @whole: walk all of it, rather than its beginning
- * @seen: PFN of the marked block behind which to go on, or 0
+ * @whole: walk all of it, not only its beginning
+ * @seen: PFN of the marked block after which the walk resumes, or 0
  */
 struct page_reporting_list {
 	struct list_head *head;
@@ -129,20 +131,20 @@ enum page_reporting_stop {
 	PAGE_REPORTING_LOST,
 };
 
-/* What follows after a batch. */
+/* What to do after a batch. */
 enum page_reporting_next {
 	PAGE_REPORTING_NEXT_BATCH,
 	PAGE_REPORTING_NEXT_LIST,
 	PAGE_REPORTING_LEAVE,
 };
 
-/* The batch. There is one pass at a time. */
+/* The batch. Only one pass runs at a time. */
 static struct scatterlist page_reporting_sgl[PAGE_REPORTING_CAPACITY];
 
-/* Blocks that left each list of the zone in this pass. */
+/* Blocks that this pass has taken from each list of the current zone. */
 static unsigned long page_reporting_nr_taken[NR_PAGE_ORDERS][MIGRATE_TYPES];
 
-/* Who is in the driver's report() right now. */
+/* The task that is running the driver's report(), or NULL. */
 static struct task_struct *page_reporting_reporter;
 
 static void page_reporting_reset_batch(struct page_reporting_pass *pass)
@@ -154,7 +156,7 @@ static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 
 static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 {
-	/* Few machines have such memory, and KUnit's has not. */
+	/* Few machines have such memory, so KUnit replaces this. */
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_unaccepted_pages, zone);
 #ifdef CONFIG_UNACCEPTED_MEMORY
 	return zone_page_state(zone, NR_UNACCEPTED);
@@ -164,9 +166,9 @@ static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
 }
 
 /*
- * Free pages that any allocation could get while blocks of type @mt are away.
- * Left out is what only some can get: unaccepted memory, the reserve for atomic
- * allocations, and CMA pages unless @mt is CMA.
+ * Free pages that are left for any allocation while blocks of type @mt are
+ * isolated. Does not count what only some allocations can get: unaccepted
+ * memory, the reserve for atomic allocations, and CMA pages unless @mt is CMA.
  */
 static unsigned long page_reporting_usable(struct zone *zone, int mt)
 {
@@ -174,7 +176,7 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 	unsigned long unusable = page_reporting_unaccepted_pages(zone) +
 				 READ_ONCE(zone->nr_free_highatomic);
 
-	/* Near the watermarks, what the CPUs have not folded yet matters. */
+	/* Near the watermarks, the per-CPU deltas of the counter matter. */
 	if (zone->percpu_drift_mark && free < zone->percpu_drift_mark)
 		free = zone_page_state_snapshot(zone, NR_FREE_PAGES);
 	if (!is_migrate_cma(mt))
@@ -183,9 +185,9 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 }
 
 /*
- * How many pages of type @mt may be away at a time. None, if a batch of the
- * smallest blocks could push the zone below its low watermark; else as many as
- * the zone has above that watermark.
+ * How many pages of type @mt may be isolated at a time. None if a full batch of
+ * the smallest blocks could take the zone below its low watermark; otherwise as
+ * many as the zone has above that watermark.
  */
 static unsigned long __page_reporting_room(const struct page_reporting_pass *pass,
 					   int mt)
@@ -194,14 +196,14 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 	unsigned long low = low_wmark_pages(pass->zone);
 	unsigned long usable;
 
-	/* The blocks in the batch are away now, and will be back. */
+	/* Add the blocks in the batch, which are isolated already. */
 	usable = page_reporting_usable(pass->zone, mt) + pass->nr_pages;
 	return usable < low + batch ? 0 : usable - low;
 }
 
 /*
- * Is the zone too small to ever have that much? A boost of its watermarks
- * passes, and does not count.
+ * Is the zone too small to ever have that much free memory? A boost of the
+ * watermark is temporary, and is not counted.
  */
 static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 {
@@ -219,7 +221,7 @@ static bool __page_reporting_isolate(struct page *page, unsigned int order)
 	return true;
 }
 
-/* Blocks that may yet leave a list. */
+/* Blocks that may still be taken from a list. */
 static unsigned long
 __page_reporting_blocks(struct page_reporting_pass *pass,
 			const struct page_reporting_list *list)
@@ -243,7 +245,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	if (!__page_reporting_blocks(pass, list))
 		return PAGE_REPORTING_BUDGET_SPENT;
 	room = __page_reporting_room(pass, list->mt);
-	/* A block that does not even fit alone is for a better time. */
+	/* A block that does not fit even by itself is deferred. */
 	if (pass->nr_pages + (1UL << order) > room)
 		return pass->nents ? PAGE_REPORTING_NO_ROOM :
 				     PAGE_REPORTING_NOT_NOW;
@@ -260,14 +262,17 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_END;
 }
 
-/* Turns the list, so that its next walk starts with @page. */
+/* Rotates the list so that its next walk starts with @page. */
 static void __page_reporting_turn(struct list_head *list, struct page *page)
 {
 	if (&page->buddy_list != list)
 		list_rotate_to_front(&page->buddy_list, list);
 }
 
-/* Where to go on: behind the block that was seen last, if it is still there. */
+/*
+ * Where the walk resumes: after the block that it saw last. NULL if that is no
+ * longer on the list.
+ */
 static struct list_head *
 __page_reporting_resume(const struct page_reporting_pass *pass,
 			const struct page_reporting_list *list)
@@ -284,8 +289,8 @@ __page_reporting_resume(const struct page_reporting_pass *pass,
 }
 
 /*
- * One hold of zone->lock: moves blocks that the host does not have from a free
- * list to the batch. Stops as soon as there are no more of this order.
+ * Moves unreported blocks from a free list to the batch, in one zone->lock
+ * section. Stops when the zone has no more of them of this order.
  */
 static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass,
@@ -301,7 +306,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	if (!__page_reporting_blocks(pass, list))
 		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
 				    PAGE_REPORTING_END;
-	/* Somebody took that block: the rest is for another pass. */
+	/* The block is gone: leave the rest of the list to another pass. */
 	if (!from)
 		return PAGE_REPORTING_LOST;
 	page = list_entry(from->next, struct page, buddy_list);
@@ -319,7 +324,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* The block that filled the batch has left the list. */
+		/* If the batch is full, @page is no longer on the list. */
 		__page_reporting_turn(list->head, stop == PAGE_REPORTING_BATCH_FULL ?
 						  next : page);
 		list->seen = 0;
@@ -338,7 +343,7 @@ static void __page_reporting_putback(struct page_reporting_pass *pass,
 	page_reporting_debug_back(order, marked);
 }
 
-/* Has a part of the block changed its type while it was away? */
+/* Has a part of the block changed its migratetype while it was isolated? */
 static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
 {
 	int mt = get_pageblock_migratetype(page);
@@ -350,7 +355,7 @@ static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
 	return false;
 }
 
-/* Whole, or each pageblock to the list of its own type. */
+/* Puts back the whole block, or each pageblock on the list of its own type. */
 static void __page_reporting_putback_parts(struct page_reporting_pass *pass,
 					   struct page *page,
 					   unsigned int order, bool reported)
@@ -364,7 +369,7 @@ static void __page_reporting_putback_parts(struct page_reporting_pass *pass,
 		__page_reporting_putback(pass, page + i, part, reported);
 }
 
-/* The only way back for isolated blocks. */
+/* Puts back all blocks of the batch. Nothing else puts back isolated blocks. */
 static void page_reporting_drain(struct page_reporting_pass *pass,
 				 bool reported)
 {
@@ -390,10 +395,10 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 }
 
 /**
- * page_reporting_in_report - is this task inside of the driver's report()?
+ * page_reporting_in_report - is this task inside the driver's report()?
  *
- * Context: any.
- * Return: true if so.
+ * Context: Any.
+ * Return: true if it is.
  */
 bool page_reporting_in_report(void)
 {
@@ -413,7 +418,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_reporter, current);
 	err = prdev->report(prdev, page_reporting_sgl, pass->nents);
 	WRITE_ONCE(page_reporting_reporter, NULL);
-	/* Neither 0 nor an error, which no driver may return. */
+	/* Drivers may only return 0 or a negative errno. */
 	if (WARN_ON_ONCE(err > 0))
 		err = -EIO;
 	trace_page_reporting_batch(pass->zone, pass->nents, pass->nr_pages, err,
@@ -421,7 +426,7 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
-/* The pages of pgreport are counted where the blocks are marked. */
+/* Counts a report, but not pgreport: see __page_reporting_put_back(). */
 static void page_reporting_count(struct page_reporting_pass *pass, int err)
 {
 	count_vm_event(PAGE_REPORTING_CALL);
@@ -443,9 +448,10 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Would the next batch fare no better after an error? A single block that is
- * refused is no reason to keep others from the host, unless the driver has
- * raised the order for it: no batch may have smaller blocks from then on.
+ * Does an error end the pass? Not if batches are down to one block, as a single
+ * refused block must not keep others from being reported. But it does if the
+ * driver has raised the order meanwhile: no further batch may have blocks below
+ * the new order.
  */
 static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
 				    bool single)
@@ -454,8 +460,8 @@ static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
 }
 
 /*
- * Hands over the batch, if there is anything in it. After an error, the pass
- * ends, or the block goes to the tail and the next list follows.
+ * Reports the batch, if there is anything in it. After an error, the blocks are
+ * at the tails of their lists, and the pass ends or goes on to the next list.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -491,7 +497,7 @@ page_reporting_fill(struct page_reporting_pass *pass,
 	return stop;
 }
 
-/* Reports what may leave a free list. False ends the pass. */
+/* Reports what the budget allows of a free list. False ends the pass. */
 static bool page_reporting_cycle(struct page_reporting_pass *pass,
 				 struct page_reporting_list *list)
 {
@@ -509,7 +515,7 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	} while (next == PAGE_REPORTING_NEXT_BATCH &&
 		 (sends || stop == PAGE_REPORTING_PAUSE));
 
-	/* A budget that closes zones says itself when there is more. */
+	/* If the budget has close(), its wait_ms says when to come back. */
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&
 		      !pass->budget.ops->close;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW ||
@@ -529,7 +535,7 @@ static bool page_reporting_has_unreported(struct page_reporting_pass *pass,
 	return has;
 }
 
-/* Each list of an order: its beginning, or the whole of it. False ends the pass. */
+/* Walks the lists of an order, or their beginnings. False ends the pass. */
 static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
@@ -540,13 +546,13 @@ static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
 		struct page_reporting_list list = {
 			.order = order,
-			/* UNMOVABLE is 0 */
+			/* MIGRATE_UNMOVABLE, which is 0, comes last. */
 			.mt = i % MIGRATE_TYPES,
 			.whole = whole,
 		};
 
 		list.head = &pass->zone->free_area[order].free_list[list.mt];
-		/* These return to other lists without a word, or go away. */
+		/* Isolated blocks may go back to other lists without notice. */
 		if (is_migrate_isolate(list.mt))
 			pass->put_off |= !list_empty_careful(list.head);
 		else if (!page_reporting_cycle(pass, &list))
@@ -555,7 +561,7 @@ static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 	return true;
 }
 
-/* From high to low: what is left is what allocations look at first. */
+/* From high to low, as allocations look at the low orders first. */
 static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
 				       bool whole)
 {
@@ -567,7 +573,7 @@ static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
 	return true;
 }
 
-/* What fills no batch is reported at the end of the zone. */
+/* The last batch of a zone is reported even if it is not full. */
 static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 {
 	memset(page_reporting_nr_taken, 0, sizeof(page_reporting_nr_taken));
@@ -576,7 +582,7 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 	       page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
 }
 
-/* Is there anything that is not reported? Costs the same in each zone. */
+/* Is there any unreported block? Costs the same whatever the zone's size. */
 static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 {
 	unsigned int order;
@@ -588,8 +594,8 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 }
 
 /*
- * Is there anything that may leave? A free after this finds the state ACTIVE,
- * and asks for the next pass.
+ * Is there anything to report now? A free after this check finds the state
+ * ACTIVE and requests another pass.
  */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
@@ -603,12 +609,13 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 }
 
 /*
- * Blocks that merged on their way back, and parts of a block that an allocation
- * split, may be on lists that were walked. Nothing announces them.
+ * Blocks that merged while they were put back, and parts of a block that an
+ * allocation split, may be on lists that were already walked, and nothing
+ * announces them. So check again whether the zone has unreported blocks.
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {
-	/* For a zone that is short of memory, the back-off says when. */
+	/* A zone that is short of memory is retried after a back-off. */
 	if (pass->budget.ops->close) {
 		if (!pass->short_of)
 			pass->budget.ops->close(&pass->budget, pass->zone);
@@ -621,7 +628,7 @@ static void page_reporting_close_zone(struct page_reporting_pass *pass)
 	spin_unlock_irq(&pass->zone->lock);
 }
 
-/* False ends the pass. */
+/* Reports what the budget allows in a zone. False ends the pass. */
 static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 					struct zone *zone)
 {
@@ -648,11 +655,11 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 }
 
 /**
- * page_reporting_walk - report what may leave
- * @pass: the pass, with @prdev, @order, @budget, @ended and @limit filled in
- *	and the rest 0. Says afterwards what was done and what was left
+ * page_reporting_walk - report all that the budget allows, in all zones
+ * @pass: the pass, with @prdev, @order, @budget, @ended and @limit set by the
+ *	caller, and the rest 0. Says afterwards what was done and what is left
  *
- * Context: Process context, may sleep. One caller at a time.
+ * Context: Process context. May sleep. One caller at a time.
  */
 void page_reporting_walk(struct page_reporting_pass *pass)
 {

@@ -8,9 +8,12 @@
 #include <linux/mmzone.h>
 #include <linux/tracepoint.h>
 
-/* Fields have types of C, which bpftrace knows without BTF; u64 it does not. */
+/* Fields have basic C types, as bpftrace does not know u64 without BTF. */
 
-/* A pass is wanted that was not wanted before. Often under zone->lock. */
+/*
+ * A pass was requested while none was requested or running. Emitted from an
+ * irq_work, with no lock of the allocator held.
+ */
 TRACE_EVENT(page_reporting_request,
 
 	TP_PROTO(unsigned int delay_ms),
@@ -47,7 +50,7 @@ TRACE_EVENT(page_reporting_pass_begin,
 	TP_printk("order=%d flush=%d", (int)__entry->order, __entry->flush)
 );
 
-/* What a pass did in one zone; skipped: the zone was short of memory. */
+/* What a pass did in one zone. skipped: the zone was short of memory. */
 TRACE_EVENT(page_reporting_zone,
 
 	TP_PROTO(const struct zone *zone, unsigned long blocks,
@@ -109,7 +112,7 @@ TRACE_EVENT(page_reporting_batch,
 		  __entry->err, __entry->duration_ns)
 );
 
-/* blocks, pages: what the device took. err: why the pass ended early, or 0. */
+/* blocks, pages: reported without error. err: the driver's last error, or 0. */
 TRACE_EVENT(page_reporting_pass_end,
 
 	TP_PROTO(unsigned long blocks, unsigned long pages, int err,
@@ -136,7 +139,7 @@ TRACE_EVENT(page_reporting_pass_end,
 		  __entry->duration_ns)
 );
 
-/* Pages that the hypervisor has leave the free lists. Under zone->lock. */
+/* Reported pages were allocated. Emitted under zone->lock. */
 TRACE_EVENT(page_reporting_refault,
 
 	TP_PROTO(const struct zone *zone, unsigned long pfn, unsigned long pages),
