@@ -61,9 +61,9 @@
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
  * level is old enough. The next pass is requested for one window after that,
- * as the level often falls just before: this saves every third pass under a
- * periodic demand with pauses of 0.5 s. While the level is too low, the next
- * pass is due in 10/8 B, which reveals stalls.
+ * as the level often falls just before: this saves almost half of the passes
+ * under a periodic demand with pauses of 0.5 s. While the level is too low, the
+ * next pass is due in 10/8 B, which reveals stalls.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
  * as if it were idle. The next pass is then late. When an event or a pass finds
@@ -117,7 +117,7 @@
  * ==============================  ============================  =======  =======
  * keeping for 2 B                 512 MiB/0.9 s, refaults           0 %    100 %
  * keeping for B only              release of 1.5 GiB, 90 %       0.81 s    1.5 s
- * an amount rather than a flag    bursts, cost                     2.08     2.68
+ * an amount rather than a flag    bursts, cost                     2.07     2.68
  * a fall by what is kept in vain  day and night, cost              1.38     1.54
  * forgetting reports after B      128 MiB every 1.8 s, cost        2.13     2.71
  * leaving out the start           release after the boot         0.81 s   1.55 s

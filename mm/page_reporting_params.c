@@ -93,7 +93,7 @@ static const struct kernel_param_ops page_reporting_delay_ops = {
 };
 module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
-		 "Wait before a pass over free memory, in ms, at most an hour; -1: what is idle leaves");
+		 "Wait before a pass over free memory, in ms, at most an hour; -1: the kernel decides");
 
 static const char * const page_reporting_state_names[] = {
 	[PAGE_REPORTING_IDLE] = "idle",
