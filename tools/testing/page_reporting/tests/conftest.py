@@ -5,6 +5,7 @@ import functools
 import importlib.machinery
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from lab import paths, programs
 from lab.vm import VM
 
 LAB = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure():
+    """In the background of a shell, or under nohup, SIGINT comes ignored, for all that is started too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config):
