@@ -147,7 +147,7 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 	__page_reporting_count_levels(zone);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
 		u64 grant = page_reporting_pacing_decide(&state->pool[pool].pacing,
-							 max(state->pool[pool].level, 0LL),
+							 page_reporting_level(&state->pool[pool]),
 							 now_ms);
 
 		budget->grant[pool] = grant;
@@ -204,7 +204,7 @@ static void page_reporting_paced_close(struct page_reporting_budget *budget,
 	spin_lock_irq(&zone->lock);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
 		wait_ms = page_reporting_pacing_wait(&state->pool[pool].pacing,
-						     max(state->pool[pool].level, 0LL),
+						     page_reporting_level(&state->pool[pool]),
 						     budget->grant[pool], now_ms);
 		budget->wait_ms = min(budget->wait_ms, wait_ms);
 	}

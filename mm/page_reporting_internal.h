@@ -64,6 +64,12 @@ struct page_reporting_demand {
 	struct page_reporting_pacing pacing;
 };
 
+/* For pacing: a level that is off may be below 0, and then nothing is free. */
+static inline u64 page_reporting_level(const struct page_reporting_demand *pool)
+{
+	return max(pool->level, 0LL);
+}
+
 /**
  * struct page_reporting_zone - the state of a zone
  * @pool: the pools. Memory that was free before the device was registered

@@ -239,7 +239,7 @@ static void __page_reporting_end_windows(struct page_reporting_demand *pool)
 {
 	if (page_reporting_window_is_over(pool))
 		page_reporting_pacing_advance(&pool->pacing,
-					      max(pool->level, 0LL),
+					      page_reporting_level(pool),
 					      page_reporting_now_ms());
 }
 
@@ -351,7 +351,8 @@ static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
 	if (page_reporting_is_balloon())
 		page_reporting_pacing_isolated(&pool->pacing, pages);
 	else
-		page_reporting_pacing_fell(&pool->pacing, max(pool->level, 0LL));
+		page_reporting_pacing_fell(&pool->pacing,
+					   page_reporting_level(pool));
 	/* The rest of a unit or more may have parts that count as small. */
 	low = max(low, small->pacing.order);
 	if (pool != small && low < PAGE_REPORTING_UNIT_ORDER)

@@ -714,29 +714,32 @@ static void get_level_order_desc(const unsigned int *order, char *desc)
 
 KUNIT_ARRAY_PARAM(level_order, level_orders, get_level_order_desc);
 
+static void take_each_order(struct fpr_fake *fake, gfp_t first, gfp_t second)
+{
+	unsigned int order;
+
+	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+		fpr_alloc(fake, first, order);
+		fpr_alloc(fake, second, order);
+	}
+}
+
 /* B6: Splits, merges, marks and blocks below the order make no difference. */
 static void levels_follow_the_lists(struct kunit *test)
 {
 	const unsigned int *order = test->param_value;
 	struct fpr_fake *fake = test->priv;
-	unsigned int of;
 
 	fpr_set_order(fake, *order);
 	fpr_register(fake, 0);
 	fpr_pass(fake);
 	expect_counted(test, "after a pass");
-	for (of = 0; of < NR_PAGE_ORDERS; of++) {
-		fpr_alloc(fake, GFP_KERNEL, of);
-		fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, of);
-	}
+	take_each_order(fake, GFP_KERNEL, GFP_HIGHUSER_MOVABLE);
 	expect_counted(test, "marked blocks were used");
 	fpr_free_all(fake);
 	drain_all_pages(NULL);
 	expect_counted(test, "all was freed");
-	for (of = 0; of < NR_PAGE_ORDERS; of++) {
-		fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, of);
-		fpr_alloc(fake, GFP_KERNEL, of);
-	}
+	take_each_order(fake, GFP_HIGHUSER_MOVABLE, GFP_KERNEL);
 	expect_counted(test, "unmarked blocks were used");
 	fpr_free_all(fake);
 	drain_all_pages(NULL);
