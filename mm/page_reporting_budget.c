@@ -48,6 +48,18 @@
 /* The CPU cap. Registration resets it, and only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;
 
+/* The budget of one pass, in which a full batch has @capacity blocks. */
+static struct page_reporting_budget
+page_reporting_budget(const struct page_reporting_budget_ops *ops,
+		      unsigned int capacity)
+{
+	return (struct page_reporting_budget) {
+		.ops = ops,
+		.capacity = capacity,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
+}
+
 /* fixed */
 
 static bool __page_reporting_all_open(struct page_reporting_budget *budget,
@@ -73,19 +85,9 @@ static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
 	.blocks = __page_reporting_fixed_blocks,
 };
 
-/**
- * page_reporting_fixed_budget - a budget that allows a share of each list
- * @capacity: blocks in a full batch
- *
- * Return: the budget of one pass.
- */
 struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity)
 {
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_fixed_ops,
-		.capacity = capacity,
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
+	return page_reporting_budget(&page_reporting_fixed_ops, capacity);
 }
 
 /* flush */
@@ -117,22 +119,15 @@ static const struct page_reporting_budget_ops page_reporting_flush_ops = {
 	.take = __page_reporting_flush_take,
 };
 
-/**
- * page_reporting_flush_budget - a budget that allows all free memory
- * @capacity: blocks in a full batch
- * @wanted: the limit in pages, rounded up to a block
- *
- * Return: the budget of one pass.
- */
+/* @wanted: the limit in pages, rounded up to a block. */
 struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 							 unsigned long wanted)
 {
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_flush_ops,
-		.capacity = capacity,
-		.wanted = wanted,
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
+	struct page_reporting_budget budget;
+
+	budget = page_reporting_budget(&page_reporting_flush_ops, capacity);
+	budget.wanted = wanted;
+	return budget;
 }
 
 /* paced */
@@ -220,26 +215,17 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 	.close = page_reporting_paced_close,
 };
 
-/**
- * page_reporting_paced_budget - a budget that allows memory that was idle
- * @capacity: blocks in a full batch
- *
- * Return: the budget of one pass.
- */
 struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 {
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_paced_ops,
-		.capacity = capacity,
-		/* Not under zone->lock: scheduler locks must be taken first. */
-		.cpu_ns = task_sched_runtime(current),
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
+	struct page_reporting_budget budget;
+
+	budget = page_reporting_budget(&page_reporting_paced_ops, capacity);
+	/* Not under zone->lock: scheduler locks must be taken first. */
+	budget.cpu_ns = task_sched_runtime(current);
+	return budget;
 }
 
-/**
- * page_reporting_budget_reset - reset the CPU cap for a new device
- */
+/* Resets the CPU cap for a new device. */
 void page_reporting_budget_reset(void)
 {
 	page_reporting_cap_init(&page_reporting_cap, page_reporting_now_ms());

@@ -62,6 +62,8 @@
 
 #include <kunit/static_stub.h>
 #include <linux/bits.h>
+#include <linux/cpumask.h>
+#include <linux/gfp.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -72,6 +74,7 @@
 #include <linux/page-isolation.h>
 #include <linux/page_reporting.h>
 #include <linux/pageblock-flags.h>
+#include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
@@ -582,6 +585,24 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 	       page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
 }
 
+/*
+ * The per-CPU lists can hold an eighth of a zone, and take many seconds to give
+ * it back after the demand has ended. A pass that reported at least as much as
+ * they hold frees it, so that the next pass reports it too. Otherwise the lists
+ * are of more use than what it would save.
+ */
+static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
+				      unsigned long reported)
+{
+	unsigned long held = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		held += READ_ONCE(per_cpu_ptr(pass->zone->per_cpu_pageset, cpu)->count);
+	if (held >> pass->order && held <= reported)
+		drain_all_pages(pass->zone);
+}
+
 /* Is there any unreported block? Costs the same whatever the zone's size. */
 static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 {
@@ -643,6 +664,7 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 	if (!pass->put_off && !page_reporting_is_hopeless(pass)) {
 		if (page_reporting_open_zone(pass))
 			go_on = page_reporting_walk_zone(pass);
+		page_reporting_drain_cpus(pass, pass->pages - pages);
 		page_reporting_close_zone(pass);
 	}
 	if (pass->short_of)

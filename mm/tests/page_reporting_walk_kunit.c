@@ -891,6 +891,56 @@ static void idle_zone_costs_nothing(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, due);
 }
 
+static unsigned long held_by_cpus(const struct zone *zone)
+{
+	unsigned long held = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		held += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset, cpu)->count);
+	return held;
+}
+
+/* Returns how many pages the per-CPU lists of the zone hold then. */
+static unsigned long fill_per_cpu_lists(struct zone *zone, unsigned long nr)
+{
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	while (nr--) {
+		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+		if (!page)
+			break;
+		list_add(&page->lru, &pages);
+	}
+	list_for_each_entry_safe(page, next, &pages, lru)
+		__free_page(page);
+	return held_by_cpus(zone);
+}
+
+/* B1 */
+static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct zone *zone = fpr_largest_zone();
+	unsigned int order = min(pageblock_order, 9U);
+	unsigned long held;
+
+	fpr_set_order(fake, order);
+	fpr_register(fake, 0);
+	held = fill_per_cpu_lists(zone, 4UL << order);
+	if (held < 1UL << order)
+		kunit_skip(test, "the per-CPU lists hold only %lu pages", held);
+	fpr_report_all(fake);
+	KUNIT_EXPECT_LT(test, held_by_cpus(zone), 1UL << order);
+
+	/* Now there is little else to report: the lists may be in use. */
+	held = fill_per_cpu_lists(zone, held);
+	KUNIT_EXPECT_GE(test, held, 1UL << order);
+	fpr_pass(fake);
+	KUNIT_EXPECT_GE(test, held_by_cpus(zone), held / 2);
+}
+
 /* Of one zone, so that the lists that a test fills are those that it looks at. */
 #define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
 /* Blocks of a list that takes many holds of zone->lock to walk. */
@@ -1420,6 +1470,7 @@ static struct kunit_case page_reporting_walk_cases[] = {
 	KUNIT_CASE(budget_bounds_a_pass),
 	KUNIT_CASE(interrupted_walk_turns_the_list),
 	KUNIT_CASE(idle_zone_costs_nothing),
+	KUNIT_CASE(idle_pages_of_per_cpu_lists_are_reported),
 	KUNIT_CASE_SLOW(walk_pauses),
 	KUNIT_CASE_SLOW(short_list_is_walked_once),
 	KUNIT_CASE_SLOW(one_block_costs_no_walk_of_other_types),
