@@ -6,19 +6,14 @@
 /**
  * DOC: flush
  *
- * Before a snapshot, a migration or a pause, all free memory should be
- * reported, and the operator needs to know when this is done. A flush starts a
- * pass at once, with a budget that allows everything, and waits for its end.
- * The watermarks still hold, as a flush must not make the guest run out of
- * memory.
- *
- * There is one flush at a time; others wait for it. A signal ends the wait even
- * while the hypervisor does not answer.
+ * A flush, for example before a snapshot or a migration, starts a pass at once,
+ * with a budget that allows everything but what the watermarks need, and waits
+ * for its end. There is one flush at a time; others wait for it. A signal ends
+ * the wait even while the hypervisor does not answer.
  *
  * Blocks that merged while they were put back are not reported yet. So a pass
- * that left something is followed by another one, up to PAGE_REPORTING_ROUNDS
- * passes in all. Without this limit, memory that is freed all the time could
- * keep a flush running for ever.
+ * that left something is followed by another one. The number of passes is
+ * limited, as memory that is freed all the time would keep a flush running.
  */
 
 #include <linux/gfp.h>
@@ -105,11 +100,7 @@ int page_reporting_flush(unsigned long nr_pages)
 	return err;
 }
 
-/**
- * page_reporting_last_flush - the result of the last flush
- *
- * Return: a copy; all of it is 0 before the first flush.
- */
+/* A copy of the result of the last flush; all 0 if there was none. */
 struct page_reporting_flushed page_reporting_last_flush(void)
 {
 	struct page_reporting_flushed flushed;

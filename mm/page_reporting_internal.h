@@ -257,27 +257,20 @@ bool page_reporting_in_report(void);
  * page_reporting.c: when does a pass run?
  */
 
-/**
- * struct page_reporting_status - the device, its state and the settings
- * @report: the callback of the device; NULL if there is no device
- * @state: an enum page_reporting_state
- * @order: the reporting order, or PAGE_REPORTING_ORDER_UNSPECIFIED
- * @delay_ms: the wait before a pass, or PAGE_REPORTING_ADAPTIVE
- */
+/* The device, its state and the settings. */
 struct page_reporting_status {
+	/* NULL if there is no device. */
 	int (*report)(struct page_reporting_dev_info *prdev,
 		      struct scatterlist *sg, unsigned int nents);
+	/* An enum page_reporting_state. */
 	int state;
+	/* Or PAGE_REPORTING_ORDER_UNSPECIFIED. */
 	unsigned int order;
+	/* Or PAGE_REPORTING_ADAPTIVE. */
 	unsigned int delay_ms;
 };
 
-/**
- * struct page_reporting_served - the result of page_reporting_serve()
- * @nr_pages: pages that were reported
- * @more: there is more to report
- * @err: 0, or a negative errno
- */
+/* The result of page_reporting_serve(): whether it left something. */
 struct page_reporting_served {
 	unsigned long nr_pages;
 	bool more;
@@ -293,12 +286,7 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted);
  * page_reporting_flush.c: how is all free memory reported at once?
  */
 
-/**
- * struct page_reporting_flushed - how a flush ended
- * @nr_pages: pages that were reported
- * @duration_us: how long it took
- * @err: 0, or a negative errno
- */
+/* How a flush ended: with 0 or a negative errno. */
 struct page_reporting_flushed {
 	unsigned long nr_pages;
 	u64 duration_us;

@@ -9,46 +9,39 @@
  * A pass goes over all zones once: in each zone from the highest order to the
  * lowest, and for each order through the migratetypes. MIGRATE_UNMOVABLE comes
  * last, as the kernel itself allocates from there. MIGRATE_ISOLATE is skipped,
- * as these blocks are about to be taken by whoever isolated them. In a zone
- * with nothing to report, a pass only reads the counts.
+ * as these blocks are about to be taken. In a zone with nothing to report, a
+ * pass only reads the counts.
  *
  * Reported blocks collect at the tail of a list, except for the parts of a
- * split block, which are at its head; freed blocks are added at the head. So
- * all lists are first walked from their heads, past a few marked blocks at
- * most. After that, a list is walked to its end only if the budget allows more
- * blocks and the counts say that unreported blocks are left. zone->lock is
- * never held for longer than it takes to look at PAGE_REPORTING_STEPS blocks.
+ * split block, which are at its head, as freed blocks are. So all lists are
+ * first walked from their heads, past a few marked blocks at most. After that,
+ * a list is walked to its end only if the budget allows more blocks and the
+ * counts say that unreported blocks are left. zone->lock is never held for
+ * longer than it takes to look at PAGE_REPORTING_STEPS blocks.
  */
 
 /**
  * DOC: life of a block
  *
  * #. Freed: on a free list, PG_reported clear. The free requests a pass.
- * #. Isolated: off the list, in the batch. Nothing else can find it. It counts
- *    as allocated for the watermarks, which is why zones that are short of
- *    memory are skipped. Its pageblocks keep their migratetype.
+ * #. Isolated: off the list, in the batch, where nothing else can find it. It
+ *    counts as allocated for the watermarks, which is why zones that are short
+ *    of memory are skipped. Its pageblocks keep their migratetype.
  * #. With the driver, together with the rest of the batch.
- * #. Put back at the tail of the list of its order and its pageblock's type,
- *    where it is allocated last. If a part of it has become MIGRATE_ISOLATE
- *    meanwhile, each pageblock is put back separately, on the list of its type.
+ * #. Put back by page_reporting_drain(), at the tail of the list of its order
+ *    and its pageblock's type, where it is allocated last. If a part of it has
+ *    become MIGRATE_ISOLATE meanwhile, each pageblock is put back separately.
  *    PG_reported is set if the driver returned no error and the block did not
- *    merge with a neighbour that was freed meanwhile. A block that did merge is
- *    a new, unreported block, which another pass reports. But if all the
- *    neighbours that it merged with were marked, the whole block is reported,
- *    and is marked.
+ *    merge with a neighbour that was freed meanwhile. If it did, the result is
+ *    a new, unreported block, unless all these neighbours were marked.
  * #. Allocated, merged, split or taken offline: off the list, which clears the
  *    mark. See "unit" for the parts of a split block.
  *
- * All isolated blocks go back through one function, page_reporting_drain():
- * after a full batch, after the rest at the end of a zone, and after an error.
- * The walk never returns with blocks in the batch.
- *
- * memory_failure() sets PG_hwpoison without zone->lock. The mark is in the same
- * word, and is therefore set and cleared atomically. For memory_failure(), a
- * page that turns bad while it is in a batch is neither free nor in use. It
- * sets the flag and leaves the page alone, as it does with pages that move
- * between other lists. A kernel that checks pages at allocation will not hand
- * it out.
+ * memory_failure() sets PG_hwpoison without zone->lock, in the same word as the
+ * mark, which is therefore set and cleared atomically. A page that turns bad
+ * while it is in a batch is neither free nor in use: memory_failure() sets the
+ * flag and leaves it alone, as any page that moves between lists, and a kernel
+ * that checks pages at allocation will not hand it out.
  *
  * Invariants:
  *
@@ -188,9 +181,8 @@ static unsigned long page_reporting_usable(struct zone *zone, int mt)
 }
 
 /*
- * How many pages of type @mt may be isolated at a time. None if a full batch of
- * the smallest blocks could take the zone below its low watermark; otherwise as
- * many as the zone has above that watermark.
+ * How many pages of type @mt may be isolated at a time: those above the low
+ * watermark, or none if a full batch of the smallest blocks could cross it.
  */
 static unsigned long __page_reporting_room(const struct page_reporting_pass *pass,
 					   int mt)
@@ -214,14 +206,6 @@ static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 
 	return zone_managed_pages(pass->zone) <
 	       pass->zone->_watermark[WMARK_LOW] + batch;
-}
-
-static bool __page_reporting_isolate(struct page *page, unsigned int order)
-{
-	if (!__isolate_free_block(page, order))
-		return false;
-	page_reporting_debug_isolated(order);
-	return true;
 }
 
 /* Blocks that may still be taken from a list. */
@@ -252,9 +236,10 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	if (pass->nr_pages + (1UL << order) > room)
 		return pass->nents ? PAGE_REPORTING_NO_ROOM :
 				     PAGE_REPORTING_NOT_NOW;
-	if (!__page_reporting_isolate(page, order))
+	if (!__isolate_free_block(page, order))
 		return PAGE_REPORTING_NOT_NOW;
 
+	page_reporting_debug_isolated(order);
 	sg_set_page(&page_reporting_sgl[pass->nents++], page,
 		    PAGE_SIZE << order, 0);
 	pass->nr_pages += 1UL << order;
@@ -336,16 +321,6 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	return PAGE_REPORTING_END;
 }
 
-static void __page_reporting_putback(struct page_reporting_pass *pass,
-				     struct page *page, unsigned int order,
-				     bool reported)
-{
-	bool marked = __page_reporting_put_back(page, pass->zone, order,
-						reported);
-
-	page_reporting_debug_back(order, marked);
-}
-
 /* Has a part of the block changed its migratetype while it was isolated? */
 static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
 {
@@ -359,17 +334,19 @@ static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
 }
 
 /* Puts back the whole block, or each pageblock on the list of its own type. */
-static void __page_reporting_putback_parts(struct page_reporting_pass *pass,
-					   struct page *page,
-					   unsigned int order, bool reported)
+static void __page_reporting_putback(struct zone *zone, struct page *page,
+				     unsigned int order, bool reported)
 {
 	unsigned int part = order;
 	unsigned long i;
+	bool marked;
 
 	if (__page_reporting_is_mixed(page, order))
 		part = pageblock_order;
-	for (i = 0; i < 1UL << order; i += 1UL << part)
-		__page_reporting_putback(pass, page + i, part, reported);
+	for (i = 0; i < 1UL << order; i += 1UL << part) {
+		marked = __page_reporting_put_back(page + i, zone, part, reported);
+		page_reporting_debug_back(part, marked);
+	}
 }
 
 /* Puts back all blocks of the batch. Nothing else puts back isolated blocks. */
@@ -385,8 +362,7 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 	for_each_sg(page_reporting_sgl, sg, pass->nents, i) {
 		order = get_order(sg->length);
 		mt = get_pageblock_migratetype(sg_page(sg));
-		__page_reporting_putback_parts(pass, sg_page(sg), order,
-					       reported);
+		__page_reporting_putback(pass->zone, sg_page(sg), order, reported);
 		if (reported && budget->ops->back)
 			budget->ops->back(budget, pass->zone, order, mt);
 		if (i % PAGE_REPORTING_DRAIN == PAGE_REPORTING_DRAIN - 1) {
@@ -451,20 +427,10 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Does an error end the pass? Not if batches are down to one block, as a single
- * refused block must not keep others from being reported. But it does if the
- * driver has raised the order meanwhile: no further batch may have blocks below
- * the new order.
- */
-static bool page_reporting_gives_up(const struct page_reporting_pass *pass,
-				    bool single)
-{
-	return !single || pass->order < READ_ONCE(page_reporting_order);
-}
-
-/*
- * Reports the batch, if there is anything in it. After an error, the blocks are
- * at the tails of their lists, and the pass ends or goes on to the next list.
+ * Reports the batch, if there is anything in it. An error ends the pass, unless
+ * batches are down to one block: a single refused block must not keep others
+ * from being reported. But if the driver has raised the order meanwhile, no
+ * further batch may have blocks below the new one.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -483,7 +449,7 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 	page_reporting_reset_batch(pass);
 	cond_resched();
 	if (page_reporting_ends(pass) ||
-	    (err && page_reporting_gives_up(pass, single)))
+	    (err && (!single || pass->order < READ_ONCE(page_reporting_order))))
 		return PAGE_REPORTING_LEAVE;
 	return err ? PAGE_REPORTING_NEXT_LIST : PAGE_REPORTING_NEXT_BATCH;
 }
@@ -527,24 +493,17 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 	return next != PAGE_REPORTING_LEAVE;
 }
 
-static bool page_reporting_has_unreported(struct page_reporting_pass *pass,
-					  unsigned int order)
-{
-	bool has;
-
-	spin_lock_irq(&pass->zone->lock);
-	has = __page_reporting_unreported(pass->zone, order);
-	spin_unlock_irq(&pass->zone->lock);
-	return has;
-}
-
 /* Walks the lists of an order, or their beginnings. False ends the pass. */
 static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
+	unsigned long unreported;
 	int i;
 
-	if (!page_reporting_has_unreported(pass, order))
+	spin_lock_irq(&pass->zone->lock);
+	unreported = __page_reporting_unreported(pass->zone, order);
+	spin_unlock_irq(&pass->zone->lock);
+	if (!unreported)
 		return true;
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
 		struct page_reporting_list list = {
