@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Free page reporting: the device, and when a pass over free memory runs.
- */
+/* Free page reporting: the device, and when a pass over free memory runs. */
 
 /**
  * DOC: model
  *
- * The host backs a guest's memory when the guest first touches it, and is never
- * told when the guest no longer needs it. So the engine takes large free blocks
- * from the buddy allocator, passes them to a device driver, whose hypervisor
- * drops the memory that backs them, and puts them back marked PG_reported. A
- * marked block takes no memory on the host and need not be reported again.
- * Allocating it clears the mark and costs one refault: the host has to back the
- * block again.
+ * The engine takes large free blocks from the buddy allocator and passes them
+ * to a device driver, whose hypervisor drops the memory that backs them. They
+ * go back marked PG_reported and need not be reported again. Allocating one
+ * clears the mark and costs a refault: the host has to back the block again.
  *
- * The work is done in passes. A pass goes over all zones once, and a budget
- * limits how much it reports. It runs from a workqueue some time after a large
- * block was freed, so that a burst of frees costs a single pass, and memory
- * that is soon reused is not reported. Each question is answered in one file:
+ * A pass over all zones reports as much as a budget allows. It runs from a
+ * workqueue some time after a large block was freed: a burst of frees costs one
+ * pass, and memory that is soon reused is not reported. Each file answers:
  *
  * ==========================  ==============================================
  * mm/page_reporting.c         when does a pass run?
@@ -35,38 +29,28 @@
 /**
  * DOC: states
  *
- * The device's @state says whether a pass is requested or running. The device
- * has one work item, @work, which is queued for the time when the next pass is
- * due:
+ * A device's @state says if a pass is requested or running; @work runs it:
  *
- * =========  ==========================  =========  ==========================
- * state      event                       new state  the work
- * =========  ==========================  =========  ==========================
- * IDLE       request                     REQUESTED  is due after the delay, or
- *                                                   sooner if it already was
- * REQUESTED  request                     REQUESTED  does not change; the
- *                                                   request costs one read
- * any        the work starts             ACTIVE     runs the pass
- * ACTIVE     request                     REQUESTED  sees the request when the
- *                                                   pass ends
- * ACTIVE     pass ends, nothing is left  IDLE       is not queued
- * ACTIVE     pass ends, the rest has to  IDLE       is due when pacing or the
- *            wait                                   back-off says
- * ACTIVE     pass ends, there is more    REQUESTED  is due after the delay
- * ACTIVE     pass ends with an error     REQUESTED  is due after a back-off
- *                                                   that grows
- * REQUESTED  pass ends (there was a      REQUESTED  is due after the delay
- *            request meanwhile)
- * any        a flush                     unchanged  is due at once
- * =========  ==========================  =========  ==========================
+ * =========  =======================  =========  ==============================
+ * state      event                    new state  the work is
+ * =========  =======================  =========  ==============================
+ * IDLE       request                  REQUESTED  due within the delay
+ * REQUESTED  request                  REQUESTED  as before
+ * any        the work starts          ACTIVE     running
+ * ACTIVE     request                  REQUESTED  queued when the pass ends
+ * ACTIVE     pass ends, nothing left  IDLE       not queued
+ * ACTIVE     pass ends, rest waits    IDLE       due when the wait is over
+ * ACTIVE     pass ends, more left     REQUESTED  due after the delay
+ * ACTIVE     pass ends, error         REQUESTED  due after a growing back-off
+ * REQUESTED  pass ends                REQUESTED  due after the delay
+ * any        flush                    unchanged  due at once
+ * =========  =======================  =========  ==============================
  *
- * A block that is freed too late for the walk to see it is not lost. The walk
- * stores ACTIVE, takes zone->lock, and reads the zone's counts of free blocks.
- * The free changes these counts and then reads @state, both under the same
- * lock. So either the walk sees the block, or the free finds ACTIVE and turns
- * it into REQUESTED, which the compare-and-exchange at the end of the pass
- * notices. A change of page_reporting_order takes no such lock. Its barrier
- * pairs with the one in page_reporting_begin_pass().
+ * No free is missed: the walk stores ACTIVE, takes zone->lock and reads the
+ * counts of free blocks. A free changes the counts and then reads @state, under
+ * the same lock. So either the walk sees the block, or the free turns ACTIVE
+ * into REQUESTED, which the end of the pass notices. A new order and the end of
+ * a sleep are also stored before @state is read.
  *
  * Memory may be freed in any context, including NMI, and with any lock held. So
  * a request only changes @state and raises an irq_work, which queues the work.
@@ -75,78 +59,45 @@
 /**
  * DOC: retries
  *
- * No free announces the blocks that a pass had to leave behind. So each reason
- * for leaving a block has its own retry:
+ * No free announces the blocks that a pass left behind. So each reason to leave
+ * a block has its own retry:
  *
  * - The driver returned an error. The pass ends, as the next batch would
- *   probably fail too, and the work is queued again: after the normal delay
- *   first, then after twice as long each time, up to a minute. Requests do not
- *   shorten this wait. A pass that reports something without an error ends the
- *   series, and a pass that reported something before its error takes the wait
- *   back by one step. The first error of a series is logged. The host may
- *   refuse some blocks for ever, and these must not keep others from being
- *   reported. So the blocks of the failed batch go to the tails of their lists.
- *   With each step, the batches of the next pass are a quarter as long, down to
- *   one block; each success doubles them. Once they are down to one block, a
- *   refusal does not end the pass, which goes on with the next list.
+ *   probably fail too. The next one waits for the delay, then twice as long
+ *   each time, up to a minute, whatever is requested. Success ends the series;
+ *   success before an error shortens the wait by one step. With each step, the
+ *   batches are a quarter as long, down to one block; each success doubles
+ *   them. The host may refuse some blocks for ever. So a failed batch goes to
+ *   the tails of its lists, and a refused batch of one does not end the pass.
  * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
- *   which it leaves without a notification. Only this memory is deferred: the
- *   next pass comes after the delay if something is freed. Otherwise, with a
- *   fixed delay, it comes later each time, as after errors. With the default,
- *   adaptive delay, the back-off for a short zone grows in the same way, but
- *   pacing has a pass run at least every 10/8 B while a block stays isolated.
- *   A zone with fewer pages than its low watermark and a full batch together
- *   can never be reported, and is not retried.
- * - The budget was used up, or a block was added to a list after the pass had
- *   walked it, because it merged while it was put back or because an allocation
- *   split it. The next pass follows after the normal delay. It either finds
- *   something to report or is the last one.
- * - The system goes to sleep. The pass ends, and the resume requests another.
- *
- * A pass allocates no memory, except for the state of a zone in which no pass
- * has been before.
- */
-
-/**
- * DOC: sleep
- *
- * The workqueue is freezable, and freezing the system waits for a running pass.
- * From the notification that the system is about to sleep on, a running pass
- * ends before its next report, and a new one ends before its first.
- *
- * After hibernation the host backs other pages: the kernel that loaded the
- * image has used pages that are free and reported according to the image. So
- * all marks are cleared before the first pass. Suspend to RAM changes nothing
- * on the host.
+ *   which it leaves without a notification. The next pass follows a free, or a
+ *   wait that grows as after errors; with pacing, 10/8 B at most for isolated
+ *   blocks. A zone that is smaller than its low watermark and a full batch
+ *   together can never be reported, and is not retried.
+ * - The budget was used up, or a merge or a split added a block to a list that
+ *   was already walked. The next pass follows after the delay.
+ * - The system goes to sleep. As the workqueue is freezable, this waits for the
+ *   pass, which ends before its next report; the resume requests another. The
+ *   kernel that loads a hibernation image uses pages that are marked in it, and
+ *   the host backs them, so the resume clears all marks. Suspend to RAM changes
+ *   nothing on the host.
  */
 
 /**
  * DOC: locks
  *
- * ======================  ====================================================
- * lock                    covers
- * ======================  ====================================================
- * page_reporting_mutex    registration and unregistration, from start to end
- * RCU                     page_reporting_dev for code that only requests a
- *                         pass; unregistration clears it and waits for a grace
- *                         period before it cancels the work
- * the request's lock      the request that a caller of page_reporting_serve()
- *                         waits for
- * the flush's mutex       one flush at a time: page_reporting_flush.c
- * zone->lock              free lists, PG_reported of the blocks on them, and
- *                         the state of the zone: page_reporting_mark.c
- * none                    the batch, the CPU time that pacing allows, the order
- *                         in effect, and the counts of errors and retries. They
- *                         are written by the work item, which never runs twice
- *                         at a time, and by registration and unregistration
- *                         while there is no work item.
- *                         page_reporting_set_delay() reads the count of errors
- * ======================  ====================================================
+ * ====================  =======================================================
+ * page_reporting_mutex  registration and unregistration, from start to end
+ * RCU                   page_reporting_dev, for requests
+ * the request's lock    the request of a caller of page_reporting_serve()
+ * zone->lock            free lists, their marks, and the state of the zone
+ * none                  what only the work writes, which never runs twice at a
+ *                       time, and registration, while there is no work
+ * ====================  =======================================================
  *
- * Order: page_reporting_mutex, then the memory hotplug lock, then zone->lock;
- * the flush's mutex, then the locks of draining the per-CPU lists. Requests
- * are made under zone->lock and take no lock. The driver is called with no lock
- * held.
+ * Order: page_reporting_mutex, the memory hotplug lock, zone->lock; the flush's
+ * mutex, the locks of draining the per-CPU lists. Requests are made under
+ * zone->lock and take no lock. The driver is called with no lock held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
@@ -177,32 +128,18 @@
 #include "page_reporting.h"
 #include "page_reporting_internal.h"
 
-/* Time that drivers get after registration to make their device live. */
-#define PAGE_REPORTING_READY_MS		2000U
-
-/*
- * The waits after failures grow from the normal delay to a minute: a host that
- * is being upgraded is back by then, and one call a minute costs next to
- * nothing. They are never shorter than PAGE_REPORTING_RETRY_MIN_MS, even if the
- * user's delay is.
- */
+#define PAGE_REPORTING_READY_MS		2000U	/* after registration */
+/* Limits of the wait after failures: a call a minute costs next to nothing. */
 #define PAGE_REPORTING_RETRY_MIN_MS	100U
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
-
 /* A batch of more than one block takes no more than this off the free lists. */
 #define PAGE_REPORTING_BATCH_BYTES	SZ_128M
 
-/**
- * struct page_reporting_request - a caller waits for memory to be reported
- * @done: completed when the pass has ended
- * @ticket: distinguishes this request from an earlier one at the same address
- * @wanted: how much to report, in pages
- * @served: what has been done so far
- */
+/* A caller of page_reporting_serve() waits for memory to be reported. */
 struct page_reporting_request {
 	struct completion done;
-	unsigned long ticket;
-	unsigned long wanted;
+	unsigned long ticket;	/* unlike the address, never reused */
+	unsigned long wanted;	/* in pages */
 	struct page_reporting_served served;
 };
 
@@ -210,25 +147,17 @@ DEFINE_STATIC_KEY_FALSE(page_reporting_enabled);
 
 static DEFINE_MUTEX(page_reporting_mutex);
 static struct page_reporting_dev_info __rcu *page_reporting_dev;
+static bool page_reporting_asleep;	/* from PM_*_PREPARE to PM_POST_* */
+static u64 page_reporting_ready_at;	/* no report before, in jiffies */
 
-/* True from the announcement of a sleep until the resume is announced. */
-static bool page_reporting_asleep;
-
-/* No report before this time, in jiffies. */
-static u64 page_reporting_ready_at;
-
-/*
- * Length of the current series of passes with an error, and of passes that
- * deferred something.
- */
+/* Passes in a row that had an error, and that deferred something. */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
-/* The request that is not answered yet, or NULL, and the latest ticket. */
+/* The open request or NULL; the latest ticket; that of the pass, or 0. */
 static DEFINE_SPINLOCK(page_reporting_request_lock);
 static struct page_reporting_request *page_reporting_request;
 static unsigned long page_reporting_ticket;
-/* Ticket of the request that the running pass serves; 0 if it serves none. */
 static unsigned long page_reporting_serves;
 
 /* The orders asked for by the user and by the device, and the latest in use. */
@@ -248,10 +177,7 @@ static unsigned int page_reporting_backoff(unsigned int delay_ms,
 	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
 	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
 
-	/*
-	 * Ten doublings are enough to take 100 ms past a minute, and do not
-	 * overflow with an hour, the longest delay.
-	 */
+	/* 100 ms << 10 exceeds a minute, an hour << 10 does not overflow. */
 	return min(first << min(before, 10U), most);
 }
 
@@ -260,7 +186,6 @@ static bool page_reporting_is_adaptive(void)
 	return READ_ONCE(page_reporting_delay_ms) == PAGE_REPORTING_ADAPTIVE;
 }
 
-/* The wait before a pass that a free requests. */
 static unsigned int page_reporting_next_delay(void)
 {
 	if (page_reporting_is_adaptive())
@@ -276,7 +201,6 @@ static unsigned long page_reporting_until_ready(void)
 	return now < page_reporting_ready_at ? page_reporting_ready_at - now : 0;
 }
 
-/* A freezable workqueue: no pass may run while devices are suspended. */
 static void page_reporting_queue_at(struct page_reporting_dev_info *prdev,
 				    unsigned int delay_ms)
 {
@@ -296,20 +220,13 @@ static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 	if (!delayed_work_pending(&prdev->work) ||
 	    time_after(READ_ONCE(prdev->work.timer.expires), expires))
 		page_reporting_queue_at(prdev, delay_ms);
-	/*
-	 * Pairs with page_reporting_serve(), which may have queued the work for
-	 * now before the call above queued it for later.
-	 */
+	/* Pairs with page_reporting_serve(): this may have delayed its pass. */
 	smp_mb();
 	if (READ_ONCE(page_reporting_request))
 		page_reporting_queue_at(prdev, 0);
 }
 
-/*
- * From an irq_work, with interrupts off; on PREEMPT_RT in a kthread, with
- * interrupts on. The code that asked may hold any lock, this takes none of
- * them.
- */
+/* With interrupts off; on PREEMPT_RT, in a kthread with interrupts on. */
 static void page_reporting_kick(struct irq_work *work)
 {
 	struct page_reporting_dev_info *prdev;
@@ -341,7 +258,6 @@ void __page_reporting_notify(void)
 {
 	struct page_reporting_dev_info *prdev;
 
-	/* Pairs with the grace period in page_reporting_unregister(). */
 	guard(rcu)();
 	prdev = rcu_dereference(page_reporting_dev);
 	if (prdev)
@@ -353,7 +269,6 @@ static int page_reporting_run_now(void)
 {
 	struct page_reporting_dev_info *prdev;
 
-	/* Pairs with the grace period in page_reporting_unregister(). */
 	guard(rcu)();
 	prdev = rcu_dereference(page_reporting_dev);
 	if (!prdev)
@@ -410,10 +325,7 @@ static void page_reporting_answer(const struct page_reporting_pass *pass)
 	if (request) {
 		request->served = (struct page_reporting_served) {
 			.nr_pages = pass->pages,
-			/*
-			 * The check for blocks that merged is skipped in zones
-			 * in which something was deferred.
-			 */
+			/* No check for merges where blocks were deferred. */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
@@ -443,13 +355,11 @@ static void page_reporting_give_up(int err)
  * page_reporting_serve - start a pass over free memory now and wait for it
  * @wanted: how much to report, in pages
  *
- * A signal ends the wait even while the hypervisor does not answer. The pass
- * then takes no further blocks.
+ * A signal ends the wait at once. The pass then takes no further blocks.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
- * Return: what the pass did. Its error is -ENODEV if there is no device or it
- * went away; -EBUSY if the system is about to sleep; -ERESTARTSYS if a signal
- * came; otherwise what the driver returned.
+ * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
+ * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
 struct page_reporting_served page_reporting_serve(unsigned long wanted)
 {
@@ -497,10 +407,8 @@ static unsigned int page_reporting_wanted_order(void)
 }
 
 /*
- * Drivers compare the blocks that they get with page_reporting_order, so a
- * change takes effect at the start of the next pass. A driver may also write to
- * the variable: its value stays until the user or the device asks for another
- * order.
+ * Drivers compare blocks with page_reporting_order: a change waits for the next
+ * pass. What a driver writes stays until the user or the device asks anew.
  */
 static unsigned int page_reporting_begin_order(void)
 {
@@ -513,7 +421,6 @@ static unsigned int page_reporting_begin_order(void)
 	return READ_ONCE(page_reporting_order);
 }
 
-/* A device was registered and asks for an order, or was unregistered. */
 static void page_reporting_ask_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_dev_order, order);
@@ -565,7 +472,6 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }
 
-/* Counts the errors in a row. Only the first of a series is logged. */
 static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 {
 	unsigned int errors = page_reporting_errors;
@@ -664,7 +570,6 @@ static bool page_reporting_going_down(void)
 	       system_state == SYSTEM_RESTART;
 }
 
-/* As if there never was a device. */
 static void page_reporting_forget(void)
 {
 	/* Disable the key last: while it is off, allocations clear no mark. */
@@ -678,13 +583,11 @@ static void page_reporting_forget(void)
  * page_reporting_register - start to report free memory to a device
  * @prdev: the device
  *
- * The first pass runs after the delay and sees all memory that is free by then.
- * The device need not be ready to take reports yet, but has to be ready within
+ * The first pass runs after the delay. The device has to take reports within
  * two seconds. Nothing is reported before that, not even by a flush.
  *
  * Context: Process context. May sleep.
- * Return: 0, or -EBUSY if a device is already registered, even this one, or while
- *	the system goes down.
+ * Return: 0, or -EBUSY while any device is registered or the system goes down.
  */
 int page_reporting_register(struct page_reporting_dev_info *prdev)
 {
@@ -717,10 +620,8 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
 
-/* A driver that unregisters from its own report() would wait for itself. */
 static void page_reporting_refuse(void *caller)
 {
-	/* A KUnit case makes this mistake on purpose and counts the calls. */
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_refuse, caller);
 	WARN_ONCE(1, "page_reporting: %pS unregisters a device from inside of its report(): refused\n",
 		  caller);
@@ -732,14 +633,11 @@ static void page_reporting_refuse(void *caller)
  *
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
- * Waits for a report that is in progress, and so for the hypervisor. The pass
- * ends after that report. While the system goes down, nothing else takes time,
- * and the marks are not cleared.
+ * Waits for a report in progress, and so for the hypervisor. While the system
+ * goes down, nothing else takes time, and the marks are not cleared.
  *
- * A driver cannot unregister from inside @prdev->report, as it would wait for
- * itself. Such a call is refused: it warns once, naming the caller, and changes
- * nothing; the device stays registered. Return an error from @prdev->report
- * instead, and unregister from a work item.
+ * A call from inside @prdev->report, which would wait for itself, is refused
+ * with a warning. Return an error there, and unregister from a work item.
  *
  * Context: Process context, but not from inside @prdev->report. May sleep.
  */
@@ -755,10 +653,7 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	if (page_reporting_registered() != prdev)
 		return;
 
-	/*
-	 * After the grace period, frees request no pass. Pairs with the RCU
-	 * section in __page_reporting_notify().
-	 */
+	/* Pairs with __page_reporting_notify(): no request comes after this. */
 	RCU_INIT_POINTER(page_reporting_dev, NULL);
 	synchronize_rcu();
 	irq_work_sync(&page_reporting_kick_work);
@@ -766,11 +661,7 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	page_reporting_give_up(-ENODEV);
 	page_reporting_assert(!delayed_work_pending(&prdev->work));
 
-	/*
-	 * A sweep takes the longer the larger the guest is, and is of no use to
-	 * a system that goes down. Allocations still clear marks, as the key
-	 * stays on.
-	 */
+	/* A sweep is slow, and then useless. Allocations still clear marks. */
 	if (!page_reporting_going_down())
 		page_reporting_forget();
 }
@@ -778,10 +669,7 @@ EXPORT_SYMBOL_GPL(page_reporting_unregister);
 
 static void page_reporting_wake(void)
 {
-	/*
-	 * Pairs with page_reporting_begin_pass(): either the pass sees the
-	 * store, or the request below sees ACTIVE.
-	 */
+	/* Pairs with page_reporting_begin_pass(): see "states" above. */
 	smp_store_mb(page_reporting_asleep, false);
 	/* For what was freed, and for the pass that was cut short. */
 	__page_reporting_notify();
@@ -790,11 +678,7 @@ static void page_reporting_wake(void)
 static int page_reporting_pm_notify(struct notifier_block *nb,
 				    unsigned long event, void *unused)
 {
-	/*
-	 * Without page_reporting_mutex: while a device is unregistered, its
-	 * holder waits for the host. Unregistration sweeps as well, and two
-	 * sweeps at the same time do no harm.
-	 */
+	/* No mutex: its holder may wait for the host. Two sweeps do no harm. */
 	switch (event) {
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
@@ -803,7 +687,6 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_RESTORE:
-		/* If the key is off, there are no marks to clear. */
 		if (static_key_enabled(&page_reporting_enabled))
 			page_reporting_sweep(NR_PAGE_ORDERS);
 		fallthrough;
@@ -821,37 +704,17 @@ static int __init page_reporting_init(void)
 }
 subsys_initcall(page_reporting_init);
 
-/**
- * page_reporting_set_order - set the user's choice of the reporting order
- * @order: order of the smallest block to report, or
- *	PAGE_REPORTING_ORDER_UNSPECIFIED for the choice of the device, or of
- *	the kernel if the device has none
- *
- * Takes effect at the start of the next pass, which this requests.
- *
- * Context: Process context.
- */
+/* The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. */
 void page_reporting_set_order(unsigned int order)
 {
 	WRITE_ONCE(page_reporting_user_order, order);
-	/*
-	 * Pairs with page_reporting_begin_pass(): either the pass sees the new
-	 * order, or the request below sees ACTIVE.
-	 */
+	/* Pairs with page_reporting_begin_pass(): see "states" above. */
 	smp_mb();
 	/* A lower order makes free memory eligible that no free announces. */
 	__page_reporting_notify();
 }
 
-/**
- * page_reporting_set_delay - set the wait before a pass
- * @delay_ms: the wait in ms, or PAGE_REPORTING_ADAPTIVE
- *
- * The new delay also applies to a pass that is already queued, unless that pass
- * waits after an error.
- *
- * Context: Process context. May sleep.
- */
+/* In ms, or PAGE_REPORTING_ADAPTIVE. Also moves a queued pass. May sleep. */
 void page_reporting_set_delay(unsigned int delay_ms)
 {
 	struct page_reporting_dev_info *prdev;
@@ -870,10 +733,7 @@ void page_reporting_set_delay(unsigned int delay_ms)
 		if (!prdev || !delayed_work_pending(&prdev->work))
 			;	/* nothing is queued */
 		else if (READ_ONCE(page_reporting_errors))
-			/*
-			 * Keep the wait after an error, but not one that an old
-			 * delay has made longer than a minute.
-			 */
+			/* The wait after an error stays, up to a minute. */
 			page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
 		else
 			page_reporting_queue_at(prdev, page_reporting_next_delay());
@@ -885,12 +745,7 @@ void page_reporting_set_delay(unsigned int delay_ms)
 	__page_reporting_notify();
 }
 
-/**
- * page_reporting_get_status - the device, its state and the settings
- *
- * Context: Any.
- * Return: a copy for display; the device may be unregistered already.
- */
+/* A copy for display, in any context. The device may be gone already. */
 struct page_reporting_status page_reporting_get_status(void)
 {
 	unsigned int wanted = page_reporting_wanted_order();

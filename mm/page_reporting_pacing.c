@@ -1,111 +1,91 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Free page reporting: how much of the free memory may be reported, and when.
- */
+/* Free page reporting: how much free memory may be reported, and when. */
 
 /**
  * DOC: pacing
  *
  * **Model.** A free page that the host still backs costs memory for as long as
  * it is kept. A page that was reported costs CPU time when it is used again:
- * the refault, and the report before it. When a page will be used again is not
- * known. This is the ski rental problem: rent by the day (keep), or buy
- * (report, and perhaps pay for a refault). Let B be the time after which
- * keeping a page has cost as much as its refault.
+ * the report and the refault. When it will be used again is not known. This is
+ * the ski rental problem: rent by the day (keep), or buy (report, and perhaps
+ * pay for a refault). Let B be the time after which keeping a page has cost as
+ * much as its refault, which is charged as a whole huge page of the host: see
+ * "unit" in mm/page_reporting_mark.c.
  *
- * **Unit of account.** The host backs a guest by huge pages where it can. The
- * first touch of 4 KiB in a reported 2 MiB makes the host back all of it. So a
- * refault costs, and is charged as, a whole huge page. See "unit" in
- * mm/page_reporting_mark.c.
+ * **Observation.** Free lists behave like a stack: allocation takes from the
+ * head, freed blocks go to the head, reported blocks to the tail. Let the level
+ * be the number of unreported free pages. A page at a given depth is touched
+ * exactly when the level falls below this depth. So the pages that were not
+ * needed during the last tau are those below the lowest level of that time: the
+ * *surplus*. A few minima of a counter tell it, without time stamps in pages
+ * and without a search. As the level is a sum over the lists of all orders, the
+ * surplus is a quantity, not a set of pages: at no time during tau would that
+ * many pages have been missed. Migratetypes do not share their lists, so each
+ * pool of them has a level of its own: see "zones" in mm/page_reporting_mark.c.
  *
- * **Observation.** Free lists behave like a stack. Allocation takes from the
- * head, freed blocks go to the head, and reported blocks go to the tail. Let
- * the level be the number of unreported free pages. A page at a given depth of
- * the stack is touched exactly when the level falls below this depth. So the
- * pages that were not needed during the last tau are those below the lowest
- * level of the last tau: the *surplus*. A counter and a few minima are enough
- * to know it, without time stamps in pages and without a search.
- *
- * For a single list, this is a statement about particular pages. A zone has a
- * list for each order, and the level is the sum over them. Then it is a
- * statement about a quantity: at no time during tau would that many pages have
- * been missed. Migratetypes do not share their lists, so each level counts the
- * blocks of one pool: the movable pool has the types MOVABLE, CMA and ISOLATE,
- * and the kernel's has UNMOVABLE, RECLAIMABLE and HIGHATOMIC.
- *
- * **Derivation.** All of the surplus is reported at once: each page of it has
- * been kept for tau, and all of them are worth the same. The lowest level is
- * kept for each window of B / 8: the open one and 16 closed ones. Eight windows
- * span B, so no page leaves before it was idle for B, and all 16 span 2 B. A
- * window is closed by the first event after its end: a block is added to the
- * free lists, a block is removed from them, or a pass runs. Between two events
- * the level does not change, so the lowest level of windows without an event is
- * known exactly, and no timer has to close them. Reported pages leave from the
- * bottom of the stack, and lower all minima by as much.
+ * **Derivation.** All of the surplus is reported at once, as each page of it is
+ * worth the same. The lowest level is kept for each window of B / 8: the open
+ * one and 16 closed ones. Eight windows span B, so no page leaves before it was
+ * idle for B, and all 16 span 2 B. A window is closed by the first event after
+ * its end: a block is added to the free lists or removed, or a pass runs. The
+ * level does not change between events, so no timer has to close windows.
+ * Reported pages leave from the bottom of the stack, and lower all minima by as
+ * much.
  *
  * **Keeping.** With tau = B, the cost is at most twice that with a known
- * future. But demand is often periodic. Memory that is needed again every 1.2 B
- * costs a refault each time with tau = B, and none with tau = 2 B. To keep
- * memory for longer than 2 B is never right: a report after B and the refault
- * cost less. So pages are kept for B or for 2 B, and the policy learns how many
- * pages to keep for 2 B:
+ * future. But demand is often periodic. Memory that is needed every 1.2 B costs
+ * a refault each time with tau = B, and none with tau = 2 B. To keep it for
+ * longer never pays: a report after B and the refault cost less. So pages are
+ * kept for B or for 2 B, and the policy learns how many to keep for 2 B:
  *
  * - one more for each page that is refaulted within B of its report: if kept,
  *   it would have been there;
  * - one less for each page that is reported after 2 B: it was kept in vain.
  *
  * The surplus is what was idle for 2 B, or what was idle for B less the pages
- * to keep, whichever is more. Each event counts once, and nothing is learned
- * from the mere passing of time: not from a night without demand, a stall, or
- * ballooning.
+ * to keep, whichever is more. Nothing is learned from the mere passing of time:
+ * not from a night without demand, a stall, or ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
- * level is old enough. The next pass is requested for one window after that,
- * as the level often falls just before: this saves almost half of the passes
- * under a periodic demand with pauses of 0.5 s. While the level is too low, the
- * next pass is due in 10/8 B, which reveals stalls.
+ * level is old enough. The next pass is requested for one window after that, as
+ * the level often falls just before. While the level is too low, the next pass
+ * is due in 10/8 B, which reveals stalls.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
- * as if it were idle. The next pass is then late. When an event or a pass finds
- * that it is late by more than a window, at most two of the windows without an
- * event are counted. A stall shorter than 10/8 B may go unnoticed between two
- * passes. It can make a page look idle for as much longer.
+ * as if it were idle. If the next pass is late by more than a window, at most
+ * two of the windows without an event are counted. A stall shorter than 10/8 B
+ * may go unnoticed, and make a page look idle for as much longer.
  *
- * **Bound.** Consider the pages by their depth, each as a ski rental of its
- * own. If the future is known, an idle period of length G costs min(G, B). If
- * it is not, a page that leaves after B costs B, two windows and a refault,
- * 2 1/4 times as much. One that leaves after 2 B costs 3 1/4 times as much. But
- * it was kept because another page was needed again after B to 2 B, at a cost
- * of at most 2 1/4, and each such page accounts for only one page that is kept.
- * So the two together cost at most 2 3/4 times as much as with a known future,
- * and so does any sum of such pairs and single pages. This assumes that the
- * free lists behave as one stack, that the price of a page does not depend on
- * how many are reported, that passes run in time, and that the CPU cap does not
- * limit reports.
+ * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
+ * future, an idle period of length G costs min(G, B). A page that leaves after
+ * B costs B, two windows and a refault, 2 1/4 times as much. One that leaves
+ * after 2 B costs 3 1/4 times as much, but was kept because another page was
+ * needed again after B to 2 B, at a cost of at most 2 1/4, and each such page
+ * accounts for only one page that is kept. So the two together cost at most
+ * 2 3/4 times as much as with a known future, and so does any sum of such pairs
+ * and single pages. This assumes that the free lists behave as one stack, that
+ * the price of a page does not depend on how many are reported, that passes run
+ * in time, and that the CPU cap does not limit reports.
  *
  * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB, it is 4.0 us and 3.6 us. (From the raw data of
- * HyperAlloc, EuroSys 2025: a guest of 16 GiB under KVM.) Blocks below the
- * host's huge page are reported only if the operator sets such an order. Then
- * each small page is assumed to be refaulted separately: 3.6 us, whatever the
- * size of the block, plus its share of the 4 us of one report, which falls as
- * the order grows. These figures leave out that the host then lacks the huge
- * page that was broken up: with reports down to 4 KiB, a compilation took 18 %
- * longer in the same source. So the price of small blocks is doubled, and they
- * are kept for longer: B is 0.7 s if the smallest block of a pool has 2 MiB or
- * more, 7.6 s if it has 1 MiB, and 15.9 s if it has 4 KiB.
+ * HyperAlloc, EuroSys 2025: a guest of 16 GiB under KVM.) Each 4 KiB of a block
+ * below 2 MiB is assumed to be refaulted separately, for 3.6 us and a share of
+ * the 4 us of one report. This price is doubled, as the host then lacks the
+ * huge page that was broken up: with reports down to 4 KiB, a compilation took
+ * 18 % longer in the same source. So B is 0.7 s if the smallest block of a pool
+ * has 2 MiB or more, 7.6 s if it has 1 MiB, and 15.9 s if it has 4 KiB.
  *
- * The value of memory in CPU time is taken from the host's ratio of the two:
- * 4 GiB per CPU, as in the common machines of all large clouds. With half or
- * twice this ratio, B would be half or twice as long, which makes a factor of 2
- * at most 3.
+ * Memory is worth CPU time at the host's ratio of the two: 4 GiB per CPU, as in
+ * the common machines of all large clouds. With half or twice this ratio, B
+ * would be half or twice as long, which makes a factor of 2 at most 3.
  *
  * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
- * of 1 % of one CPU. Reports go on while the debt is below 50 us for each 2 MiB
- * of the guest's memory. This is enough to report all of that memory once, on a
- * host that takes 3.5 times as long as the one above. So a guest that frees all
- * its memory at once does not have to wait, and between any two points in time,
- * reporting takes at most 1 % of the time and one such release.
+ * of 1 % of one CPU. Reports go on while it is below 50 us for each 2 MiB of
+ * the guest's memory: enough to report all of it once, on a host that takes 3.5
+ * times as long as the one above. So a guest that frees all its memory at once
+ * does not have to wait, and between any two points in time, reporting takes at
+ * most 1 % of the time and one such release.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -209,12 +189,7 @@ static unsigned int first_ms(unsigned int b_ms)
 	return b_ms + b_ms / PAGE_REPORTING_WINDOWS;
 }
 
-/**
- * page_reporting_pacing_first_ms - the delay from a free to a pass
- * @pacing: the pacing of the block's pool
- *
- * Return: the delay in ms, if no pass was requested before the free.
- */
+/* Delay in ms from a free to a pass, if none was requested before. */
 unsigned int
 page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
 {
@@ -258,12 +233,7 @@ static void push_window(struct page_reporting_pacing *pacing)
 	pacing->past[0] = pacing->low;
 }
 
-/**
- * page_reporting_pacing_advance - close the windows that are over
- * @pacing: the pacing of the pool
- * @level: the level since the last event, in pages
- * @now_ms: the current time
- */
+/* Closes the windows that are over. @level is that since the last event. */
 void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms)
 {
@@ -301,12 +271,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
 	return 1;
 }
 
-/**
- * page_reporting_pacing_soonest_ms - the shortest delay from a free to a pass
- *
- * Return: page_reporting_pacing_first_ms() of blocks of 2 MiB and more, in ms.
- * That of smaller blocks is longer.
- */
+/* Delay in ms from the free of a block of 2 MiB or more; others wait longer. */
 unsigned int page_reporting_pacing_soonest_ms(void)
 {
 	return first_ms(break_even_ms(HUGE_SHIFT));
@@ -319,10 +284,8 @@ unsigned int page_reporting_pacing_soonest_ms(void)
  * @left: pages that were granted now and were not reported
  * @now_ms: the current time
  *
- * A pass that is later than this counts as a sign of a stall.
- *
- * Return: ms from now, at least 1 and at most 10/8 B, or PAGE_REPORTING_NEVER
- * if the level is below one block: the next free requests a pass.
+ * Return: ms from now, at least 1 and at most 10/8 B; a later pass counts as a
+ * sign of a stall. PAGE_REPORTING_NEVER if the level is below one block.
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms)
@@ -373,13 +336,9 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	return pages >> pacing->order << pacing->order;
 }
 
-/**
- * page_reporting_pacing_isolated - blocks left the free lists, not by demand
- * @pacing: the pacing of their pool
- * @pages: the number of pages in them
- *
- * They are to be reported, for example, and leave from the bottom of the stack.
- * A block that is put back unreported counts as freed at that time.
+/*
+ * Blocks left the free lists, from the bottom of the stack and not by demand,
+ * such as those to be reported. If put back unreported, they count as freed.
  */
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages)
@@ -391,14 +350,7 @@ void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 		pacing->past[i] -= min(pacing->past[i], pages);
 }
 
-/**
- * page_reporting_pacing_reported - pages were reported
- * @pacing: the pacing of their pool
- * @pages: their number
- * @now_ms: the current time
- *
- * Only for pages that page_reporting_pacing_decide() granted.
- */
+/* Pages that page_reporting_pacing_decide() had granted were reported. */
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms)
 {
@@ -418,15 +370,10 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
 }
 
-/**
- * page_reporting_pacing_refaulted - reported pages were allocated
- * @pacing: the pacing of their pool
- * @pages: the number of pages that are charged
- * @now_ms: the current time
- *
- * If the recent reports had been held back, as many pages would have been at
- * the top of the stack. So it does not matter which of the reported pages these
- * are, only when the latest ones were reported.
+/*
+ * Reported pages were allocated. If the recent reports had been held back, as
+ * many pages would have been at the top of the stack. So it does not matter
+ * which of the reported pages these are, only when the latest were reported.
  */
 void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 				     u64 pages, u64 now_ms)
@@ -437,13 +384,7 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
-/**
- * page_reporting_pacing_init - start with nothing learned
- * @pacing: the pacing of a pool
- * @order: order of the smallest block that counts
- * @level: the level, in pages
- * @now_ms: the current time
- */
+/* Starts with nothing learned. @order is that of the smallest block. */
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 				unsigned int order, u64 level, u64 now_ms)
 {
@@ -458,24 +399,13 @@ void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 	open_window(pacing, now_ms);
 }
 
-/**
- * page_reporting_cap_init - start without a debt
- * @cap: the cap of the machine
- * @now_ms: the current time
- */
+/* Starts without a debt. */
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms)
 {
 	*cap = (struct page_reporting_cap) { .paid_ms = now_ms };
 }
 
-/**
- * page_reporting_cap_allows - is there CPU time left for reports?
- * @cap: the cap of the machine
- * @pages: memory of the guest, in pages
- * @now_ms: the current time
- *
- * Return: true if there is.
- */
+/* Is there CPU time left for reports? @pages is the guest's memory. */
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms)
 {
@@ -490,11 +420,7 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 	return cap->debt_ns < huge * CAP_BURST_NS;
 }
 
-/**
- * page_reporting_cap_charge - add CPU time to the debt
- * @cap: the cap of the machine
- * @ns: CPU time that was spent
- */
+/* Adds CPU time in ns to the debt. */
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns)
 {
 	cap->debt_ns = min(cap->debt_ns + min(ns, CAP_CHARGE_MAX_NS),

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Free page reporting: how much of the free memory may be reported, and when.
- */
+/* Free page reporting: how much free memory may be reported, and when. */
 #ifndef _MM_PAGE_REPORTING_PACING_H
 #define _MM_PAGE_REPORTING_PACING_H
 
@@ -28,12 +26,12 @@
  * @keep: pages at the top of the surplus, which leave only after 2 B, not B
  * @late: pages of the latest grant that had already waited for 2 B; each one
  *	that is reported lowers @keep
- * @break_even_ms: B, the time after which keeping a page has cost as much as
- *	its refault
+ * @break_even_ms: B, see page_reporting_pacing.c
  * @order: order of the smallest block that counts
  *
  * The level is the number of unreported pages in the free blocks of the pool.
- * The caller serialises all calls for one of these by zone->lock.
+ * Levels and amounts are in pages, times in ms. The caller serialises all calls
+ * for one of these by zone->lock.
  */
 struct page_reporting_pacing {
 	u64 low;
@@ -54,9 +52,6 @@ struct page_reporting_pacing {
  * struct page_reporting_cap - the CPU time that reporting may take
  * @debt_ns: CPU time that was spent and is not paid off yet
  * @paid_ms: when the debt was last reduced for the time that had passed
- *
- * There is one for the whole machine. Registration resets it, and only the work
- * item uses it.
  */
 struct page_reporting_cap {
 	u64 debt_ns;
@@ -86,12 +81,9 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
-/**
- * page_reporting_pacing_fell - blocks were allocated
- * @pacing: the pacing of their pool
- * @level: the level afterwards, in pages
- *
- * The open window must not be over: see page_reporting_pacing_advance().
+/*
+ * Blocks were allocated, which leaves @level. The open window must not be over:
+ * see page_reporting_pacing_advance().
  */
 static inline void
 page_reporting_pacing_fell(struct page_reporting_pacing *pacing, u64 level)
