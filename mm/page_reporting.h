@@ -9,12 +9,11 @@
 #define _MM_PAGE_REPORTING_H
 
 #include <linux/jump_label.h>
+#include <linux/kconfig.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
 /* For page_alloc.c, which gets it through this header. */
 #include <linux/page-isolation.h>
-
-#ifdef CONFIG_PAGE_REPORTING
 
 /* On while a device is registered. */
 DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
@@ -36,54 +35,48 @@ void __page_reporting_merged(struct page *page, struct zone *zone,
 void __page_reporting_retyped(struct page *page, struct zone *zone,
 			      unsigned int order, int old_mt, int new_mt);
 
+/* Is there a device? If the option is off, calls behind this are dead code. */
+static __always_inline bool page_reporting_has_device(void)
+{
+	return IS_ENABLED(CONFIG_PAGE_REPORTING) &&
+	       static_branch_unlikely(&page_reporting_enabled);
+}
+
 /*
  * Does the engine have to know when a block of this order leaves a free list?
- * Only if such a block may be marked as reported. zone->lock is held.
+ * Only if such a block may be marked as reported.
  */
 static inline bool page_reporting_watches(unsigned int order)
 {
-	return static_branch_unlikely(&page_reporting_enabled) &&
+	return page_reporting_has_device() &&
 	       order >= READ_ONCE(page_reporting_mark_order);
 }
 
-/**
- * page_reporting_notify_free - a block was added to a free list
- * @zone: its zone
- * @order: its order after merging
- * @mt: its migratetype
- *
- * Context: Any, including NMI, with zone->lock held and interrupts off. Does
- * not sleep and takes no lock.
+/* Blocks were added to free lists other than by a free. Context: any. */
+static inline void page_reporting_notify(void)
+{
+	if (page_reporting_has_device())
+		__page_reporting_notify();
+}
+
+/*
+ * The other hooks are called with zone->lock held and interrupts off, in any
+ * context, including NMI. They do not sleep and take no lock. @page is the
+ * first page of the block, @mt its migratetype.
  */
+
+/* A block was added to a free list. @order: after merging */
 static inline void page_reporting_notify_free(struct zone *zone,
 					      unsigned int order, int mt)
 {
-	if (static_branch_unlikely(&page_reporting_enabled) &&
+	if (page_reporting_has_device() &&
 	    order >= READ_ONCE(page_reporting_order))
 		__page_reporting_freed(zone, order, mt);
 }
 
-/**
- * page_reporting_notify - blocks were added to free lists other than by a free
- *
- * Context: Any.
- */
-static inline void page_reporting_notify(void)
-{
-	if (static_branch_unlikely(&page_reporting_enabled))
-		__page_reporting_notify();
-}
-
-/**
- * page_reporting_taken - a block was allocated, all of it or its first part
- * @page: its first page. The block is no longer on a free list, and what is
- *	split off is not on one yet
- * @zone: its zone
- * @low: the order that was allocated
- * @high: the order of the whole block
- * @mt: its migratetype
- *
- * Context: zone->lock held, interrupts off. Does not sleep.
+/*
+ * A block of order @high was removed from its list to allocate @low from its
+ * start. The parts that are split off are on no list yet.
  */
 static inline void page_reporting_taken(struct page *page, struct zone *zone,
 					unsigned int low, unsigned int high,
@@ -93,15 +86,7 @@ static inline void page_reporting_taken(struct page *page, struct zone *zone,
 		__page_reporting_taken(page, zone, low, high, mt);
 }
 
-/**
- * page_reporting_left - a block was removed from its list for another reason
- * @page: its first page
- * @zone: its zone
- * @order: its order
- * @mt: its migratetype
- *
- * Context: zone->lock held, interrupts off. Does not sleep.
- */
+/* A block was removed from its list for another reason. */
 static inline void page_reporting_left(struct page *page, struct zone *zone,
 				       unsigned int order, int mt)
 {
@@ -109,15 +94,7 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 		__page_reporting_left(page, zone, order, mt);
 }
 
-/**
- * page_reporting_merged - a free block has become a part of a larger one
- * @page: its first page; the block is no longer on a free list
- * @zone: its zone
- * @order: its order before the merge
- * @mt: its migratetype before the merge
- *
- * Context: zone->lock held, interrupts off. Does not sleep.
- */
+/* A block was removed to merge. @order and @mt: before the merge */
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order, int mt)
 {
@@ -125,16 +102,7 @@ static inline void page_reporting_merged(struct page *page, struct zone *zone,
 		__page_reporting_merged(page, zone, order, mt);
 }
 
-/**
- * page_reporting_retyped - the migratetype of a free block has changed
- * @page: its first page
- * @zone: its zone
- * @order: its order
- * @old_mt: its old migratetype
- * @new_mt: its new migratetype
- *
- * Context: zone->lock held, interrupts off. Does not sleep.
- */
+/* The migratetype of a free block has changed. */
 static inline void page_reporting_retyped(struct page *page, struct zone *zone,
 					  unsigned int order, int old_mt,
 					  int new_mt)
@@ -143,38 +111,4 @@ static inline void page_reporting_retyped(struct page *page, struct zone *zone,
 		__page_reporting_retyped(page, zone, order, old_mt, new_mt);
 }
 
-#else /* !CONFIG_PAGE_REPORTING */
-
-static inline void page_reporting_notify_free(struct zone *zone,
-					      unsigned int order, int mt)
-{
-}
-
-static inline void page_reporting_notify(void)
-{
-}
-
-static inline void page_reporting_taken(struct page *page, struct zone *zone,
-					unsigned int low, unsigned int high,
-					int mt)
-{
-}
-
-static inline void page_reporting_left(struct page *page, struct zone *zone,
-				       unsigned int order, int mt)
-{
-}
-
-static inline void page_reporting_merged(struct page *page, struct zone *zone,
-					 unsigned int order, int mt)
-{
-}
-
-static inline void page_reporting_retyped(struct page *page, struct zone *zone,
-					  unsigned int order, int old_mt,
-					  int new_mt)
-{
-}
-
-#endif /* CONFIG_PAGE_REPORTING */
 #endif /* _MM_PAGE_REPORTING_H */

@@ -9,52 +9,36 @@
  * PG_reported on the first page of a free block says that the hypervisor was
  * told that it is free. Only this file sets and clears the mark, under
  * zone->lock, and updates the counters at the same time, so that they cannot
- * differ from the lists:
+ * differ from the lists. nr_free_reported counts the pages of the blocks that
+ * are marked now, and events count the pages that lose the mark:
  *
- * ====================  =====================================================
- * in /proc/vmstat       counts
- * ====================  =====================================================
- * nr_free_reported      pages of the blocks that are marked now; also for each
- *                       zone in /proc/zoneinfo, and in each node's vmstat
- * pgreport              pages that were reported without an error
- * pgreport_fail         pages in reports that failed
- * pgreport_refault      pages of marked blocks that were allocated or filled by
- *                       compaction. If a block is split, the parts that stay
- *                       marked do not count, see "unit"
- * pgreport_merge        pages of marked blocks that became parts of larger,
- *                       unmarked ones, and of reported blocks that did so while
- *                       they were put back. A block that merges from marked
- *                       ones alone is marked, and does not count
- * pgreport_clear        pages of marked blocks that lost the mark for any other
- *                       reason: the balloon or free page hinting took them;
- *                       they were isolated, to go offline or for a contiguous
- *                       allocation; a page of the block turned bad; the order
- *                       was raised; the device was unregistered; the system
- *                       hibernated
- * page_reporting_pass   passes over free memory
- * page_reporting_call   calls of the driver
- * page_reporting_skip   zones that a pass skipped, fully or in part, because
- *                       they were short of memory
- * ====================  =====================================================
+ * - pgreport_refault: the block was allocated, or filled by compaction. The
+ *   parts of a split block that stay marked do not count, see "unit"
+ * - pgreport_merge: the block became a part of a larger, unmarked one. So do
+ *   reported blocks that merge while they are put back, and they count, too
+ * - pgreport_clear: any other reason. The balloon or free page hinting took the
+ *   block; it was isolated, to go offline or for a contiguous allocation; a
+ *   page of it turned bad; the order was raised; the device was unregistered;
+ *   the system hibernated
  *
- * While nothing is in flight,
+ * While nothing is in flight, and once each CPU has folded its share of the
+ * counts into the totals,
  *
  *	pgreport = nr_free_reported + pgreport_refault + pgreport_merge +
  *	pgreport_clear
  *
- * All of them are collected per CPU, as nr_free_pages is. The equation holds
- * once each CPU has folded its share into the totals.
+ * Documentation/admin-guide/mm/free_page_reporting.rst has all counters.
  */
 
 /**
  * DOC: unit
  *
  * The host backs a guest's memory by huge pages of 2 MiB where it can. The
- * first touch of 4 KiB in a reported 2 MiB makes the host back all of it. So
- * the unit of account is such a huge page, or a pageblock where that is
- * smaller. When a marked block is split for an allocation, the parts of a unit
- * or more stay marked, and do not count as refaulted. Smaller parts lose the
- * mark and count as refaulted, as the host has to back them again. So
+ * first touch of 4 KiB in a reported one makes it back all 2 MiB. So the unit
+ * of account is such a huge page, or a pageblock where that is smaller. When a
+ * marked block is split for an allocation, the parts of a unit or more stay
+ * marked. Smaller parts lose the mark and count as refaulted, as the host has
+ * to back them again. So
  *
  * - a marked block is one that the host does not back
  * - no part of a host's huge page is marked while another part is in use
@@ -62,36 +46,29 @@
  *
  * If the operator sets a lower order, the host is assumed to back memory in
  * smaller pages, and parts down to this order stay marked. Pacing is still
- * charged whole units when a block of a unit or more is used. When a smaller
- * block is used, it is charged the pages of the block.
+ * charged whole units when a block of a unit or more is used. For a smaller
+ * block, it is charged the pages of the block.
  */
 
 /**
  * DOC: zones
  *
- * Marked blocks are counted for each zone and order. The allocator counts the
- * blocks on the free lists. The difference is the level: the free memory that
- * is not reported. It takes a few additions to compute, whatever the size of
- * the zone, and no list is walked. Between passes, the level is updated for
- * each block that is added to or removed from the free lists. Pacing is told
- * when it falls, see mm/page_reporting_pacing.c.
+ * The level of a pool is its free memory that is not reported: the blocks that
+ * the allocator counts, less the marked ones that are counted here, for each
+ * zone and order. It takes a few additions, whatever the size of the zone.
+ * Between passes, the level is updated for each block that is added to or
+ * removed from the free lists, and pacing is told when it falls.
  *
- * Programs and the kernel allocate from lists of different migratetypes. An
- * allocation takes a marked block of its own type before an unmarked one of
- * another. If a single level covered both, two demands that peak in turn would
- * show a surplus that neither has. So there are two pools, each with a level of
- * its own. Memory that was free before the device was registered counts as
- * movable, as its types are unknown without a walk over all lists. Blocks below
- * the unit of account have another price than larger ones, and are a third
- * pool.
- *
- * The state of a zone is allocated by the first pass in it, without a wait for
- * memory. If there is none, a later pass tries again.
+ * Programs and the kernel allocate from lists of different migratetypes, and
+ * take a marked block of their own type before an unmarked one of another. If
+ * one level covered both, two demands that peak in turn would show a surplus
+ * that neither has. So each has a pool. Memory that was free before the device
+ * was registered counts as movable, as its types are unknown without a walk
+ * over all lists. Blocks below the unit of account have another price than
+ * larger ones, and are a third pool.
  */
 
 #include <linux/align.h>
-#include <linux/bug.h>
-#include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
 #include <linux/minmax.h>
@@ -116,23 +93,15 @@
 /*
  * Order of the smallest block that may be marked in any zone. It is lowered
  * before the first such mark is set, and raised after the last one is cleared.
- * The store and the mark are followed by an unlock of zone->lock, which whoever
- * removes the block takes. So a remover that sees the mark also sees the lower
- * order.
+ * Both the store and the mark come before an unlock of zone->lock, which is
+ * taken to remove a block. So whoever sees the mark also sees the lower order.
  */
 unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
 /* The zones that have a state. Used by the pass and by unregistration only. */
 static LIST_HEAD(page_reporting_zones);
 
-/**
- * __page_reporting_unreported - count the unreported free blocks of an order
- * @zone: the zone, which a pass has entered
- * @order: the order
- *
- * Context: zone->lock held.
- * Return: their number, in all migratetypes together.
- */
+/* Unreported free blocks of an order, in all migratetypes together. */
 unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
 {
 	lockdep_assert_held(&zone->lock);
@@ -151,31 +120,25 @@ static u64 __page_reporting_sum(struct zone *zone, unsigned int low,
 	return pages;
 }
 
-/**
- * __page_reporting_count_levels - compute the level of each pool anew
- * @zone: the zone, which a pass has entered
- *
- * The hooks keep the levels up to date, except for the few blocks that come to
- * a free list without a free: the rest of a block of which a page turned bad,
- * and blocks whose isolation ends. They also miss a merged block that
- * compaction captures.
- *
- * Context: zone->lock held.
+/*
+ * Computes the level of each pool anew. The hooks keep the levels up to date,
+ * except for the few blocks that come to a free list without a free: the rest
+ * of a block of which a page turned bad, and blocks whose isolation ends. They
+ * also miss a merged block that compaction captures.
  */
 void __page_reporting_count_levels(struct zone *zone)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
+	unsigned int unit = max(state->order, PAGE_REPORTING_UNIT_ORDER);
 	struct page_reporting_demand *movable, *kernel, *small;
-	s64 sum;
+	s64 sum = __page_reporting_sum(zone, unit, NR_PAGE_ORDERS);
 
 	movable = &state->pool[PAGE_REPORTING_MOVABLE];
 	kernel = &state->pool[PAGE_REPORTING_KERNEL];
 	small = &state->pool[PAGE_REPORTING_SMALL];
-	sum = __page_reporting_sum(zone, movable->pacing.order, NR_PAGE_ORDERS);
 	kernel->level = clamp(kernel->level, 0LL, sum);
 	movable->level = sum - kernel->level;
-	small->level = __page_reporting_sum(zone, small->pacing.order,
-					    PAGE_REPORTING_UNIT_ORDER);
+	small->level = __page_reporting_sum(zone, state->order, unit);
 }
 
 /* Order of the smallest block that may be marked if @order is reported. */
@@ -207,13 +170,12 @@ static bool page_reporting_is_balloon(void)
 }
 
 /*
- * Marks those parts of a split block that stay marked when expand() frees them,
- * from large to small. Returns the number of their pages. See "unit" above.
+ * Marks the parts of a split block that stay marked when expand() frees them,
+ * see "unit" above. Returns the number of their pages.
  */
-static unsigned long __page_reporting_keep_parts(struct page *page,
-						 struct zone *zone,
-						 unsigned int low,
-						 unsigned int high)
+static unsigned long
+__page_reporting_keep_parts(struct page *page, struct zone *zone,
+			    unsigned int low, unsigned int high)
 {
 	unsigned long kept = 0;
 
@@ -233,14 +195,6 @@ static bool
 page_reporting_window_is_over(const struct page_reporting_demand *pool)
 {
 	return page_reporting_now_ms() >= pool->pacing.closes_ms;
-}
-
-static void __page_reporting_end_windows(struct page_reporting_demand *pool)
-{
-	if (page_reporting_window_is_over(pool))
-		page_reporting_pacing_advance(&pool->pacing,
-					      page_reporting_level(pool),
-					      page_reporting_now_ms());
 }
 
 /* Pacing is charged whole units, even if smaller parts keep their mark. */
@@ -278,7 +232,10 @@ static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 static void __page_reporting_change(struct page_reporting_demand *pool,
 				    s64 change)
 {
-	__page_reporting_end_windows(pool);
+	if (page_reporting_window_is_over(pool))
+		page_reporting_pacing_advance(&pool->pacing,
+					      page_reporting_level(pool),
+					      page_reporting_now_ms());
 	pool->level += change;
 }
 
@@ -315,10 +272,7 @@ __page_reporting_went(struct zone *zone, unsigned int order, int mt)
 	return pool;
 }
 
-/*
- * An unreported block was removed but not allocated, and pacing is to treat it
- * as if it had never been free.
- */
+/* As above, and pacing is to treat the block as if it had never been free. */
 static void __page_reporting_isolate(struct zone *zone, unsigned int order,
 				     int mt)
 {
@@ -377,10 +331,9 @@ __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
 		      !page_reporting_window_is_over(*pool));
 }
 
-static noinline void __page_reporting_taken_any(struct page *page,
-						struct zone *zone,
-						unsigned int low,
-						unsigned int high, int mt)
+static noinline void
+__page_reporting_taken_any(struct page *page, struct zone *zone,
+			   unsigned int low, unsigned int high, int mt)
 {
 	if (PageReported(page))
 		__page_reporting_use_marked(page, zone, low, high, mt);
@@ -431,14 +384,7 @@ static noinline void __page_reporting_freed_any(struct zone *zone,
 	__page_reporting_notify();
 }
 
-/**
- * __page_reporting_freed - a block of the reporting order or above was freed
- * @zone: its zone
- * @order: its order after merging
- * @mt: its migratetype
- *
- * Context: The same as for page_reporting_notify_free().
- */
+/* A block of the reporting order or above was freed. */
 void __page_reporting_freed(struct zone *zone, unsigned int order, int mt)
 {
 	struct page_reporting_demand *pool;
@@ -509,18 +455,10 @@ static struct page *__page_reporting_head(struct page *page)
 	return NULL;
 }
 
-/**
- * __page_reporting_put_back - put an isolated block back on its free list
- * @page: its first page
- * @zone: its zone
- * @order: its order
- * @reported: the driver has reported it
- *
- * A reported block that merges with marked blocks only gives a larger block,
- * all of it reported, which is marked.
- *
- * Context: zone->lock held.
- * Return: true if it is now marked, or part of a marked block.
+/*
+ * Puts an isolated block back on its free list. If it was reported, and merges
+ * with marked blocks only, all of the larger block is reported, and is marked.
+ * Returns whether the block is now marked, or part of a marked one.
  */
 bool __page_reporting_put_back(struct page *page, struct zone *zone,
 			       unsigned int order, bool reported)
@@ -591,15 +529,11 @@ static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
 	}
 }
 
-/**
- * page_reporting_sweep - clear marks
- * @below: clears those of blocks below this order; NR_PAGE_ORDERS for all
- *
- * Takes time in proportion to the number of marked blocks. Nothing may be
- * reported meanwhile. Starts with the highest order, as the parts of a split
- * block may stay marked.
- *
- * Context: Process context. Takes the memory hotplug lock and each zone->lock.
+/*
+ * Clears the marks of all blocks below an order, while nothing is reported, in
+ * time proportional to their number. Starts with the highest order, as the
+ * parts of a split block may stay marked. Takes the memory hotplug lock and
+ * each zone->lock.
  */
 void page_reporting_sweep(unsigned int below)
 {
@@ -613,10 +547,10 @@ void page_reporting_sweep(unsigned int below)
 	put_online_mems();
 }
 
-static void __page_reporting_init_zone(struct zone *zone,
-				       struct page_reporting_zone *state,
+static void __page_reporting_init_zone(struct page_reporting_zone *state,
 				       unsigned int order)
 {
+	unsigned int unit = max(order, PAGE_REPORTING_UNIT_ORDER);
 	u64 now_ms = page_reporting_now_ms();
 	enum page_reporting_pool pool;
 	int mt;
@@ -624,102 +558,65 @@ static void __page_reporting_init_zone(struct zone *zone,
 	for (mt = 0; mt < MIGRATE_TYPES; mt++)
 		state->of[mt] = &state->pool[page_reporting_pool(MAX_PAGE_ORDER, mt)];
 	state->order = order;
-	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		state->pool[pool].level = 0;
-		state->pool[pool].pacing.order =
-			pool == PAGE_REPORTING_SMALL ? order :
-			max(order, PAGE_REPORTING_UNIT_ORDER);
-	}
-	__page_reporting_count_levels(zone);
+	state->pool[PAGE_REPORTING_KERNEL].level = 0;
+	__page_reporting_count_levels(state->zone);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
 		page_reporting_pacing_init(&state->pool[pool].pacing,
-					   state->pool[pool].pacing.order,
+					   pool == PAGE_REPORTING_SMALL ? order : unit,
 					   state->pool[pool].level, now_ms);
 }
 
-/* After this, no split leaves a marked part below the floor of @order. */
-static void page_reporting_raise_floor(unsigned int order)
-{
-	struct page_reporting_zone *state;
-	struct zone *zone;
-
-	for_each_populated_zone(zone) {
-		spin_lock_irq(&zone->lock);
-		state = zone->page_reporting;
-		if (state && state->order < order)
-			__page_reporting_init_zone(zone, state, order);
-		spin_unlock_irq(&zone->lock);
-	}
-}
-
-/**
- * page_reporting_mark_begin - prepare the marks for a pass
- * @order: its reporting order
- *
- * From now on, blocks down to this order may be marked, or down to the unit of
- * account if that is smaller. If this limit has risen, the marks of smaller
- * blocks are cleared.
- *
- * Context: Process context. One caller at a time, no zone->lock taken yet.
- */
-void page_reporting_mark_begin(unsigned int order)
-{
-	unsigned int floor = page_reporting_floor(order);
-
-	if (page_reporting_mark_order < floor) {
-		page_reporting_raise_floor(order);
-		page_reporting_sweep(floor);
-	}
-	WRITE_ONCE(page_reporting_mark_order, floor);
-}
-
-static bool page_reporting_new_zone(struct zone *zone, unsigned int order)
-{
-	struct page_reporting_zone *state;
-
-	/* Reporting must not wait for memory: the host may be what frees it. */
-	state = kzalloc(sizeof(*state), GFP_NOWAIT | __GFP_NOWARN);
-	if (!state)
-		return false;
-	state->zone = zone;
-	list_add(&state->list, &page_reporting_zones);
-	spin_lock_irq(&zone->lock);
-	zone->page_reporting = state;
-	__page_reporting_init_zone(zone, state, order);
-	spin_unlock_irq(&zone->lock);
-	return true;
-}
-
-/**
- * page_reporting_enter_zone - prepare the state of a zone for a pass
- * @zone: the zone
- * @order: the reporting order of the pass
- *
- * If the order has changed, what pacing learned with the old one is dropped.
- *
- * Context: Process context. One caller at a time.
- * Return: false if there is no memory for the state of the zone.
+/*
+ * Prepares the state of a zone for a pass with this order, for one caller at a
+ * time. If the order has changed, what pacing learned with the old one is
+ * dropped. Returns false if there is no memory for the state. A later pass
+ * tries again.
  */
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 
-	if (!state)
-		return page_reporting_new_zone(zone, order);
-	if (state->order == order)
+	if (!state) {
+		/* Must not wait for memory: the host may be what frees it. */
+		state = kzalloc(sizeof(*state), GFP_NOWAIT | __GFP_NOWARN);
+		if (!state)
+			return false;
+		state->zone = zone;
+		list_add(&state->list, &page_reporting_zones);
+	} else if (state->order == order) {
 		return true;
+	}
 
 	spin_lock_irq(&zone->lock);
-	__page_reporting_init_zone(zone, state, order);
+	zone->page_reporting = state;
+	__page_reporting_init_zone(state, order);
 	spin_unlock_irq(&zone->lock);
 	return true;
 }
 
-/**
- * page_reporting_put_zones - free the states of all zones
- *
- * Context: Unregistration, after page_reporting_sweep() has cleared all marks,
- * with the static key off.
+/*
+ * Prepares the marks for a pass with this order, for one caller at a time. From
+ * now on, blocks down to this order may be marked, or down to the unit of
+ * account if that is smaller. If this limit has risen, the marks of smaller
+ * blocks are cleared. Takes the same locks as page_reporting_sweep().
+ */
+void page_reporting_mark_begin(unsigned int order)
+{
+	unsigned int floor = page_reporting_floor(order);
+	struct page_reporting_zone *state;
+
+	if (page_reporting_mark_order < floor) {
+		/* After this, no split leaves a marked part below the floor. */
+		list_for_each_entry(state, &page_reporting_zones, list)
+			page_reporting_enter_zone(state->zone, order);
+		page_reporting_sweep(floor);
+	}
+	WRITE_ONCE(page_reporting_mark_order, floor);
+}
+
+/*
+ * Frees the states of all zones at unregistration, with the static key off,
+ * after page_reporting_sweep() has cleared all marks.
  */
 void page_reporting_put_zones(void)
 {

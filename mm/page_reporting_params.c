@@ -12,6 +12,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -38,8 +39,7 @@ static int page_reporting_parse(const char *val, unsigned int max,
 	return 0;
 }
 
-static int page_reporting_param_set_order(const char *val,
-					  const struct kernel_param *kp)
+static int order_param_set(const char *val, const struct kernel_param *kp)
 {
 	unsigned int order;
 
@@ -49,23 +49,21 @@ static int page_reporting_param_set_order(const char *val,
 	return 0;
 }
 
-static int page_reporting_param_get_order(char *buf,
-					  const struct kernel_param *kp)
+static int order_param_get(char *buf, const struct kernel_param *kp)
 {
 	return scnprintf(buf, PAGE_SIZE, "%d\n",
 			 (int)page_reporting_get_status().order);
 }
 
 static const struct kernel_param_ops page_reporting_order_ops = {
-	.set = page_reporting_param_set_order,
-	.get = page_reporting_param_get_order,
+	.set = order_param_set,
+	.get = order_param_get,
 };
 module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_order,
 		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER; -1: the device's choice");
 
-static int page_reporting_param_set_delay(const char *val,
-					  const struct kernel_param *kp)
+static int delay_param_set(const char *val, const struct kernel_param *kp)
 {
 	unsigned int delay_ms;
 
@@ -80,16 +78,15 @@ static int page_reporting_param_set_delay(const char *val,
 	return 0;
 }
 
-static int page_reporting_param_get_delay(char *buf,
-					  const struct kernel_param *kp)
+static int delay_param_get(char *buf, const struct kernel_param *kp)
 {
 	return scnprintf(buf, PAGE_SIZE, "%d\n",
 			 (int)page_reporting_get_status().delay_ms);
 }
 
 static const struct kernel_param_ops page_reporting_delay_ops = {
-	.set = page_reporting_param_set_delay,
-	.get = page_reporting_param_get_delay,
+	.set = delay_param_set,
+	.get = delay_param_get,
 };
 module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
@@ -146,26 +143,20 @@ static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  flushed.nr_pages, flushed.duration_us, -flushed.err);
 }
 
-/*
- * The size in @buf in bytes, with or without a suffix; 0 if it is not a size.
- */
+/* The size in @buf in bytes, with or without a suffix; 0 if it is no size. */
 static u64 page_reporting_parse_size(const char *buf)
 {
 	static const char suffixes[] = "KMGTPE";
-	size_t len = strspn(buf, "0123456789");
 	unsigned int shift = 0;
-	char digits[24] = "";
 	const char *suffix;
-	u64 number;
+	u64 number = 0;
 
 	/* Not memparse(), which wraps around without an error. */
-	if (len >= sizeof(digits))
-		return 0;
-	memcpy(digits, buf, len);
-	if (kstrtou64(digits, 10, &number))
-		return 0;
+	for (; isdigit(*buf); buf++)
+		if (check_mul_overflow(number, 10ULL, &number) ||
+		    check_add_overflow(number, *buf - '0', &number))
+			return 0;
 
-	buf += len;
 	suffix = *buf ? strchr(suffixes, toupper(*buf)) : NULL;
 	if (suffix) {
 		shift = 10 * (suffix - suffixes + 1);
@@ -182,7 +173,6 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	unsigned long nr_pages = ULONG_MAX;
 	u64 bytes;
-	int err;
 
 	if (!sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
@@ -191,8 +181,7 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 		nr_pages = min_t(u64, DIV_ROUND_UP_ULL(bytes, PAGE_SIZE),
 				 ULONG_MAX);
 	}
-	err = page_reporting_flush(nr_pages);
-	return err ?: len;
+	return page_reporting_flush(nr_pages) ?: len;
 }
 
 static struct kobj_attribute device_attr = __ATTR_RO(device);
