@@ -264,10 +264,11 @@ __page_reporting_went(struct zone *zone, unsigned int order, int mt)
 
 	if (!state)
 		return NULL;
-	pool = &state->pool[page_reporting_counts_in(state, order, mt,
-						     1LL << order)];
+	pool = &state->pool[page_reporting_pool(order, mt)];
 	if (order < pool->pacing.order)
 		return NULL;
+	pool = &state->pool[page_reporting_counts_in(state, order, mt,
+						     1LL << order)];
 	__page_reporting_change(pool, -(1LL << order));
 	return pool;
 }
