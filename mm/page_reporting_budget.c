@@ -21,8 +21,7 @@
  * flush     everything, up to the size that the flush asks for
  * ========  =================================================================
  *
- * Which blocks are taken first, and what a zone must keep for its watermarks,
- * is decided by the walk, in the same way for all three.
+ * The walk decides which blocks are taken first, and what a zone must keep.
  */
 
 #include <linux/kernel.h>
@@ -39,9 +38,8 @@
 #include "page_reporting_internal.h"
 
 /*
- * A free list is reported in about this many passes. With a delay of two
- * seconds, most of the memory that was freed at once is reported within 12 s,
- * while memory that is used again within seconds keeps most of its backing.
+ * A free list is reported in about this many passes: with a delay of two
+ * seconds, in 12 s. Memory that is used again sooner keeps most of its backing.
  */
 #define PAGE_REPORTING_PASSES		6
 

@@ -42,29 +42,23 @@ enum page_reporting_state {
  * page_reporting_mark.c: which blocks are reported?
  */
 
-/*
- * Free blocks that are paced together: those of a unit of account or more, with
- * one pool for programs and one for the kernel, and all smaller ones.
- */
+/* Free blocks that are paced together. SMALL: below the unit of account. */
 enum page_reporting_pool {
-	PAGE_REPORTING_MOVABLE,
+	PAGE_REPORTING_MOVABLE,	/* of programs */
 	PAGE_REPORTING_KERNEL,
 	PAGE_REPORTING_SMALL,
 	PAGE_REPORTING_POOLS,
 };
 
-/**
- * struct page_reporting_demand - a pool of a zone
- * @level: unreported free pages of the pool. May be off by a few blocks, and
- *	even negative, until __page_reporting_count_levels() corrects it
- * @pacing: the demand for these pages
- */
 struct page_reporting_demand {
+	/*
+	 * Unreported free pages of the pool. May be off by a few blocks, and
+	 * even negative, until __page_reporting_count_levels() corrects it.
+	 */
 	s64 level;
 	struct page_reporting_pacing pacing;
 };
 
-/* For pacing: a level that is off may be below 0, and then nothing is free. */
 static inline u64 page_reporting_level(const struct page_reporting_demand *pool)
 {
 	return max(pool->level, 0LL);
@@ -123,10 +117,9 @@ static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 
 /*
  * The pool whose level counts a block of which @pages are about to leave.
- * Memory that was free before the device was registered counts as movable,
- * whatever its type, so that the kernel's level may be lower than @pages. As a
- * part of a block cannot leave by itself, what is left of the kernel's level is
- * then moved to the movable pool, and the whole block counts there.
+ * Memory that was free before the device came counts as movable, so that the
+ * kernel's level may be lower than @pages. What is left of it then moves to the
+ * movable pool, where the whole block counts, as no part can leave by itself.
  */
 static inline enum page_reporting_pool
 page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
@@ -186,7 +179,7 @@ struct page_reporting_budget {
  * @take: a block was taken from the list of the latest call of @blocks.
  *	zone->lock held
  * @back: a reported block was put back. zone->lock held
- * @spent: a call of the driver has ended, and its blocks were put back
+ * @spent: a call of the driver, or a drain of the per-CPU lists, has ended
  * @close: the pass leaves the zone. May lower the budget's @wait_ms
  *
  * Only @open and @blocks are mandatory.
@@ -217,7 +210,7 @@ void page_reporting_budget_reset(void);
  * struct page_reporting_pass - one walk over free memory
  * @prdev: the device
  * @zone: the zone that is walked; a batch never spans two
- * @order: the reporting order, which does not change during the pass
+ * @order: the reporting order
  * @budget: what limits the pass
  * @ended: returns a negative errno if the pass has to end now, or 0
  * @nents: blocks in the batch
@@ -257,17 +250,13 @@ bool page_reporting_in_report(void);
  * page_reporting.c: when does a pass run?
  */
 
-/* The device, its state and the settings. */
+/* @report: of the device, or NULL. @state: an enum page_reporting_state. */
 struct page_reporting_status {
-	/* NULL if there is no device. */
 	int (*report)(struct page_reporting_dev_info *prdev,
 		      struct scatterlist *sg, unsigned int nents);
-	/* An enum page_reporting_state. */
 	int state;
-	/* Or PAGE_REPORTING_ORDER_UNSPECIFIED. */
-	unsigned int order;
-	/* Or PAGE_REPORTING_ADAPTIVE. */
-	unsigned int delay_ms;
+	unsigned int order;	/* or PAGE_REPORTING_ORDER_UNSPECIFIED */
+	unsigned int delay_ms;	/* or PAGE_REPORTING_ADAPTIVE */
 };
 
 /* The result of page_reporting_serve(): whether it left something. */

@@ -85,10 +85,7 @@
 /* Blocks that a walk looks at in one zone->lock section: about 20 us. */
 #define PAGE_REPORTING_STEPS		256
 
-/*
- * Blocks that are put back in one zone->lock section. Each may merge, which
- * takes as long as many steps of a walk.
- */
+/* Blocks that are put back in one zone->lock section: each may merge. */
 #define PAGE_REPORTING_DRAIN		8
 
 /*
@@ -100,19 +97,13 @@
 /* The largest block has to fit in sg->length, an unsigned int. */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
 
-/**
- * struct page_reporting_list - the walk of one free list
- * @head: the list
- * @order: order of its blocks
- * @mt: their migratetype
- * @whole: walk all of it, not only its beginning
- * @seen: PFN of the marked block after which the walk resumes, or 0
- */
+/* The walk of one free list: all of it, or only its beginning. */
 struct page_reporting_list {
 	struct list_head *head;
 	unsigned int order;
 	int mt;
 	bool whole;
+	/* PFN of the marked block after which the walk resumes, or 0. */
 	unsigned long seen;
 };
 
@@ -250,7 +241,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	       PAGE_REPORTING_BATCH_FULL : PAGE_REPORTING_END;
 }
 
-/* Rotates the list so that its next walk starts with @page. */
+/* The next walk of the list starts with @page. */
 static void __page_reporting_turn(struct list_head *list, struct page *page)
 {
 	if (&page->buddy_list != list)
@@ -373,12 +364,7 @@ static void page_reporting_drain(struct page_reporting_pass *pass,
 	spin_unlock_irq(&pass->zone->lock);
 }
 
-/**
- * page_reporting_in_report - is this task inside the driver's report()?
- *
- * Context: Any.
- * Return: true if it is.
- */
+/* Is this task inside the driver's report()? Context: any. */
 bool page_reporting_in_report(void)
 {
 	return READ_ONCE(page_reporting_reporter) == current;
@@ -545,10 +531,10 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 }
 
 /*
- * The per-CPU lists can hold an eighth of a zone, and take many seconds to give
- * it back after the demand has ended. A pass that reported at least as much as
- * they hold frees it, so that the next pass reports it too. Otherwise the lists
- * are of more use than what it would save.
+ * The per-CPU lists can hold an eighth of a zone, and shrink over many seconds
+ * after the demand has ended. A pass that reported at least as much as they hold
+ * drains them, for the next pass to report. If it reported less, there may still
+ * be a demand that they serve.
  */
 static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 				      unsigned long reported)
@@ -556,10 +542,15 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 	unsigned long held = 0;
 	int cpu;
 
+	if (!reported)
+		return;
 	for_each_online_cpu(cpu)
 		held += READ_ONCE(per_cpu_ptr(pass->zone->per_cpu_pageset, cpu)->count);
-	if (held >> pass->order && held <= reported)
+	if (held >> pass->order && held <= reported) {
 		drain_all_pages(pass->zone);
+		if (pass->budget.ops->spent)
+			pass->budget.ops->spent(&pass->budget);
+	}
 }
 
 /* Is there any unreported block? Costs the same whatever the zone's size. */
@@ -573,10 +564,7 @@ static bool __page_reporting_is_due(struct page_reporting_pass *pass)
 	return false;
 }
 
-/*
- * Is there anything to report now? A free after this check finds the state
- * ACTIVE and requests another pass.
- */
+/* Is there anything to report now? A free after this requests another pass. */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
 	bool open;
@@ -589,9 +577,8 @@ static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 }
 
 /*
- * Blocks that merged while they were put back, and parts of a block that an
- * allocation split, may be on lists that were already walked, and nothing
- * announces them. So check again whether the zone has unreported blocks.
+ * A merge or a split may have added blocks to lists that were already walked,
+ * and nothing announces them. So check again if there are unreported ones.
  */
 static void page_reporting_close_zone(struct page_reporting_pass *pass)
 {

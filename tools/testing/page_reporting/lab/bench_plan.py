@@ -133,7 +133,7 @@ def _hostpages(name, mib, each_kib, hole_kib, **more):
 def _stall(of):
     return Variant("stall", f"{of}-128m-0.3s", STALL,
                    ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
-                   columns=WITH_OFF, seconds=130, together=3)
+                   columns=WITH_OFF, seconds=130, together=3, runs=EXACT_RUNS)
 
 
 def _hotpath(order, cpus, state):
