@@ -16,7 +16,6 @@ from pathlib import Path
 from . import console, paths
 from .errors import GuestDied, LabError, MissingTool, RunTimeout
 
-GUIDE = paths.REPO / "Documentation" / "admin-guide" / "mm" / "free_page_reporting.rst"
 NAME = "page-reporting"
 NOBODY = 65534
 EVENT = re.compile(r"page-reporting-demo: (event=\S+(?: \S+=\S+)*)\r?\n")
@@ -27,10 +26,10 @@ GONE_S = 5
 
 def documented_xml():
     """The domain that the operator's guide shows."""
-    text = GUIDE.read_text(encoding="utf-8")
+    text = paths.GUIDE.read_text(encoding="utf-8")
     found = re.search(r"^\t<domain .*?^\t</domain>", text, re.M | re.S)
     if not found:
-        raise LabError(f"{GUIDE} has no <domain>")
+        raise LabError(f"{paths.GUIDE} has no <domain>")
     return re.sub(r"^\t", "", found[0], flags=re.M)
 
 

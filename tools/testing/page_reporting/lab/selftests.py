@@ -2,12 +2,11 @@
 """The kernel's selftests of page reporting: built from the patched source, run in a guest, read."""
 
 import functools
-import gzip
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, programs, tap
+from . import modules, paths, programs, tap
 from .errors import LabError
 
 FOLDER = Path("tools/testing/selftests/mm")
@@ -63,14 +62,10 @@ def shell(out):
     files = [Path("/usr/bin") / name for name in SHELL]
     libs = {Path(lib) for program in files for lib in libraries(program)}
     folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
-    lines = [f"dir {folder} 0755 0 0\n" for folder in sorted(folders)]
-    lines += [f"file /bin/{program.name} {program} 0755 0 0\n" for program in files]
-    lines += [f"file {lib} {lib.resolve()} 0755 0 0\n" for lib in sorted(libs)]
-    packed = subprocess.run([paths.kernel().parent / "usr" / "gen_init_cpio", "-t", "0", "-"],
-                            input="".join(lines).encode(), capture_output=True, check=False)
-    if packed.returncode:
-        raise LabError(f"pack a shell: {packed.stderr.decode().strip()}")
-    out.write_bytes(gzip.compress(packed.stdout, mtime=0))
+    lines = [f"dir {folder} 0755 0 0" for folder in sorted(folders)]
+    lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in files]
+    lines += [f"file {lib} {lib.resolve()} 0755 0 0" for lib in sorted(libs)]
+    out.write_bytes(modules.archive(lines, paths.kernel().parent))
     return out
 
 
@@ -84,7 +79,7 @@ def reports(result):
         if groups:
             groups[-1].append(line)
     if len(groups) != len(ends):
-        raise ValueError(f"{len(groups)} TAP reports of {len(ends)} programs")
+        raise LabError(f"{len(groups)} TAP reports of {len(ends)} programs")
     return {event.fields["name"]: report(event.number("status"), lines)
             for event, lines in zip(ends, groups)}
 

@@ -7,11 +7,10 @@
         vm.send("quit")
         result = vm.finish()
 
-Leaving the block ends QEMU, however it is left. Call exit_on_signals() once in a program, so that
-SIGTERM leaves it too; SIGKILL is covered by the kernel (see process.py).
+Leaving the block ends QEMU, however it is left; errors.take_signals() has SIGTERM leave it too, and
+SIGKILL is covered by the kernel (see process.py).
 """
 
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -26,15 +25,6 @@ KVM_BOOT_DEADLINE_S = 20
 
 # The accelerators that failed in this process while others were left to try.
 _given_up = set()
-
-
-def exit_on_signals():
-    """Have SIGTERM and SIGHUP end the program as Ctrl-C does: through its cleanup."""
-    def leave(number, _frame):
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
 
 
 @dataclass(frozen=True)

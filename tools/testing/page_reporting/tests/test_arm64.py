@@ -3,19 +3,16 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 import test_kunit
 import test_selftests
 
-from lab import drivers, paths, programs, selftests
-from lab import kunit as kunit_results
+from conftest import LAB
+from lab import drivers, kunit, paths, programs, selftests, tap
 from lab.vm import VM
 
-pytestmark = pytest.mark.arm64
-
-LAB = paths.REPO / "tools" / "testing" / "page_reporting"
+pytestmark = [pytest.mark.arm64, pytest.mark.product]
 PAGES = ("4k", "64k")
 # A few dozen blocks of the highest order, 4 or 512 MiB; what is not touched takes nothing on the host.
 KUNIT_MIB = {"4k": 2048, "64k": 65536}
@@ -39,23 +36,14 @@ def initramfs(pages):
     return programs.initramfs_for(kernel_build(pages))
 
 
-@pytest.fixture(scope="module", params=PAGES)
-def kunit(request, tmp_path_factory):
-    """One boot that runs the suite: (size of a page, console, {case: status})."""
-    pages = request.param
-    log = tmp_path_factory.mktemp("kunit") / f"{pages}.log"
+@pytest.mark.parametrize("pages", PAGES)
+def test_kunit_passes(pages):
     with VM(paths.arm64_kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
-            console_log=log, cmdline=kunit_results.BOOT_LINE,
-            boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
-        vm.finish()
-    return pages, log, kunit_results.parse(log)
-
-
-def test_kunit_passes(kunit):
-    pages, log, results = kunit
-    bad = {case: results.get(case, "no result") for case in test_kunit.CASES
-           if results.get(case) not in ("PASS", "SKIP")}
-    assert not bad, "\n".join(test_kunit.section(log, case) for case in bad)
+            cmdline=kunit.BOOT_LINE, boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
+        console = vm.finish().console
+    results = tap.statuses(console)
+    bad = [case for case in test_kunit.CASES if results.get(case) not in ("PASS", "SKIP")]
+    assert not bad, "\n".join(test_kunit.section(console, case) for case in bad)
     assert {case for case, status in results.items() if status == "SKIP"} == SKIPS[pages]
 
 
@@ -88,7 +76,7 @@ def test_selftest_passes(reports, program):
 @pytest.mark.parametrize("pages", PAGES)
 def test_demo_gives_memory_back(pages, tmp_path):
     """With the defaults, at least 90 % of what was freed, and nothing with reporting off."""
-    done = subprocess.run([sys.executable, LAB / "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
+    done = subprocess.run([*LAB, "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
                            initramfs(pages), "--mem", "4G", "--free", "3G", "--out", tmp_path],
                           capture_output=True, text=True, timeout=RUN_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,12 +9,14 @@ import pytest
 
 from lab import paths
 
-LAB = paths.REPO / "tools" / "testing" / "page_reporting"
+pytestmark = pytest.mark.lab
 HERE = "tools/testing/page_reporting"
 # In each of them a test that passes, on any base, and says on which one it ran.
 FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "test_selftests", "test_stress",
          "test_top", "test_tree")
 TEST = """import os
+import pytest
+pytestmark = pytest.mark.lab
 def test_one():
     with open("{calls}", "a") as file:
         print("test {name}", os.environ.get("BASE") or "6.12", file=file)
@@ -31,9 +33,9 @@ class Project:
         for folder in (f"{HERE}/tests", "scripts", "bases"):
             (path / folder).mkdir(parents=True)
         shutil.copy(paths.REPO / "scripts" / "test", path / "scripts")
-        shutil.copytree(LAB / "lab", path / HERE / "lab", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(LAB / "pytest.ini", path / HERE)
-        shutil.copy(LAB / "tests" / "conftest.py", path / HERE / "tests")
+        shutil.copytree(paths.LAB / "lab", path / HERE / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(paths.LAB / "pytest.ini", path / HERE)
+        shutil.copy(paths.LAB / "tests" / "conftest.py", path / HERE / "tests")
         for name in FILES:
             (path / HERE / "tests" / f"{name}.py").write_text(TEST.format(calls=self.calls, name=name))
         for base in ("6.12", "7.3"):
@@ -99,12 +101,16 @@ def test_what_fails_before_a_test_is_a_failure(project, name, more, line):
 
 def test_a_failure_on_any_base_is_one(project):
     path = project.path / HERE / "tests" / "test_kunit.py"
-    path.write_text('import os\ndef test_x():\n    assert os.environ.get("BASE") != "7.3"\n')
+    path.write_text('import os, pytest\n@pytest.mark.product\ndef test_x():\n'
+                    '    assert os.environ.get("BASE") != "7.3"\n')
     status, last, _ = project.run("guest")
     assert (status, last) == (1, f"{2 * len(FILES) + 1} passed, 1 failed"), project.out
 
 
-def test_unknown_arch_is_a_failure(project):
+def test_unknown_arch_and_a_test_without_a_mark_are_failures(project):
     done = subprocess.run([project.path / "scripts" / "test", "--arch=riscv"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 1 and done.stdout.endswith("\n0 passed, 1 failed\n")
+    (project.path / HERE / "tests" / "test_tree.py").write_text("def test_x():\n    pass\n")
+    status, last, _ = project.run()
+    assert (status, last) == (1, "0 passed, 1 failed") and "mark it `product` or `lab`" in project.out

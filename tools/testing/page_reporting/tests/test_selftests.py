@@ -7,8 +7,10 @@ import subprocess
 
 import pytest
 
-from lab import drivers, paths, programs, selftests, tap
+from lab import drivers, paths, programs, selftests
 from lab.vm import VM
+
+pytestmark = pytest.mark.product
 
 # Movable memory, to take offline.
 MOVABLE = "movablecore=384M"
@@ -224,12 +226,3 @@ def test_kernels_own_makefile(tmp_path):
     assert made.returncode == 0, made.stderr
     assert "warning" not in made.stderr
     assert all(target.is_file() for target in targets)
-
-
-def test_tap_of_the_kernels_programs():
-    cases = tap.parse(["TAP version 13", "1..3", "ok 1 a", "not ok 2 b", "ok 3 c # SKIP why", "# Totals: pass:1"])
-    assert [(case.ok, case.name, case.skip) for case in cases] == \
-        [(True, "a", None), (False, "b", None), (True, "c", "why")]
-    with pytest.raises(ValueError, match="plans"):
-        selftests.report(1, ["TAP version 13", "1..2", "ok 1 a", "Bail out! it broke"])
-    assert selftests.report(4, ["TAP version 13", "1..0 # SKIP not root"]).skipped == "not root"

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Break the engine on purpose, one way at a time, and see whether the test that has to notice does.
 
@@ -8,25 +7,22 @@
 Exit 0 only if every mutation was noticed. The tree is put right again at the end.
 """
 
-import json
 import subprocess
-import sys
 import time
 import tomllib
-from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from . import drivers, files, kunit, paths, programs
+from .errors import BadInput, GuestError, LabError
+from .vm import VM
 
-from lab import drivers, kunit, paths, programs
-from lab.errors import BadInput, GuestError, LabError
-from lab.vm import VM, exit_on_signals
-
-TABLE = Path(__file__).with_name("mutations.toml")
-TREE = paths.BUILD / "tree"
+TABLE = paths.LAB / "mutations.toml"
 RESULTS = paths.BUILD / "mutants.json"
 # A case that loops for ever is ended by this; one that passes takes a second or two.
 DEADLINE_S = 120
+
+
+def arguments(parser):
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="all by default")
 
 
 def script(*words):
@@ -52,31 +48,22 @@ def select(rows):
 
 def originals(mutations):
     """{file: its right text}, of ours and of files that a hook changes; from a tree that is right."""
-    files = {mutation["file"] for mutation in mutations}
-    return {file: (TREE / file).read_text(encoding="utf-8") for file in files}
+    return {mutation["file"]: (paths.TREE / mutation["file"]).read_text(encoding="utf-8") for mutation in mutations}
 
 
-def put(file, text):
-    """Write a file of the tree, unless that is what it says already: no build for nothing."""
-    path = TREE / file
-    if path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
-
-
-def check_fit(mutations, texts):
-    """LabError, before anything is built, unless each mutation fits one place of its file."""
-    for mutation in mutations:
-        if (count := texts[mutation["file"]].count(mutation["old"])) != 1:
-            raise LabError(f"{TABLE.name}: \"{mutation['about']}\" fits {count} places of "
-                           f"{mutation['file']}, not one")
-
-
-def apply(mutation, texts):
-    """Put the broken file into the tree, and the other ones right again."""
+def put(texts):
+    """Write files of the tree, but for what they say already: no build for nothing."""
     for file, text in texts.items():
-        if file == mutation["file"]:
-            text = text.replace(mutation["old"], mutation["new"])
-        put(file, text)
+        if (path := paths.TREE / file).read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def broken(mutation, texts):
+    """The texts with one mutation; LabError unless it fits one place of its file."""
+    text = texts[mutation["file"]]
+    if (count := text.count(mutation["old"])) != 1:
+        raise LabError(f"{TABLE.name}: \"{mutation['about']}\" fits {count} places of {mutation['file']}, not one")
+    return {**texts, mutation["file"]: text.replace(mutation["old"], mutation["new"])}
 
 
 def boot(case=None):
@@ -84,9 +71,7 @@ def boot(case=None):
 
     LabError if the guest did not even come to the tests.
     """
-    cases = [case] if case else [case for suite in kunit.SUITES for case in kunit.cases_of(suite)]
-    vm = VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048,
-            parallel=True,
+    vm = VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True,
             cmdline=[*drivers.PATIENCE, *kunit.BOOT, f"kunit.filter_glob=page_reporting_*.{case or '*'}"],
             boot_deadline_s=DEADLINE_S, run_deadline_s=DEADLINE_S)
     complaint = ""
@@ -97,19 +82,12 @@ def boot(case=None):
         complaint = str(error).splitlines()[0]
         if not any("# Subtest: page_reporting" in line for line in vm.console):
             raise
-    return kunit.not_passed(vm.console, cases), complaint
-
-
-def check_baseline():
-    """A case that fails without a mutation cannot notice one."""
-    failed, complaint = boot()
-    if failed or complaint:
-        raise LabError(f"without a mutation: {', '.join(failed)} {complaint}: mend this first")
+    return kunit.not_passed(vm.console, [case] if case else kunit.all_cases()), complaint
 
 
 def try_one(mutation, texts):
     """Build and boot one mutant: its entry, with what noticed it."""
-    apply(mutation, texts)
+    put(broken(mutation, texts))
     script("build", "debug")
     failed, complaint = boot(mutation["caught_by"])
     return {**{key: mutation[key] for key in ("row", "about", "caught_by")}, "failed": failed,
@@ -121,50 +99,28 @@ def restore():
     script("build", "debug")
 
 
-def show(console, entries):
-    table = Table("row", "the engine, broken", "noticed by", "", title="Mutations")
-    for entry in entries:
-        names = ", ".join(entry["failed"]) or entry["complaint"] or "nobody"
-        table.add_row(entry["row"], entry["about"], names, "caught" if entry["caught"] else "MISSED")
-    console.print(table)
-
-
-def run(console, mutations):
-    entries = []
+def main(args):
+    mutations, entries = select(args.rows), []
     restore()
     texts = originals(mutations)
-    check_fit(mutations, texts)
-    check_baseline()
+    for mutation in mutations:
+        broken(mutation, texts)
+    failed, complaint = boot()
+    if failed or complaint:
+        raise LabError(f"without a mutation: {', '.join(failed)} {complaint}: mend this first")
     try:
         for number, mutation in enumerate(mutations, 1):
             start = time.monotonic()
-            entry = try_one(mutation, texts)
-            entries.append(entry)
+            entries.append(entry := try_one(mutation, texts))
             verdict = "caught" if entry["caught"] else "MISSED"
             print(f"[{number}/{len(mutations)}] {entry['row']} {entry['about']}: {verdict} "
-                  f"({time.monotonic() - start:.0f} s)", flush=True)
+                  f"({', '.join(entry['failed']) or entry['complaint'] or 'nobody'}; "
+                  f"{time.monotonic() - start:.0f} s)", flush=True)
     finally:
-        for file, text in texts.items():
-            put(file, text)
+        put(texts)
         restore()
-    show(console, entries)
-    RESULTS.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-    missed = sum(not entry["caught"] for entry in entries)
-    print(f"{len(entries) - missed} caught, {missed} missed")
+    files.write_json(RESULTS, entries)
+    missed = [entry for entry in entries if not entry["caught"]]
+    print(*(f"MISSED: {entry['row']} {entry['about']}" for entry in missed), sep="\n", end="\n" if missed else "")
+    print(f"{len(entries) - len(missed)} caught, {len(missed)} missed")
     return 1 if missed else 0
-
-
-def main():
-    exit_on_signals()
-    try:
-        return run(Console(), select(sys.argv[1:]))
-    except LabError as error:
-        print(f"mutants: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("mutants: interrupted", file=sys.stderr)
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

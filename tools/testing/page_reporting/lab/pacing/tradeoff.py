@@ -4,11 +4,9 @@
 import json
 import subprocess
 
-import traces
-from lab import chart
-from lab.errors import LabError
-
-from matplotlib import pyplot
+from .. import chart
+from ..errors import LabError
+from . import traces
 
 GIB = 1 << 18               # pages
 BLOCK = 512                 # pages of a block of 2 MiB
@@ -93,7 +91,7 @@ def draw(path, results):
     """A PNG with one field for each trace."""
     columns = 3
     rows = -(-len(results) // columns)
-    figure, fields = pyplot.subplots(rows, columns, figsize=(4.6 * columns, 4 * rows), dpi=100,
+    figure, fields = chart.pyplot.subplots(rows, columns, figsize=(4.6 * columns, 4 * rows), dpi=100,
                                      squeeze=False)
     for axes, (name, result) in zip(fields.flat, results.items()):
         draw_one(axes, name, result)

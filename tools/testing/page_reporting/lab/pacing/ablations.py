@@ -5,15 +5,13 @@ import shutil
 import subprocess
 import tomllib
 
-import breakage
-import tradeoff
-import traces
-from lab import paths
-from lab.errors import LabError
+from .. import paths
+from ..errors import LabError
+from . import tradeoff, traces
 
-TABLE = breakage.HERE / "ablations.toml"
+TABLE = paths.PACING / "ablations.toml"
 POLICY = "mm/page_reporting_pacing.c"
-FOLDER = breakage.HERE.relative_to(paths.REPO)
+FOLDER = paths.PACING.relative_to(paths.REPO)
 # What differs by less is noise: a part of the figure, and as much of its unit. Of more rows, the first.
 PART = 0.03
 MOST = 8
@@ -30,7 +28,7 @@ def copy(folder):
     (folder / "mm").mkdir(parents=True)
     for name in ("page_reporting_pacing.c", "page_reporting_pacing.h"):
         shutil.copy(paths.REPO / "mm" / name, folder / "mm")
-    shutil.copytree(breakage.HERE, folder / FOLDER, ignore=shutil.ignore_patterns("results", "recorded"))
+    shutil.copytree(paths.PACING, folder / FOLDER, ignore=shutil.ignore_patterns("results", "recorded"))
 
 
 def change(folder, ablation):
@@ -49,8 +47,8 @@ def figures(build, ablation):
     copy(folder)
     change(folder, ablation)
     programs = [folder / "out" / name for name in ("figures", "replay")]
-    done = subprocess.run(["make", "-s", "-C", str(folder / FOLDER), f"O={folder}/out", "CHECKED=-O2", "WARN=-std=gnu11",
-                           *map(str, programs)], check=False, text=True, capture_output=True)
+    done = subprocess.run(["make", "-s", "-C", str(folder / FOLDER), f"O={folder}/out", "CHECKED=-O2",
+                           "WARN=-std=gnu11", *map(str, programs)], check=False, text=True, capture_output=True)
     if done.returncode:
         raise LabError(f"{ablation['about']}: {done.stderr}")
     arguments = ablation.get("arguments", [])
