@@ -371,65 +371,30 @@ def save(repo, build):
 
 # install
 
-def own_repository(text):
-    """The user's tree: a repository of a 6.12 kernel."""
-    path, step = pathlib.Path(text).expanduser().resolve(), f'KERNEL={text}'
-    if not text or not path.is_dir():
-        raise Fail(step, 'not a directory', 'name a git tree of Linux 6.12')
-    release = tree.kernel_release(path, step)
-    git = Repository(path, {})
+def place_for(kernel, branch):
+    """The user's tree, a repository of the kernel, and its release, once it can take the branch."""
+    path, step, name = pathlib.Path(kernel).expanduser().resolve(), f'KERNEL={kernel}', f'BRANCH={branch}'
+    if not kernel or not path.is_dir():
+        raise Fail(step, 'not a directory', f'name a git tree of Linux {common.BASE}')
+    release, git = tree.kernel_release(path, step), Repository(path, {})
     if git.run('rev-parse', '--verify', '-q', 'HEAD^{commit}')[0]:
         raise Fail(step, 'not a git repository with a commit in it', 'git init, git add -A and git commit make one')
     if git.git('rev-parse', '--show-prefix').strip():
         raise Fail(step, 'a directory inside of another git repository', 'name the top of a git tree')
-    return git, release
-
-
-def new_branch(git, branch):
-    step = f'BRANCH={branch}'
-    if not branch:
-        raise Fail(step, 'not a name', 'give one that the tree has not')
-    if git.run('check-ref-format', f'refs/heads/{branch}')[0] or branch.startswith('-'):
-        raise Fail(step, 'git does not take this name for a branch')
+    if git.run('check-ref-format', '--branch', branch)[0]:
+        raise Fail(name, 'git does not take this name for a branch', 'give one that the tree has not')
     if git.git('for-each-ref', f'refs/heads/{branch}').strip():
-        raise Fail(step, 'there is such a branch already', 'give a name that the tree has not')
-
-
-def place_for(kernel, branch):
-    """The user's repository and its release, once it can take the branch."""
-    theirs, release = own_repository(kernel)
-    new_branch(theirs, branch)
-    return theirs, release
-
-
-def check_new(git, kernel, before):
-    """The files that come with the series are not there yet."""
-    theirs = listing(git, 'HEAD')
-    for path in sorted(path for path in before if not before[path] and path in theirs):
-        raise Fail(f'KERNEL={kernel}', f'HEAD has {path} already, as with this series in it',
-                   'check out a commit without it')
-
-
-def misfit(step, diff, complaint):
-    """Git names a file and the line of a hunk; people look for the hunk's number, and at its text."""
-    failed = re.search(r'^error: patch failed: (.*):(\d+)$', complaint, re.M)
-    if not failed:
-        raise Fail(f'"{step.subject}"', f'does not fit this tree: {complaint.strip()}')
-    section = re.search(rf'^diff --git a/{re.escape(failed[1])} .*?(?=^diff --git |\Z)', diff, re.M | re.S)[0]
-    hunks = re.split(r'^(?=@@ )', section, flags=re.M)[1:]
-    # The line may be one that the hunk has as 0, for a file that is to be new
-    number = next(n for n, hunk in enumerate(hunks, 1) if re.match(rf'@@ -{failed[2]}\b', hunk) or n == len(hunks))
-    raise Fail(f'"{step.subject}"', f'{failed[1]}: hunk #{number} does not fit this tree, in which nothing was '
-               f'changed\n{hunks[number - 1].rstrip()}',
-               'the series fits the kernel that BASE names, and those near it')
+        raise Fail(name, 'there is such a branch already', 'give a name that the tree has not')
+    return git, release
 
 
 def add_commit(theirs, env, tip, step, diff):
     """One step on top of a commit of the user's: the new commit."""
     status, _, complaint = theirs.run('apply', '--cached', '--whitespace=nowarn', '-',
                                       given=diff.encode(errors='surrogateescape'), env=env)
-    if status:
-        misfit(step, diff, complaint)
+    if status:      # which names the file, and the hunk by its line
+        raise Fail(f'"{step.subject}"', f'does not fit this tree, in which nothing was changed: {complaint.strip()}',
+                   'the series fits the kernel that BASE names, and those near it, without it')
     made = theirs.git('write-tree', env=env).strip()
     return theirs.git('commit-tree', made, '-p', tip, '-F', '-', given=step.message.encode(), env=env).strip()
 
@@ -439,7 +404,6 @@ def install(repo, build, kernel, branch):
     base = load_base(build)
     theirs, release = place_for(kernel, branch)
     steps, wanted = read_steps(repo), tree.wanted_files(repo, base, build)
-    check_new(theirs, kernel, originals(base, wanted))
     with common.fresh_dir(build, 'series') as temp:
         git = started(temp / 'git', repo)
         ids = stack(git, steps, wanted, base)

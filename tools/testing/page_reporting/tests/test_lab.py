@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The parts of the lab that need no guest: input, reports, curves, displays, files, and how programs fail."""
 
+import contextlib
 import errno
 import io
 import json
@@ -377,51 +378,33 @@ def test_choice_of_accelerator(monkeypatch, choice, virtualizes, kvm_error, expe
         assert qemu.choose_accel() == qemu.choose_accel(choice) == expected
 
 
-@pytest.fixture
-def monitor_socket(tmp_path):
-    """A QEMU of words alone: serve(lines) sends them to who connects, one at once and one per request."""
-    server, threads, asked = socket.socket(socket.AF_UNIX), [], []
-    server.bind(str(tmp_path / "qmp"))
-    server.listen()
-
-    def answer(lines):
+def test_monitor(tmp_path):
+    """A QEMU of words alone, which sends a line at once and one for each request; events are left out."""
+    def answer(server, lines):
         connection, _ = server.accept()
         with connection, connection.makefile("rb") as requests:
-            for line in lines:
+            for line in ['{"QMP": {}}', *lines]:
                 connection.sendall(line.encode() + b"\n")
-                if line != lines[-1] and '"event"' not in line:
-                    asked.append(json.loads(requests.readline()))
+                if '"event"' not in line:
+                    asked.append(requests.readline())
 
-    def serve(*lines):
-        threads.append(threading.Thread(target=answer, args=(lines,)))
-        threads[-1].start()
-        return tmp_path / "qmp", asked
-    yield serve
-    for thread in threads:
-        thread.join(20)
-    server.close()
-
-
-GREETING, EMPTY = '{"QMP": {}}', '{"return": {}}'
-
-
-def test_monitor_leaves_out_events(monitor_socket):
-    path, asked = monitor_socket(GREETING, EMPTY, '{"event": "STOP"}', '{"return": {"a": 1}}')
-    with qmp.Monitor(path) as monitor:
-        assert monitor.execute("query", wanted=2) == {"a": 1}
-    assert asked == [{"execute": "qmp_capabilities"}, {"execute": "query", "arguments": {"wanted": 2}}]
-
-
-def test_monitor_that_refuses(monitor_socket):
-    for said, message in (('{"error": {"desc": "The command nosuch has not been found"}}', "nosuch: The command"),
-                          ("no json", "QMP nosuch: QEMU sent no json"), ("[]", r"QMP nosuch: QEMU sent \[\]"),
-                          ('{"id": 1}', "QMP nosuch: {'id': 1}"), ("", "QMP nosuch: QEMU sent nothing")):
-        with qmp.Monitor(monitor_socket(GREETING, EMPTY, said)[0]) as monitor, pytest.raises(LabError, match=message):
-            monitor.execute("nosuch")
-    with pytest.raises(LabError, match="QMP: connect to .*nosuch: No such file"):
-        qmp.Monitor(paths.LAB / "nosuch")
-    with pytest.raises(LabError, match="QMP greet: QEMU sent no greeting"):
-        qmp.Monitor(monitor_socket("{}")[0])
+    asked, greeted = [], '{"return": {}}'
+    for lines, said in (([greeted, '{"event": "STOP"}', '{"return": {"a": 1}}'], None),
+                        ([greeted, '{"error": {"desc": "The command has not been found"}}'], "x: The command has not"),
+                        ([greeted, "no json"], "QMP x: QEMU sent no json"), ([greeted, "[1]"], r"QMP x: QEMU sent \[1\]"),
+                        ([greeted, '{"id": 1}'], "QMP x: {'id': 1}"), (["{}"], "QMP qmp_capabilities: {}")):
+        (tmp_path / "qmp").unlink(missing_ok=True)
+        with socket.create_server(str(tmp_path / "qmp"), family=socket.AF_UNIX) as server:
+            thread = threading.Thread(target=answer, args=(server, lines))
+            thread.start()
+            with contextlib.nullcontext() if said is None else pytest.raises(LabError, match=said):
+                with qmp.Monitor(tmp_path / "qmp") as monitor:
+                    assert monitor.execute("x", wanted=2) == {"a": 1}
+            thread.join(20)
+    assert [json.loads(line) for line in asked[:2]] == [
+        {"execute": "qmp_capabilities"}, {"execute": "x", "arguments": {"wanted": 2}}]
+    with pytest.raises(LabError, match="QMP: connect to .*nosuch: No such file"), qmp.Monitor(tmp_path / "nosuch"):
+        pass
 
 
 # Mutations, examples, traces

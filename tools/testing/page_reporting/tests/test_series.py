@@ -11,7 +11,7 @@ import time
 
 import check_series
 import pytest
-from test_tree import NUMBERS, hook, make_kernel, make_repo, snapshot, write
+from test_tree import NUMBERS, make_kernel, make_repo, snapshot, write
 
 from lab import paths
 
@@ -118,26 +118,21 @@ def project(tmp_path):
 
 # make
 
-def test_patches_give_the_tree(project):
+def test_patches_give_the_tree_in_steps(project):
     project.good("make")
     assert [path.name for path in project.patches()] == ["0001-mm-the-engine.patch", "0002-mm-more-of-it.patch",
                                                          "0003-tools-the-lab.patch"]
-    commit_all(project.kernel, "The base")
-    git(project.kernel, "am", "-q", *project.patches())
-    def contents(folder):
-        return {name: value[:2] for name, value in snapshot(folder).items() if not name.startswith(".git/")}
-    assert contents(project.kernel) == contents(project.build / "tree")
-
-
-def test_each_step_has_what_it_says(project):
-    project.good("make")
     first, second, third = (path.read_text() for path in project.patches())
     assert "+hooked\n" in first and "+engine 15\n" in first and "later" not in first
+    assert "\nWhy.\n" in first and "[PATCH 1/3] mm: the engine" in first and "new file mode 100755" not in first
     assert "+later 15\n" in second and "+config OURS\n" in second and "FREE PAGE REPORTING" in second
-    assert "mm/tests/kunit.c" in third and "new file mode 100755" not in first
-    assert "\nWhy.\n" in first and "[PATCH 1/3] mm: the engine" in first
     cover = (project.build / "series" / "0000-cover-letter.patch").read_text()
-    assert "Subject: [PATCH 0/3] The series\n" in cover and "What it is about." in cover
+    assert "mm/tests/kunit.c" in third and "Subject: [PATCH 0/3] The series\n" in cover and "What it is about." in cover
+    commit_all(project.kernel, "The base")
+    git(project.kernel, "am", "-q", *project.patches())
+    ours, made = ({name: value[:2] for name, value in snapshot(folder).items() if not name.startswith(".git/")}
+                  for folder in (project.kernel, project.build / "tree"))
+    assert ours == made
 
 
 def test_version_is_in_the_subjects(project):
@@ -171,9 +166,6 @@ def test_same_bytes_twice_and_a_change_lands_in_the_step_that_took_the_file(proj
     project.good("make")
     changed = {name for name, text in project.contents().items() if before[name] != text}
     assert changed == {"0003-tools-the-lab.patch"} and snapshot(project.repo / "series") == steps
-
-
-def test_change_beside_a_later_diff_lands_in_the_first_step(project):
     write(project.repo / "mm" / "page_reporting.c",
           ENGINE.replace("engine 15\n", LATER).replace("engine 2\n", "engine two\n"))
     project.good("make")
@@ -251,39 +243,24 @@ def test_edit_and_save_change_nothing_by_themselves(project):
     assert project.contents() == made
 
 
-def test_edit_has_on_top_what_the_steps_have_not(project):
+def test_edit_moves_changes_to_a_step(project):
+    """What a developer does with git rebase -i. The commits still have a file of no step, as the base has it."""
     write(project.repo / "mm" / "page_reporting.c", ENGINE.replace("engine 15\n", "engine 15\nlater fifteen\n"))
     write(project.repo / "mm" / "new.c", "x\n")
     (project.repo / "mm" / "tests" / "kunit.c").unlink()
-    top = git(project.edited(), "show", "--format=%s", "--name-status")
-    assert top.split() == ["What", "the", "tree", "has,", "and", "the", "steps", "have", "not",
-                           "A", "mm/new.c", "M", "mm/page_reporting.c", "D", "mm/tests/kunit.c"]
-
-
-def test_edit_moves_a_change_to_another_step(project):
-    write(project.repo / "mm" / "new.c", "x\n")
-    place = project.edited()
-    git(place, "reset", "-q", "--soft", "HEAD~2")
-    git(place, "commit", "-q", "-m", "tools: the lab\n\nWith a new file.")
-    project.good("save")
-    assert "takes: mm/new.c\n" in project.step("0003-tools-the-lab.patch")
-    project.good("make")
-
-
-def test_hook_that_goes_away_can_be_saved(project):
-    """The step's commits still have the file, as the base has it."""
     write(project.repo / "hooks" / "series", "# none\n")
     (project.repo / "hooks" / "0001-alloc.patch").unlink()
-    rebase_top_into(project.edited(), "mm: the engine")
+    place = project.edited()
+    assert git(place, "show", "--format=%s", "--name-status").split("\n") == [
+        "What the tree has, and the steps have not", "", "A\tmm/new.c", "M\tmm/page_alloc.c", "M\tmm/page_reporting.c",
+        "D\tmm/tests/kunit.c", ""]
+    git(place, "reset", "-q", "--soft", "base")
+    git(place, "commit", "-q", "-m", "mm: all of it")
     project.good("save")
-    assert "takes: mm/page_alloc.c" not in project.step("0001-mm-the-engine.patch")
     project.good("make")
-
-
-def rebase_top_into(place, subject):
-    """What a developer does with git rebase -i: the last commit becomes part of another."""
-    git(place, "commit", "-q", "--amend", "-m", f"fixup! {subject}")
-    git(place, "-c", "sequence.editor=true", "rebase", "-q", "-i", "--autosquash", "base")
+    assert [path.name for path in project.patches()] == ["0001-mm-all-of-it.patch"]
+    step = project.step("0001-mm-all-of-it.patch")
+    assert "takes: mm/new.c\n" in step and "takes: mm/page_alloc.c" not in step
 
 
 def test_revertible_survives_save_but_not_another_subject(project):
@@ -373,24 +350,17 @@ def no_install(project, theirs, *words, kernel=None, branch="reports"):
 
 
 def test_install_where_a_step_does_not_fit(project, theirs):
-    """The message names the step, the file, and the hunk by number and text."""
-    hooks = hook("mm/page_alloc.c", 10, "early").split("-- \n")[0] + \
-        hook("mm/page_alloc.c", 30, "late", shift=1).split("+++ b/mm/page_alloc.c\n")[1]
-    write(project.repo / "hooks" / "0001-alloc.patch", hooks)
+    """The message names the step, the file and the hunk's line."""
     git(theirs, "stash", "-q")
-    write(theirs / "mm" / "page_alloc.c", NUMBERS.replace("line 29\n", "line twenty-nine\n"))
+    write(theirs / "mm" / "page_alloc.c", NUMBERS.replace("line 19\n", "line nineteen\n"))
     commit_all(theirs, "Their own change")
     message = no_install(project, theirs)
-    assert '"mm: the engine": mm/page_alloc.c: hunk #2 does not fit this tree' in message
-    assert "+late" in message and "in which nothing was changed" in message
-
-
-def test_install_into_a_tree_that_has_it(project, theirs):
-    git(theirs, "stash", "-q")
-    (theirs / "notes").unlink()
+    assert '"mm: the engine": does not fit this tree, in which nothing was changed' in message
+    assert "patch failed: mm/page_alloc.c:18" in message
+    git(theirs, "reset", "-q", "--hard", "HEAD~")
     project.good("install", "--kernel", theirs, "--branch", "first")
     git(theirs, "checkout", "-q", "first")
-    assert "HEAD has mm/Kconfig.page_reporting already" in no_install(project, theirs)
+    assert "does not fit this tree" in no_install(project, theirs)
 
 
 def test_install_wants_a_git_tree_of_the_kernel_and_a_new_branch(project, theirs):
@@ -405,7 +375,7 @@ def test_install_wants_a_git_tree_of_the_kernel_and_a_new_branch(project, theirs
                           ("outer/inner", "inside of another git repository")):
         message = no_install(project, theirs, "--check-only", kernel=project.path / kernel)
         assert f"KERNEL={project.path / kernel}: " in message and cause in message
-    for branch, cause in (("", "not a name"), ("main", "there is such a branch already"),
+    for branch, cause in (("", "git does not take this name"), ("main", "there is such a branch already"),
                           ("a..b", "git does not take this name"), ("-x", "git does not take this name")):
         for words in ([], ["--check-only"]):
             assert cause in no_install(project, theirs, *words, branch=branch)
@@ -584,20 +554,15 @@ def test_reverts_builds_the_tip_without_the_step(check, project, monkeypatch):
 
 def test_reverts_says_what_is_wrong(check, project, monkeypatch):
     title = "0003-lab.patch, reverted:"
+    # A run that was interrupted may have gone on to another state's kernel: what is booted is built anew.
+    kernel = ["debug", "vmlinux", "-Werror"]
     assert reverted(check, monkeypatch, ["a_case: FAIL"]) == [title, "    a_case: FAIL"]
+    assert reverted(check, monkeypatch) == reverted(check, monkeypatch) == [] and made(project).count(kernel) == 2
     write(project.repo / "series" / "0003-lab.patch", STEPS["0003-lab.patch"].replace("revertible\n", ""))
     assert reverted(check, monkeypatch) == ["no step is marked revertible"]
     first = STEPS["0001-engine.patch"].replace("---\n", "---\nrevertible\n")
     write(project.repo / "series" / "0001-engine.patch", first)
     assert reverted(check, monkeypatch) == ["0001-engine.patch, reverted:", "    conflicts in mm/page_reporting.c"]
-
-
-def test_kunit_boots_what_was_just_built(check, project, monkeypatch):
-    """A run that was interrupted may have gone on to another state's kernel after it had built this one."""
-    kernel = ["debug", "vmlinux", "-Werror"]
-    assert reverted(check, monkeypatch, ["a_case: FAIL"]) and made(project).count(kernel) == 1
-    assert reverted(check, monkeypatch) == [] and made(project).count(kernel) == 2
-    assert reverted(check, monkeypatch) == [] and made(project).count(kernel) == 2
 
 
 def test_kunit_wants_each_case_to_pass(check):
