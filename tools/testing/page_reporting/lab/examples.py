@@ -9,7 +9,6 @@ succeeded and saw an event, 1 if not, 2 for bad input.
 import re
 import shlex
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths, programs
@@ -18,16 +17,15 @@ from .errors import BadInput, LabError, MissingTool
 SECTION = "Tracepoints"
 TOOLS = ("perf", "trace-cmd", "bpftrace")
 DEADLINE_S, LIMIT_S = 1800, 300     # of all, and of each
-BEGIN, END = "@begin", "@end"
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One command, what it said, and its exit status."""
-
-    command: str
-    output: list
-    status: int
+# Runs a command as a terminal would show it, and says whether it fails or says nothing.
+RUN = f"""cd /tmp; wrong=0
+run() {{
+    echo "# $1"
+    said=$(timeout {LIMIT_S} bash -o pipefail -c "$1" 2>&1 </dev/null) || {{ echo "# FAILED: status $?"; wrong=1; }}
+    [[ $said ]] && echo "$said" || {{ echo "# FAILED: it says nothing"; wrong=1; }}
+    echo
+}}
+"""
 
 
 def arguments(parser):
@@ -48,47 +46,15 @@ def commands(document):
 
 
 def script(all_commands):
-    """A script for bash that runs the commands and marks where the output of each begins and ends."""
-    lines = ["exec 2>&1 </dev/null", "cd /tmp"]
-    for number, command in enumerate(all_commands):
-        lines += [f"echo {BEGIN} {number}", f"timeout {LIMIT_S} bash -o pipefail -c {shlex.quote(command)}",
-                  f"echo {END} {number} $?"]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def outputs(all_commands, lines):
-    """What each command said, as Ran, from the script's lines; LabError if one did not end."""
-    found, output = [], []
-    for line in lines:
-        if line.startswith(BEGIN):
-            output = []
-        elif line.startswith(END):
-            number, status = (int(word) for word in line.split()[1:])
-            found.append(Ran(all_commands[number], output, status))
-        else:
-            output.append(line)
-    if len(found) != len(all_commands):
-        raise LabError(f"only {len(found)} of {len(all_commands)} commands came to an end")
-    return found
-
-
-def run_in_guest(args, all_commands):
-    """Run the commands in a guest whose memory comes and goes: what each said."""
-    from .bench_runs import HOST_ROOT
-    from .vm import VM
-    if not args.kernel.is_file():
-        raise BadInput(f"run the examples: {args.kernel} does not exist: `make trace-examples` builds it")
-    initrd = programs.build(args.kernel.parent, paths.BUILD / "guest-programs")
-    path = paths.BUILD / "trace-examples.sh"
-    path.write_text(script(all_commands), encoding="utf-8")
-    steps = [["hosted", f"script={path}", "churn", "mem=1024M", "pause=8000", f"for={DEADLINE_S}", "thp=always"]]
-    with VM(args.kernel, initrd, mem_mib=2048, steps=steps, extra_args=HOST_ROOT,
-            run_deadline_s=DEADLINE_S, console_log=args.console) as vm:
-        return outputs(all_commands, vm.finish().tap)
+    """A script for bash that runs the commands; it ends with 1 if anything was wrong."""
+    return RUN + "".join(f"run {shlex.quote(command)}\n" for command in all_commands) + "exit $wrong\n"
 
 
 def main(args):
-    """Print commands and output as a terminal would show them."""
+    """Run the commands in a guest whose memory comes and goes."""
+    from .bench_runs import HOST_ROOT
+    from .run import follow
+    from .vm import VM
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         raise MissingTool(f"run the examples: {', '.join(missing)} not installed: "
                           "`apt-get install linux-perf trace-cmd bpftrace`")
@@ -97,8 +63,13 @@ def main(args):
         raise LabError(f"run the examples: {paths.GUIDE} has none, or none with '{args.only}'")
     if args.check_only:
         return 0
-    ran = run_in_guest(args, found)
-    for example in ran:
-        wrong = f"exit status {example.status}" if example.status else "" if example.output else "it says nothing"
-        print(f"# {example.command}", *example.output, f"FAILED: {wrong}\n" if wrong else "", sep="\n", flush=True)
-    return 1 if any(example.status or not example.output for example in ran) else 0
+    if not args.kernel.is_file():
+        raise BadInput(f"run the examples: {args.kernel} does not exist: `make trace-examples` builds it")
+    initrd = programs.build(args.kernel.parent, paths.BUILD / "guest-programs")
+    path = paths.BUILD / "trace-examples.sh"
+    path.write_text(script(found), encoding="utf-8")
+    steps = [["hosted", f"script={path}", "churn", "mem=1024M", "pause=8000", f"for={DEADLINE_S}", "thp=always"]]
+    with VM(args.kernel, initrd, mem_mib=2048, steps=steps, extra_args=HOST_ROOT,
+            run_deadline_s=DEADLINE_S, console_log=args.console) as vm:
+        result = follow(vm, events=False)
+    return int(any(event.name == "hosted" and event.number("status") for event in result.events))

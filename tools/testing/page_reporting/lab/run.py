@@ -49,18 +49,22 @@ def make_vm(args):
               console_log=args.console, **wanted)
 
 
-def main(args):
-    """Print the guest's lines as they come, until it has powered off."""
-    with make_vm(args) as vm:
-        shown, done = 0, False
-        while not done:
-            vm.sleep(0.1)
-            done = vm.done
-            lines = vm.progress
-            for line in lines[shown:]:
+def follow(vm, events=True):
+    """Print the guest's lines as they come, until it has powered off: the Result."""
+    shown, done = 0, False
+    while not done:
+        vm.sleep(0.1)
+        done, lines = vm.done, vm.progress
+        for line in lines[shown:]:
+            if events or not line.startswith("event="):
                 print(line, flush=True)
-            shown = len(lines)
-        result = vm.finish()
+        shown = len(lines)
+    return vm.finish()
+
+
+def main(args):
+    with make_vm(args) as vm:
+        result = follow(vm)
     peak = max(sample.rss_mib for sample in result.samples)
     print(f"{result.accel}, boot {result.boot_s:.1f} s, run {result.wall_s:.1f} s, resident at most "
           f"{peak:.0f} MiB, {result.minflt} faults and {result.cpu_s:.1f} s of CPU on the host")

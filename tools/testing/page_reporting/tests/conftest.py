@@ -25,11 +25,12 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Each test says of what it is one."""
+    """What is no test of the product is one of the lab."""
     for item in items:
-        if len({mark.name for mark in item.iter_markers()} & {"product", "lab"}) != 1:
-            raise pytest.UsageError(f"{item.nodeid}: mark it `product` or `lab`")
+        if not item.get_closest_marker("product"):
+            item.add_marker("lab")
 
 
 def pytest_unconfigure(config):

@@ -38,7 +38,6 @@ def test_memory_comes_back_and_only_with_reporting(small_demo):
     assert min(off) > max(off) - 0.05 * 1280
 
 
-@pytest.mark.lab
 def test_summary_is_of_the_curve(small_demo):
     _, summary, curves, out = small_demo
     assert sorted(path.name for path in out.iterdir()) == ["rss.csv", "rss.png", "summary.json"]
@@ -50,7 +49,6 @@ def test_summary_is_of_the_curve(small_demo):
     assert again.times_s[90] == pytest.approx(summary["t90_s"], abs=0.11)
 
 
-@pytest.mark.lab
 def test_demo_without_a_terminal_is_brief(small_demo):
     """No control characters, no flood of lines, and the verdict at the end."""
     lines = small_demo[0].stdout.splitlines()
@@ -62,7 +60,6 @@ def arguments(tmp_path, order=""):
                                  initrd=None, out=tmp_path / "out")
 
 
-@pytest.mark.lab
 def test_demo_fails_when_nothing_comes_back(tmp_path, monkeypatch, capsys):
     real = demo.make_vm
     monkeypatch.delenv("ACCEL", raising=False)
@@ -72,7 +69,6 @@ def test_demo_fails_when_nothing_comes_back(tmp_path, monkeypatch, capsys):
     assert "FAILED: reporting on: only 0" in capsys.readouterr().out
 
 
-@pytest.mark.lab
 def test_demo_fails_when_the_guest_does(tmp_path, monkeypatch):
     """Here, because the boot line does not carry the order that was asked for; nothing is written."""
     real = qemu.boot_line
@@ -82,7 +78,6 @@ def test_demo_fails_when_the_guest_does(tmp_path, monkeypatch):
     assert not list((tmp_path / "out").iterdir())
 
 
-@pytest.mark.lab
 def test_window_grows_with_the_delay():
     assert [demo.window_s(inputs.Guest(4096, 3072, None, delay)) for delay in (None, -1, 0, 2000, 10000)] == \
         [demo.WINDOW_S] * 4 + [136]

@@ -8,7 +8,6 @@ import pytest
 
 from lab.paths import REPO
 
-pytestmark = pytest.mark.lab
 TOOLS = ("bash", "env", "grep", "tail", "mkdir", "dirname", "touch")
 
 

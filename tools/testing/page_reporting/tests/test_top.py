@@ -48,7 +48,6 @@ def read_until(run, terminal, word=None, seconds=90):
     return seen
 
 
-@pytest.mark.lab
 @pytest.mark.parametrize("how", ["q", "interrupt"])
 def test_top_ends_and_leaves_nothing(how):
     """On a terminal of its own, once it shows numbers."""
@@ -74,7 +73,6 @@ def test_top_ends_and_leaves_nothing(how):
         os.close(terminal)
 
 
-@pytest.mark.lab
 def test_guest_program_ends_with_its_companion(boot):
     with boot(mem_mib=512, steps=[["top", "every=100", "churn", "mem=16M", "pause=100", "count=5"]]) as vm:
         result = vm.finish()
