@@ -10,6 +10,7 @@ import subprocess
 import build
 import common
 import key
+import texts
 from common import REPO, Fail, say
 
 BUILD = common.build_dir(REPO)
@@ -339,6 +340,16 @@ def check_codespell():
     """codespell on all our text"""
     names = [n for n in common.our_files(REPO) if n != 'COPYING' and b'\0' not in (REPO / n).read_bytes()]
     return findings(['codespell', '--ignore-words-list=damon', *names])
+
+
+def check_links():
+    """what our Markdown names is there: links, headings, files, make targets"""
+    return [f'{name}: {what}' for name in ours('*.md') for what in texts.dead_links(REPO / name, (REPO, TREE))]
+
+
+def check_results():
+    """tables of results are those of results.json"""
+    return texts.check()
 
 
 def check_pyflakes():

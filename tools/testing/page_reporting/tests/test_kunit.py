@@ -12,7 +12,7 @@ from lab.vm import VM
 pytestmark = pytest.mark.product
 DEADLINE_S = 900        # a kernel with sanitizers, under TCG
 CASES = kunit.all_cases()
-DESIGN = paths.REPO / "Documentation" / "mm" / "free_page_reporting.rst"
+TABLE = paths.REPO / "mm" / "tests" / "page_reporting_rows.rst"
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,11 @@ def test_guest_ends_well(run):
 
 
 def test_each_case_names_its_rows():
-    """And each row of the design's table has a case. Results and mutations name a case without its suite."""
+    """And each row of the table has a case. Results and mutations name a case without its suite."""
     assert CASES and len(set(CASES)) == len(CASES)
     rows = {case: rows for suite in kunit.SUITES for case, rows in kunit.rows_of(suite).items()}
     assert sorted(rows) == sorted(CASES)
-    table = re.findall(r"^([SBH]\d+)  ", DESIGN.read_text(encoding="utf-8"), re.M)
+    table = re.findall(r"^([SBH]\d+)  ", TABLE.read_text(encoding="utf-8"), re.M)
     assert sorted(table) == sorted({row for of_case in rows.values() for row in of_case})
 
 
