@@ -43,14 +43,15 @@ def read_json(path):
 
 
 @contextlib.contextmanager
-def locked(path, step):
-    """Hold a lock file, waiting for whoever has it."""
+def locked(path, step=""):
+    """Hold a lock file, waiting for whoever has it; with a step, say so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="ascii") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{step}: another run is at work, waiting for it", flush=True)
+            if step:
+                print(f"{step}: another run is at work, waiting for it", flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

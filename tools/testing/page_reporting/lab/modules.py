@@ -22,11 +22,11 @@ def build(kernel_build, name):
     # make looks for a relative one where its own source is.
     kernel_build = Path(kernel_build).resolve()
     out, source = kernel_build / "lab-modules", (kernel_build / "source").resolve()
-    out.mkdir(exist_ok=True)
-    copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
-    (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
-    run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
-                         env=programs.environment(), capture_output=True, text=True, check=False)
+    with files.locked(out / ".lock"):
+        copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
+        (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
+        run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
+                             env=programs.environment(), capture_output=True, text=True, check=False)
     if run.returncode or "WARNING" in run.stderr:
         raise LabError(f"build the module {name} for {paths.shown(kernel_build)}: "
                        f"{(run.stderr or run.stdout).strip()}")

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import paths
+from . import files, paths
 from .errors import LabError
 
 SOURCE = Path(__file__).resolve().parents[1] / "guest"
@@ -35,7 +35,8 @@ def build(kernel_build, out, compiler="cc"):
     """Build into `out` what is not up to date there, with the packer of a built kernel's directory."""
     command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}", f"CC={compiler}"]
     try:
-        run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        with files.locked(Path(f"{out}.lock")):
+            run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise LabError("build the guest programs: make is not installed: "
                        "`apt-get install make`") from error

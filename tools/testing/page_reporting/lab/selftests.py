@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import modules, paths, programs, tap
+from . import files, modules, paths, programs, tap
 from .errors import LabError
 
 FOLDER = Path("tools/testing/selftests/mm")
@@ -37,9 +37,10 @@ def archive(kernel_build=None):
     """The archive of the selftests, up to date; for an arm64 kernel if its build is given."""
     out = paths.BUILD / ("selftests-arm64" if kernel_build else "selftests")
     compiler = programs.ARM64_COMPILER if kernel_build else "cc"
-    run = subprocess.run(["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
-                          f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"],
-                         env=programs.environment(), capture_output=True, text=True, check=False)
+    command = ["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
+               f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"]
+    with files.locked(Path(f"{out}.lock")):
+        run = subprocess.run(command, env=programs.environment(), capture_output=True, text=True, check=False)
     if run.returncode:
         raise LabError(f"build the selftests: {(run.stderr or run.stdout).strip()}")
     return out / "selftests.cpio.gz"
@@ -59,11 +60,11 @@ def libraries(program):
 
 def shell(out):
     """Write to `out` an archive of the host's shell and what run_vmtests.sh calls."""
-    files = [Path("/usr/bin") / name for name in SHELL]
-    libs = {Path(lib) for program in files for lib in libraries(program)}
+    tools = [Path("/usr/bin") / name for name in SHELL]
+    libs = {Path(lib) for program in tools for lib in libraries(program)}
     folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
     lines = [f"dir {folder} 0755 0 0" for folder in sorted(folders)]
-    lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in files]
+    lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in tools]
     lines += [f"file {lib} {lib.resolve()} 0755 0 0" for lib in sorted(libs)]
     out.write_bytes(modules.archive(lines, paths.kernel().parent))
     return out

@@ -39,7 +39,7 @@ def pytest_unconfigure(config):
     scripts/test adds up the runs that it makes, from the file that PR_COUNTS names.
     """
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if not reporter or config.option.collectonly:
+    if not reporter or config.option.collectonly or hasattr(config, "workerinput"):
         return
     count = {key: len(reporter.stats.get(key, ())) for key in ("passed", "failed", "error", "skipped")}
     if counts := os.environ.get("PR_COUNTS"):
