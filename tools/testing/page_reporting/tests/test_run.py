@@ -49,7 +49,7 @@ class Project:
     def run(self, *arguments, base=""):
         """(exit status, last line, calls)"""
         done = subprocess.run([self.path / "scripts" / "test", *arguments], capture_output=True, text=True, timeout=120,
-                              env=dict(os.environ, BASE=base))
+                              env=dict(os.environ, BASE=base, TEST_JOBS="0"))
         self.out = done.stdout + done.stderr
         return done.returncode, done.stdout.splitlines()[-1], self.calls.read_text().splitlines()
 
