@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Builds one of the lab's kernels: build/NAME, from build/tree (stock: from build/base)."""
 import argparse
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -28,7 +27,7 @@ class Kernel:
     targets: tuple = ('vmlinux', 'modules')
     source: str = 'tree'
     arguments: tuple = ()
-    steps: int = 1590       # lines that a build from nothing prints, until one was counted
+    steps: int = 1300       # lines that a build from nothing prints
     arch: str = ''          # of the kernel, as its makefiles have it; this machine's by default
     defaults: tuple = ()    # files of the kernel's own to begin with, and Kconfig's defaults for the rest
     product: str = ''       # a last target, made only when the others had anything to do
@@ -177,47 +176,24 @@ def source_state(name):
     return source
 
 
-def expected_steps(name):
-    """How many lines the build will print; unknown when most of it is there already."""
-    if (BUILD / name / '.lab.built').is_file():
-        return None
-    known = common.read_json(BUILD / 'log' / 'steps.json') or {}
-    return known.get(name, KERNELS[name].steps)
-
-
-def remember_steps(name, count):
-    path = BUILD / 'log' / 'steps.json'
-    common.write_json(path, {**(common.read_json(path) or {}), name: count})
-
-
-@contextlib.contextmanager
-def child(command, **kwargs):
-    """A process that does not outlive this one."""
-    process = subprocess.Popen(command, **kwargs)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.wait()
-
-
 def compile_kernel(name, targets):
     """Runs make, the log on the side; returns whether anything had to be made."""
-    log_path, total = BUILD / 'log' / f'{name}.log', expected_steps(name)
-    from_nothing = not (BUILD / name / 'include' / 'generated' / 'asm-offsets.h').exists()
+    # How many lines it will print is unknown when most of it is there already.
+    log_path, total = BUILD / 'log' / f'{name}.log', KERNELS[name].steps
+    total = None if (BUILD / name / '.lab.built').is_file() else total
     with open(log_path, 'w', encoding='utf-8') as log, common.Progress(f'build {name}', total) as progress, \
-            child(make_command(name, *targets), env=build_env(), stdin=subprocess.DEVNULL,
-                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace') as make:
-        for line in make.stdout:
-            log.write(line)
-            if STEP.match(line):
-                progress.advance()
-        status = make.wait()
-    if status:
+            subprocess.Popen(make_command(name, *targets), env=build_env(), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace') as make:
+        try:
+            for line in make.stdout:
+                log.write(line)
+                if STEP.match(line):
+                    progress.advance()
+        except BaseException:
+            make.terminate()        # It does not outlive this one.
+            raise
+    if make.returncode:
         raise Fail(f'build {name}', first_errors(log_path), remedy_for(log_path))
-    if from_nothing:
-        remember_steps(name, progress.done)
     (BUILD / name / '.lab.built').touch()
     return progress.done
 

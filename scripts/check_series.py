@@ -5,7 +5,6 @@ What is built is one copy of the base that goes from state to state in place, an
 differ are written, so that make and ccache do no more than a state asks for. A run that is
 interrupted goes on where it stopped; one that came to its end does everything again.
 """
-import argparse
 import concurrent.futures as futures
 import dataclasses
 import os
@@ -105,26 +104,23 @@ def check_tree(subject):
     ours = subject.files_at(subject.applied()[1][-1])
     there = need_tree(subject.build)
     names = {name for top in (there, subject.base) for name in tree.walk_files(top) if not STRAY.search(name)}
+    faults = []
     with common.Progress('check-series tree', len(names)) as progress:
-        return [f'{name}: {fault}' for name in sorted(names | set(ours)) if
-                (fault := difference(there / name, subject.base / name, name in ours, ours.get(name), progress))]
+        for name in sorted(names | set(ours)):
+            progress.advance()
+            have, want = look(there / name), ours[name] if name in ours else look(subject.base / name)
+            if have != want:
+                whose = 'what the patches make' if name in ours else 'the base'
+                how = (f'in the tree, not in {whose}' if not want else f'in {whose}, not in the tree' if not have
+                       else f'the tree differs from {whose}')
+                faults.append(f'{name}: {how}')
+    return faults
 
 
 def need_tree(build):
     if not (build / 'tree').is_dir():
         raise Fail('check-series', f'there is no {build.name}/tree', "'make tree' makes it")
     return build / 'tree'
-
-
-def difference(path, original, is_ours, patched, progress):
-    """How a file of the tree differs from what the patches make of it, or the base has; or ''."""
-    progress.advance()
-    have, want = look(path), patched if is_ours else look(original)
-    if have == want:
-        return ''
-    whose = 'what the patches make' if is_ours else 'the base'
-    return f'in the tree, not in {whose}' if not want else f'in {whose}, not in the tree' if not have else \
-        f'the tree differs from {whose}'
 
 
 def look(path):
@@ -356,62 +352,24 @@ def not_passed(cases, console):
     return [f'{case}: {results.get(case, "no result")}' for case in cases if results.get(case) != 'PASS']
 
 
-# The parts
-
-PARTS = {name[len('check_'):]: function for name, function in list(globals().items()) if name.startswith('check_')}
-
-
-def duration(seconds):
-    return f'{seconds:.0f} s' if seconds < 100 else f'{seconds / 60:.0f} min'
-
-
-def run_part(name, subject):
-    """Runs one part, says how it went, and returns whether it passed."""
-    began = time.monotonic()
-    try:
-        lines = PARTS[name](subject)
-    except Fail as fail:
-        lines = str(fail).split('\n')
-    for line in lines:
-        say(f'    {line}')
-    verdict = 'FAILED' if lines else f'ok ({PARTS[name].__doc__})'
-    say(f'check-series {name}: {verdict}, {duration(time.monotonic() - began)}')
-    return not lines
-
-
-def summary(results, seconds):
-    """The last line, of {part: passed}."""
-    failed = [name for name, passed in results.items() if not passed]
-    passed = len(results) - len(failed)
-    count = f"{passed} part{'' if passed == 1 else 's'} passed in {duration(seconds)}"
-    return f"check-series: {', '.join(failed)} failed, {count}" if failed else f'check-series: {count}'
-
-
-def parse_args():
-    table = '\n'.join(f'  {name:12}{function.__doc__}' for name, function in PARTS.items())
-    parser = argparse.ArgumentParser(description=__doc__, epilog=f'parts, all of them by default:\n{table}',
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('parts', nargs='*', metavar='PART')
-    parser.add_argument('--repo', type=pathlib.Path, default=common.REPO, help='where our files are')
-    parser.add_argument('--build', type=pathlib.Path, help='where to work (default: REPO/build)')
-    args = parser.parse_args()
-    unknown = [name for name in args.parts if name not in PARTS]
-    if unknown:
-        parser.error(f"no such part: {', '.join(unknown)}; there are: {', '.join(PARTS)}")
-    return args
+PARTS = common.checks_of(globals())
 
 
 def main():
-    args, began = parse_args(), time.monotonic()
-    repo = args.repo.resolve()
+    args = common.parse_names(
+        __doc__, PARTS, ('--repo', {'type': pathlib.Path, 'default': common.REPO, 'help': 'where our files are'}),
+        ('--build', {'type': pathlib.Path, 'help': 'where to work (default: REPO/build)'}))
+    repo, began = args.repo.resolve(), time.monotonic()
     build = (args.build or common.build_dir(repo)).resolve()
     with common.locked(build / 'check-series' / '.lock', 'check-series'):
         subject = Subject(repo, build)
-        results = {name: run_part(name, subject) for name in args.parts or PARTS}
+        results = common.run_checks('check-series', PARTS, args.names, subject)
         others = [key for key in common.read_json(subject.passed) or [] if key[0] not in results]
         common.write_json(subject.passed, others)
-    say(summary(results, time.monotonic() - began))
-    return 0 if all(results.values()) else 1
+    failed = [name for name, passed in results.items() if not passed]
+    say(f"check-series: {', '.join(failed)}{' failed, ' if failed else ''}{len(results) - len(failed)} of "
+        f'{len(results)} passed in {(time.monotonic() - began) / 60:.1f} min')
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the scripts share: what they have of the lab, where things are, and which files are ours."""
+import argparse
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 REPO = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / 'tools' / 'testing' / 'page_reporting'))
@@ -15,7 +17,7 @@ from lab.files import fresh_dir, locked, read_json, write_atomic, write_json  # 
 from lab.paths import BASE, DEFAULT_BASE                                    # noqa: E402
 
 __all__ = ('BASE', 'DEFAULT_BASE', 'Fail', 'Gone', 'Progress', 'REPO', 'build_dir', 'clean_env', 'fresh_dir', 'locked',
-           'our_files', 'read_json', 'run_main', 'say', 'write_atomic', 'write_json')
+           'our_files', 'parse_names', 'read_json', 'run_checks', 'run_main', 'say', 'write_atomic', 'write_json')
 
 # Left over from an outer make or a user's own kernel work; each changes what gets built.
 FOREIGN_ENV = ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES', 'MAKEFILES', 'KBUILD_OUTPUT',
@@ -58,3 +60,42 @@ def our_files(repo, *folders):
         names = [str(p.relative_to(repo)) for top in folders or ['.'] for p in (repo / top).rglob('*')
                  if '__pycache__' not in p.parts and not p.is_relative_to(repo / 'build')]
     return sorted({n for n in names if n and (repo / n).is_file() and not (repo / n).is_symlink()})
+
+
+# Programs that run checks by name
+
+def checks_of(namespace):
+    """{name: function} of a module's functions check_NAME, which return what is wrong, as lines."""
+    return {name[len('check_'):].replace('_', '-'): function for name, function in list(namespace.items())
+            if name.startswith('check_')}
+
+
+def parse_names(doc, checks, *options):
+    """The arguments of such a program: names of checks, and (option, settings) pairs."""
+    table = '\n'.join(f'  {name:12}{function.__doc__}' for name, function in checks.items())
+    parser = argparse.ArgumentParser(description=doc, epilog=f'checks, all of them by default:\n{table}',
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('names', nargs='*', metavar='NAME')
+    for option, settings in options:
+        parser.add_argument(option, **settings)
+    args = parser.parse_args()
+    if unknown := [name for name in args.names if name not in checks]:
+        parser.error(f"no such check: {', '.join(unknown)}; there are: {', '.join(checks)}")
+    return args
+
+
+def run_checks(program, checks, names, *arguments):
+    """Runs those of these names, or all; says how each went: {name: whether it passed}."""
+    passed = {}
+    for name in names or checks:
+        began = time.monotonic()
+        try:
+            lines = checks[name](*arguments)
+        except Fail as fail:
+            lines = str(fail).split('\n')
+        for line in lines:
+            say(f'    {line}')
+        verdict = 'FAILED' if lines else f'ok ({checks[name].__doc__})'
+        say(f'{program} {name}: {verdict}, {time.monotonic() - began:.0f} s')
+        passed[name] = not lines
+    return passed

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
 """The static checks, each on its own: scripts/lint [NAME ...]; all of them without a name."""
-import argparse
 import fnmatch
 import pathlib
 import re
@@ -357,40 +356,16 @@ def check_pyflakes():
     return findings(['/usr/bin/python3', '-m', 'pyflakes', *scripts_for('python', '.py')])
 
 
-CHECKS = {name[len('check_'):].replace('_', '-'): function
-          for name, function in list(globals().items()) if name.startswith('check_')}
-
-
-def run_check(name):
-    """Runs one check, says how it went, and returns whether it is clean."""
-    try:
-        lines = CHECKS[name]()
-    except Fail as fail:
-        lines = str(fail).split('\n')
-    for line in lines:
-        say(f'    {line}')
-    say(f'lint {name}: ' + ('FAILED' if lines else f'ok ({CHECKS[name].__doc__})'))
-    return not lines
-
-
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('names', nargs='*', metavar='NAME', help='a check, see --list')
-    parser.add_argument('--list', action='store_true', help='the names, one a line')
-    args = parser.parse_args()
-    unknown = [name for name in args.names if name not in CHECKS]
-    if unknown:
-        parser.error(f"no such check: {', '.join(unknown)}; there are: {', '.join(CHECKS)}")
-    return args
+CHECKS = common.checks_of(globals())
 
 
 def main():
-    args = parse_args()
+    settings = {'action': 'store_true', 'help': 'the names, one a line'}
+    args = common.parse_names(__doc__, CHECKS, ('--list', settings))
     if args.list:
         say('\n'.join(CHECKS))
         return 0
-    clean = [run_check(name) for name in args.names or CHECKS]
-    return 0 if all(clean) else 1
+    return 0 if all(common.run_checks('lint', CHECKS, args.names).values()) else 1
 
 
 if __name__ == '__main__':

@@ -154,18 +154,6 @@ def test_interrupted_userland_leaves_no_disk_and_no_process(debootstrap, package
     assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
 
 
-def test_kernel_that_is_cut_short(tmp_path, monkeypatch):
-    def tool(_name, _flag, command, _disk):
-        if command.startswith("ls"):
-            return "/12/100644/0/0/vmlinuz-6.12/4096/\n"
-        (tmp_path / "vmlinuz.part").write_bytes(b"x" * 4095)
-        return "dump: No space left on device\n"
-    monkeypatch.setattr(image, "tool", tool)
-    with pytest.raises(LabError, match="read /boot/vmlinuz-6.12 .*not all of its 4096 bytes: dump: No space"):
-        image.installed_kernel(tmp_path / "disk", tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_accelerator_that_hangs_is_left(monkeypatch, tmp_path, capsys):
     """A kernel that fails is not its fault."""
     for failing, said, tried in ((["kvm"], "", ["kvm", "tcg"]), (["kvm"], "Kernel panic", ["kvm"]),
@@ -183,14 +171,6 @@ def test_accelerator_that_hangs_is_left(monkeypatch, tmp_path, capsys):
             assert deb.boot_with_any(None, None, ["kvm", "tcg"], tmp_path) == (UP, FIGURES)
             assert "kvm does not boot a guest here (kvm hangs)" in capsys.readouterr().err
         assert seen == tried
-
-
-def test_no_package_sources(monkeypatch, tmp_path):
-    monkeypatch.setattr(image, "SOURCES", (tmp_path / "sources.list", tmp_path / "sources.list.d"))
-    with pytest.raises(LabError, match="no package sources"):
-        image.sources()
-    touch(tmp_path / "sources.list.d" / "debian.sources", tmp_path / "sources.list.d" / "old.save")
-    assert image.sources() == [tmp_path / "sources.list.d" / "debian.sources"]
 
 
 def test_kernel_is_read_from_the_disk(tmp_path):
@@ -278,39 +258,6 @@ def test_libvirt_that_fails_is_no_guest_that_is_off(guest, monkeypatch):
         guest._session.answer = answer
         with pytest.raises(LabError, match=f"^virsh dommemstat: {said}"):
             guest.wait("up", 5, lambda sample: None)
-
-
-def test_missing_libvirt(monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    with pytest.raises(MissingTool, match="libvirtd or virsh is not installed: run `make deb`"):
-        domain.Session().__enter__()
-
-
-libvirt = pytest.mark.skipif(not (shutil.which("libvirtd", path="/usr/sbin:/usr/bin") and shutil.which("virsh")),
-                             reason="libvirt is installed by `make deb`")
-
-
-@libvirt
-def test_guest_of_libvirt_is_on_and_then_off(tmp_path):
-    """Of ours, and without a disk to boot from, which it need not come to."""
-    touch(tmp_path / "disk")
-    with domain.Session() as session:
-        log = session.folder / "console.log"
-        kernel, disk = session.copy_in(paths.kernel()), session.copy_in(tmp_path / "disk")
-        started = domain.Domain(session, domain.adapt(domain.documented_xml(), kernel, disk, log, "", "tcg"), log)
-        assert started.sample().rss_mib > 1
-        session.virsh("destroy", domain.NAME)
-        assert started.sample() is None
-
-
-@libvirt
-def test_session_serves_and_leaves_nothing_behind():
-    with domain.Session() as session:
-        folder, daemon = session.folder, session._daemon
-        assert "hvm" in session.virsh("capabilities")
-        with pytest.raises(LabError, match="virsh dominfo: .*page-reporting"):
-            session.virsh("dominfo", domain.NAME)
-    assert not folder.exists() and daemon.returncode is not None
 
 
 def test_second_signal_does_not_keep_the_guest(tmp_path):

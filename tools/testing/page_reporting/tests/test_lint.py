@@ -154,15 +154,3 @@ def test_abi_and_docs_find_wrong_entries_and_references(copy):
         status, output = run(copy / "scripts" / "lint", name)
         assert status == 1 and reason in output, output
         (copy / path).write_text(text, encoding="utf-8")
-
-
-def test_misplaced_entry_is_found(copy):
-    tree = copy / "build" / "tree"
-    tree.unlink()
-    (tree / "scripts").mkdir(parents=True)
-    shutil.copy(REPO / "build/tree/scripts/parse-maintainers.pl", tree / "scripts")
-    text = (REPO / "build/tree/MAINTAINERS").read_text(errors="replace")
-    entry = (REPO / "MAINTAINERS").read_text()
-    (tree / "MAINTAINERS").write_text(text.replace(entry + "\n", "").replace("\nTHE REST\n", f"\n{entry}\nTHE REST\n"))
-    status, output = run(copy / "scripts" / "lint", "maintainers")
-    assert status == 1 and "not in its alphabetical place" in output, output

@@ -90,12 +90,6 @@ def test_failure_has_what_apt_said_and_a_remedy(machine):
     assert "-o DPkg::Lock::Timeout=0 install" in machine.calls()[-1]
 
 
-def test_installation_that_only_claims_success(machine):
-    machine.apt("exit 0")
-    done = machine.run()
-    assert done.returncode == 1 and "still missing after the installation: sparse" in done.stderr
-
-
 def test_root_sudo_or_neither(machine):
     machine.tool("id", "echo 1000")
     machine.apt(f"[[ $* != *install* ]] || touch {machine.path}/done")
@@ -105,8 +99,3 @@ def test_root_sudo_or_neither(machine):
     machine.tool("sudo", f'echo "sudo" >>{machine.path}/calls; exec "$@"')
     assert machine.run().returncode == 0
     assert machine.calls().count("sudo") == 2
-
-
-def test_no_debian(machine):
-    done = machine.run()
-    assert done.returncode == 1 and "no apt-get; the project needs Debian 12" in done.stderr
