@@ -4,6 +4,7 @@
 import errno
 import importlib.util
 import signal
+import subprocess
 import sys
 
 
@@ -48,6 +49,18 @@ class DirtyConsole(GuestError):
 
 class StepFailed(GuestError):
     """A guest program failed."""
+
+
+def output(step, command, remedy="", **kwargs):
+    """What a program prints; LabError with what it says if it fails, MissingTool with the remedy if there is none."""
+    try:
+        done = subprocess.run([str(word) for word in command], text=True, errors="replace", check=False,
+                              **{"capture_output": True, "stdin": subprocess.DEVNULL, **kwargs})
+    except FileNotFoundError as error:
+        raise MissingTool(f"{step}: {command[0]} is not installed: {remedy or 'run `make setup`'}") from error
+    if done.returncode:
+        raise LabError(f"{step}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
 
 
 def need_modules(step, *names):

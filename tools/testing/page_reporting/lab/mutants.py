@@ -7,12 +7,11 @@
 Exit 0 only if every mutation was noticed. The tree is put right again at the end.
 """
 
-import subprocess
 import time
 import tomllib
 
 from . import drivers, files, kunit, paths, programs
-from .errors import BadInput, GuestError, LabError
+from .errors import BadInput, GuestError, LabError, output
 from .vm import VM
 
 TABLE = paths.LAB / "mutations.toml"
@@ -26,11 +25,8 @@ def arguments(parser):
 
 
 def script(*words):
-    """Run one of the project's scripts; LabError with its output when it fails."""
-    done = subprocess.run([str(paths.REPO / "scripts" / words[0]), *words[1:]], text=True, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise LabError(f"scripts/{' '.join(words)} failed:\n{done.stdout}")
+    """Run one of the project's scripts."""
+    output(f"scripts/{' '.join(words)}", [paths.REPO / "scripts" / words[0], *words[1:]])
 
 
 def select(rows):

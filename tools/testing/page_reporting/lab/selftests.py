@@ -2,12 +2,11 @@
 """The kernel's selftests of page reporting: built from the patched source, run in a guest, read."""
 
 import functools
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import files, modules, paths, programs, tap
-from .errors import LabError
+from .errors import LabError, output
 
 FOLDER = Path("tools/testing/selftests/mm")
 COMMON = "page_reporting_util"
@@ -40,9 +39,7 @@ def archive(kernel_build=None):
     command = ["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
                f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"]
     with files.locked(Path(f"{out}.lock")):
-        run = subprocess.run(command, env=programs.environment(), capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise LabError(f"build the selftests: {(run.stderr or run.stdout).strip()}")
+        output("build the selftests", command, env=programs.environment())
     return out / "selftests.cpio.gz"
 
 
@@ -54,8 +51,7 @@ def initramfs(initrd, out, *more, kernel_build=None):
 
 def libraries(program):
     """The shared libraries that a program of this machine needs, its loader among them."""
-    run = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
-    return {word for word in run.stdout.split() if word.startswith("/")}
+    return {word for word in output("pack a shell", ["ldd", program]).split() if word.startswith("/")}
 
 
 def shell(out):

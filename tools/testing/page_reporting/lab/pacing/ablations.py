@@ -2,11 +2,10 @@
 """The policy without one of its terms: which figures get worse, and which better."""
 
 import shutil
-import subprocess
 import tomllib
 
 from .. import paths
-from ..errors import LabError
+from ..errors import LabError, output
 from . import tradeoff, traces
 
 TABLE = paths.PACING / "ablations.toml"
@@ -47,12 +46,10 @@ def figures(build, ablation):
     copy(folder)
     change(folder, ablation)
     programs = [folder / "out" / name for name in ("figures", "replay")]
-    done = subprocess.run(["make", "-s", "-C", str(folder / FOLDER), f"O={folder}/out", "CHECKED=-O2",
-                           "WARN=-std=gnu11", *map(str, programs)], check=False, text=True, capture_output=True)
-    if done.returncode:
-        raise LabError(f"{ablation['about']}: {done.stderr}")
+    output(ablation["about"], ["make", "-s", "-C", folder / FOLDER, f"O={folder}/out", "CHECKED=-O2", "WARN=-std=gnu11",
+                               *programs])
     arguments = ablation.get("arguments", [])
-    lines = subprocess.run([str(programs[0]), *arguments], check=True, text=True, capture_output=True).stdout
+    lines = output(ablation["about"], [programs[0], *arguments])
     rows = {name: (float(value), unit) for name, value, unit in
             (line.split("\t") for line in lines.splitlines())}
     for name, trace in {} if arguments else traces.everything().items():

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from .. import paths
-from ..errors import LabError
+from ..errors import LabError, output
 
 TABLE = paths.PACING / "mutations.toml"
 SOURCE = paths.REPO / "mm" / "page_reporting_pacing.c"
@@ -17,12 +17,8 @@ def mutations():
 
 
 def make(build, *arguments):
-    """Runs our Makefile; LabError with what it printed when it fails."""
-    done = subprocess.run(["make", "-s", "-C", str(paths.PACING), f"O={build}", *arguments], text=True, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise LabError(f"make {' '.join(arguments)}: {done.stdout}")
-    return done.stdout
+    """Runs our Makefile."""
+    return output(f"make {' '.join(arguments)}", ["make", "-s", "-C", paths.PACING, f"O={build}", *arguments])
 
 
 def broken_source(mutation, folder):

@@ -2,10 +2,9 @@
 """What a policy costs on a trace: memory that is held although free, against memory that is refaulted."""
 
 import json
-import subprocess
 
 from .. import chart
-from ..errors import LabError
+from ..errors import output
 from . import traces
 
 GIB = 1 << 18               # pages
@@ -27,11 +26,7 @@ def replay(program, policy, trace):
     """The sums of one replay, as replay.c prints them."""
     total = max(traces.GUEST, max(pages for _, pages in trace))
     text = "".join(f"{ms},{pages}\n" for ms, pages in trace)
-    done = subprocess.run([str(program), policy, str(total)], input=text, text=True, check=False,
-                          capture_output=True)
-    if done.returncode:
-        raise LabError(f"replay {policy}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(output(f"replay {policy}", [program, policy, total], input=text, stdin=None))
 
 
 def cost(sums):
