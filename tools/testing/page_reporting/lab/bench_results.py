@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from . import bench_plan
 
-NUMBERS = ("stock", "ours", "off", "ratio", "spread_pct")
 NO_PART = "no part of this scenario"
 NOT_RUN = "not measured with these kernels"
 
