@@ -630,7 +630,7 @@ def test_fragment_in_a_guest(boot):
 
 
 def test_two_guests_on_one_host(boot):
-    got = small(boot, "pack", "pack", guests=2, mib=64, pause_ms=1000, for_s=4, stagger_s=1)
+    got = small(boot, "pack", "pack", guests=2, mib=64, pause_ms=1000, for_s=10, stagger_s=1)
     assert len(got.results) == 2
     assert 128 < got.figures["mean_mib"] <= got.figures["peak_mib"] < 2048
 
