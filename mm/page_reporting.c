@@ -704,9 +704,14 @@ static int __init page_reporting_init(void)
 }
 subsys_initcall(page_reporting_init);
 
-/* The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. */
+/*
+ * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does
+ * its own order, which is what a script reads, and restores after a change.
+ */
 void page_reporting_set_order(unsigned int order)
 {
+	if (order == READ_ONCE(page_reporting_dev_order))
+		order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	WRITE_ONCE(page_reporting_user_order, order);
 	/* Pairs with page_reporting_begin_pass(): see "states" above. */
 	smp_mb();

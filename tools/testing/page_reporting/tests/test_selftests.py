@@ -32,6 +32,7 @@ NEEDS_SAMPLE = {
         "the device is the driver's callback and module",
         "the order may change while a report is under way",
         "-1 gives the choice of the order back",
+        "what is saved and restored leaves no trace",
         "the state is idle, requested, active and idle again",
         "no delay brings a report before the driver is ready",
     },

@@ -140,6 +140,36 @@ static int test_order_back(void)
 	return result;
 }
 
+/* What a script does that sets both for a while. */
+static void set_for_a_while(void)
+{
+	char order[16], delay[16];
+
+	pr_read(PR_ORDER, order, sizeof(order));
+	pr_read(PR_DELAY, delay, sizeof(delay));
+	pr_must_write(PR_ORDER, "0");
+	pr_must_write(PR_DELAY, "100");
+	pr_must_write(PR_ORDER, order);
+	pr_must_write(PR_DELAY, delay);
+}
+
+/* Not even the next device, which asks for another order, sees that it was there. */
+static int test_restored(void)
+{
+	int result = pr_need_sample("order=7");
+
+	if (result)
+		return result;
+	pr_must_write(PR_DELAY, "-1");
+	set_for_a_while();
+	result = expect_text(PR_ORDER, "7") || expect_text(PR_DELAY, "-1");
+	pr_must_write(PR_DELAY, PR_NEVER_MS);
+	pr_must_write(PR_FLUSH, "all");
+	result = result || expect_text(PR_EFFECTIVE, "7") || pr_check_gauge(7);
+	return result || pr_need_sample("order=5") || expect_text(PR_ORDER, "5") ||
+	       expect_text(PR_EFFECTIVE, "5");
+}
+
 static int test_states(void)
 {
 	int result = pr_need_sample("");
@@ -243,6 +273,7 @@ static const struct pr_case cases[] = {
 	{ "the order follows the parameter", test_order },
 	{ "the order may change while a report is under way", test_order_waits },
 	{ "-1 gives the choice of the order back", test_order_back },
+	{ "what is saved and restored leaves no trace", test_restored },
 	{ "the state is idle, requested, active and idle again", test_states },
 	{ "a shorter delay brings forward what is queued", test_shorter_delay },
 	{ "a longer delay puts off what is queued", test_longer_delay },
