@@ -245,6 +245,7 @@ struct page_reporting_pass {
 
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_in_report(void);
+unsigned int page_reporting_report_age_ms(void);
 
 /*
  * page_reporting.c: when does a pass run?

@@ -34,6 +34,7 @@ NEEDS_SAMPLE = {
         "-1 gives the choice of the order back",
         "what is saved and restored leaves no trace",
         "the state is idle, requested, active and idle again",
+        "a report has an age until the driver has answered",
         "no delay brings a report before the driver is ready",
     },
     "flush": {
@@ -99,7 +100,8 @@ MAY_SKIP = {"counters": {"zones that are short of memory are left alone, which c
 
 # Files that are written to, and the least number of writes to each that the tables have.
 MIN_WRITES = 25
-FILES = ("page_reporting_order", "page_reporting_delay_ms", "flush", "device", "order", "state")
+FILES = ("page_reporting_order", "page_reporting_delay_ms", "flush", "device", "order", "state",
+         "report_age_ms")
 
 
 def step(program):

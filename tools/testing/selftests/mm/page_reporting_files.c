@@ -190,6 +190,34 @@ static int test_states(void)
 	return result || expect_text(PR_STATE, "idle");
 }
 
+/* It grows while the driver waits for its host, and is 0 otherwise. */
+static int test_age(void)
+{
+	int result = pr_need_sample("");
+	long first, second;
+	pid_t child;
+
+	if (result)
+		return result;
+	pr_must_write(PR_FLUSH, "all");
+	result = expect_text(PR_AGE, "0");
+	pr_take_and_give(pr_some_memory());
+	pr_sample_set("delay_ms", 60000);
+	child = pr_flush_in_child("all");
+	result = result || expect_text(PR_STATE, "active");
+	pr_sleep_ms(500);
+	first = pr_number(PR_AGE);
+	pr_sleep_ms(500);
+	second = pr_number(PR_AGE);
+	pr_sample_set("delay_ms", 0);
+	if (pr_join(child, 60000))
+		result = pr_fail("the flush failed");
+	if (!first || second < first + 400)
+		result = pr_fail("a report that waits is %ld and, 500 ms later, %ld ms old", first,
+				 second);
+	return result || expect_text(PR_AGE, "0");
+}
+
 static int test_shorter_delay(void)
 {
 	int result = pr_need_device();
@@ -275,6 +303,7 @@ static const struct pr_case cases[] = {
 	{ "-1 gives the choice of the order back", test_order_back },
 	{ "what is saved and restored leaves no trace", test_restored },
 	{ "the state is idle, requested, active and idle again", test_states },
+	{ "a report has an age until the driver has answered", test_age },
 	{ "a shorter delay brings forward what is queued", test_shorter_delay },
 	{ "a longer delay puts off what is queued", test_longer_delay },
 	{ "a refused delay changes nothing", test_refused_delay },

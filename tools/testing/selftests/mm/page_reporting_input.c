@@ -55,7 +55,7 @@ static const char * const good_flushes[] = {
 	"all\n",
 };
 
-static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE };
+static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE };
 
 static char long_text[LONG_TEXT + 1];
 
