@@ -180,6 +180,8 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 	unsigned long nr_pages = ULONG_MAX;
 	u64 bytes;
 
+	if (sysfs_streq(buf, "again"))
+		return page_reporting_flush_again() ?: len;
 	if (!sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
 		if (!bytes)

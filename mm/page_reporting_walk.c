@@ -689,8 +689,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, with @prdev, @order, @budget, @ended and @limit set by the
- *	caller, and the rest 0. Says afterwards what was done and what is left
+ * @pass: the pass, with @prdev, @order, @budget, @ended, @again and @limit set by
+ *	the caller, and the rest 0. Says afterwards what was done and what is left
  *
  * Context: Process context. May sleep. One caller at a time.
  */
@@ -699,6 +699,8 @@ void page_reporting_walk(struct page_reporting_pass *pass)
 	struct zone *zone;
 
 	page_reporting_mark_begin(pass->order);
+	if (pass->again && !page_reporting_ends(pass))
+		page_reporting_sweep(NR_PAGE_ORDERS);
 	page_reporting_reset_batch(pass);
 	for_each_populated_zone(zone)
 		if (page_reporting_ends(pass) ||

@@ -75,6 +75,7 @@ NEEDS_DEVICE = {
     "flush": {
         "all that is free is reported",
         "a second flush finds nothing",
+        "what is reported is reported again",
         "all that is free is reported, down to single pages",
         "a size is reported",
         "more than there is means all",
