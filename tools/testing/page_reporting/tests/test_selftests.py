@@ -13,12 +13,13 @@ from lab.vm import VM
 # Movable memory, to take offline.
 MOVABLE = "movablecore=384M"
 STRESS_S = 10
-PROGRAMS = ("counters", "files", "flush", "input", "stress")
+PROGRAMS = ("counters", "files", "flush", "input", "stress", "tool")
 
 NEEDS_NO_DEVICE = {
     "counters": {"without a device nothing is counted"},
     "files": {"device and state say that there is no device"},
     "flush": {"without a device there is nothing to flush to"},
+    "tool": {"flush says that there is no device", "doctor says that there is no device"},
 }
 
 NEEDS_SAMPLE = {
@@ -55,6 +56,7 @@ NEEDS_SAMPLE = {
         "it ends when the device goes",
         "those that wait end when the device goes",
     },
+    "tool": {"doctor sees a host that does not answer"},
 }
 
 NEEDS_DEVICE = {
@@ -86,6 +88,11 @@ NEEDS_DEVICE = {
         "huge pages are allocated beside reporting",
         "memory goes offline beside reporting",
         "what is free now can be reported",
+    },
+    "tool": {
+        "flush reports all that is free",
+        "flush again reports what is reported",
+        "doctor finds nothing wrong with a device that reports",
     },
 }
 
@@ -121,7 +128,7 @@ def run_sample(folder):
     initrd = drivers.initramfs(paths.debug_kernel(), folder,
                                selftests.initramfs(programs.initramfs(), folder / "initramfs"))
     # The parameters' tables need a device that is there all the time.
-    steps = [step("counters"), step("files"), step("flush"), step("stress"), drivers.load(),
+    steps = [step("counters"), step("files"), step("flush"), step("stress"), step("tool"), drivers.load(),
              step("input"), drivers.UNLOAD]
     return VM(paths.debug_kernel(), initrd, mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps,
               balloon=None, parallel=True, boot_deadline_s=180, run_deadline_s=900)
