@@ -21,7 +21,8 @@ from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 deb = load_program("deb")
 UP = {"state": "running", "init": "systemd", "balloons": "1", "device": "virtballoon_free_page_report",
       "release": "6.12.0"}
-FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "complaints": []}
+FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "doctor": "0",
+           "complaints": []}
 DISK_KIB = 4096
 
 
@@ -162,6 +163,17 @@ def test_disk_has_the_package_and_the_service(debootstrap, package, tmp_path):
     call = debootstrap.calls()[0]
     assert f"upload {package}" in call and f"dpkg --install /tmp/{package.name}" in call
     assert "systemctl -q enable page-reporting-demo.service" in call and "systemd-sysv" in call
+
+
+def test_disk_has_the_tools_that_lie_beside_the_package(debootstrap, package, tmp_path):
+    debootstrap.good()
+    tools = tmp_path / "linux-page-reporting-tools_1-1_amd64.deb"
+    image.make(package, tmp_path / "out")
+    assert tools.name not in debootstrap.calls()[0]
+    touch(tools)
+    image.make(package, tmp_path / "out")
+    assert f"dpkg --install /tmp/{package.name}" in debootstrap.calls()[1]
+    assert f"dpkg --install /tmp/{tools.name}" in debootstrap.calls()[1]
 
 
 def test_failed_userland_leaves_no_disk(debootstrap, package, tmp_path):
@@ -429,6 +441,7 @@ def test_good_verdict():
     ({"balloons": "0"}, {}, "0 devices are bound to virtio_balloon"),
     ({"device": "none"}, {}, "reports go to none"),
     ({}, {"taken_mib": 1000}, "the guest took 700 MiB, not 1024"),
+    ({}, {"doctor": "127"}, "page-reporting doctor ended with status 127"),
     ({}, {"complaints": ["WARNING: CPU: 0"]}, "the kernel complained: WARNING: CPU: 0"),
     ({}, {"returned_pct": 89.9}, "89.9 % of 1024 MiB came back, not 90"),
 ])
