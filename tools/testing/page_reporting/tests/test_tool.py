@@ -184,7 +184,8 @@ HOST_CASES = [
          lambda root: root.put("guest.json", json.dumps({"total_bytes": 4 << 30, "reported_bytes": 0}))),
     case("huge", "note", "no transparent huge pages", lambda root: root.put(
         "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n")),
-    case("dropped", "bad", "4000 MiB are resident", lambda root: rollup(root, Rss=4000 << 10, AnonHugePages=4000 << 10)),
+    case("dropped", "bad", "4000 MiB are resident",
+         lambda root: rollup(root, Rss=4000 << 10, AnonHugePages=4000 << 10)),
 ]
 
 # They only say how things are.
@@ -450,6 +451,20 @@ def test_what_the_guest_says_comes_by_a_pipe(tool, root):
     said = run(tool, root, "--json", "status").stdout
     done = run(tool, root, "--json", "doctor", "--host", str(PID), "--guest", "-", input=said)
     assert {found["check"]: found for found in json.loads(done.stdout)["checks"]}["dropped"]["result"] == "ok"
+
+
+@pytest.mark.parametrize("balloon, found", [("on", set()), ("off", {"switch"})])
+def test_doctor_of_a_real_machine(tool, boot, balloon, found):
+    with boot(steps=[["hog", "mem=128M"]], balloon=balloon) as vm:
+        vm.wait_event("freed")
+        done = subprocess.run([tool, "--json", "doctor", "--host", str(vm.pid)], capture_output=True, text=True,
+                              check=False, timeout=60)
+        vm.send("quit")
+        vm.finish()
+    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    assert {name for name, check in checks.items() if check["result"] == "bad"} == found, checks
+    assert done.returncode == bool(found)
+    assert "1024 MiB of guest memory are private, anonymous" in checks["backing"]["saw"]
 
 
 def test_kernels_own_makefile(tmp_path):
