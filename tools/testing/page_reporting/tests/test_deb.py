@@ -113,6 +113,30 @@ def test_bad_input_starts_nothing(words, variables, reason, tmp_path):
     assert not out.exists()
 
 
+# The package of page-reporting
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
+def test_tools_package(tmp_path):
+    touch(tmp_path / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
+    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
+    package, = (tmp_path / "out").iterdir()
+    fields = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+    assert "Package: linux-page-reporting-tools\n" in fields and "Version: 0-1\n" not in fields
+    assert deb.version_of(package) in fields
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
+    done = subprocess.run([tmp_path / "root/usr/sbin/page-reporting", "--help"], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("page-reporting [--json] COMMAND")
+
+
+def test_tools_package_without_a_tree(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(paths.REPO / "scripts" / "tools-package", tmp_path / "scripts")
+    done = subprocess.run([tmp_path / "scripts" / "tools-package"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "run 'make tree' first" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
+
+
 # The userland
 
 @pytest.fixture
