@@ -35,23 +35,43 @@ endif
 .NOTPARALLEL:
 .PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
 
-help:		## This text
+# What "make help" shows, in this order
+groups := See it=demo top bench bench-selfcheck trace-examples;
+groups += Install it=deb install-tree;
+groups += Test it=test lint kunit mutants test-sanitize;
+groups += Send it=series check-series series-edit series-save;
+groups += Parts of these=setup tree kernel base;
+groups += Clean up=clean distclean
+
+help:
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
+	@awk -F ':[^#]*## ' -v groups='$(groups)' ' \
+		/^[a-z-]+:.*## / { said[$$1] = $$2 } \
+		END { \
+			count = split(groups, group, "; *"); \
+			for (i = 1; i <= count; i++) { \
+				split(group[i], part, "="); \
+				printf "\n%s\n", part[1]; \
+				names = split(part[2], name, " "); \
+				for (j = 1; j <= names; j++) \
+					printf "  %-17s%s\n", name[j], said[name[j]]; \
+			} \
+		}' $(MAKEFILE_LIST)
 	@echo
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-17s%s\n", $$1, $$2 }'
-	@echo
-	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
-	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass, -1: as it pays'
-	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
-	@echo '  TOP_S=n   seconds until "make top" ends by itself'
-	@echo '  ARCH=arm64  for test: guests of arm64, with pages of 4 and 64 KiB'
-	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
-	@echo '  BASE=b    another kernel than the default of 6.12: $(filter-out 6.12,$(bases))'
-	@echo '  KERNEL=p  your own tree of that kernel (only read, worked on as a copy) or tarball'
-	@echo '            for install-tree: your own git tree, which gets a branch'
-	@echo '  VERSION=n  for series: [PATCH vn]'
-	@echo '  BRANCH=b  for install-tree: the name of that branch'
-	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
+	@echo 'Variables'
+	@echo '  for the guest of demo and top:'
+	@echo '    MEM=4G  FREE=3G   its memory, and how much of that it takes and frees'
+	@echo '    ORDER=n DELAY=ms  parameters of reporting: the smallest block, the wait before a pass'
+	@echo '    TOP_S=n           seconds until top ends by itself'
+	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
+	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
+	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
+	@echo '  for series:         VERSION=n: [PATCH vn]'
+	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
+	@echo '  for all:'
+	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
+	@echo '    KERNEL=p  your own tree of that kernel (it is copied, not changed) or tarball'
+	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
 	@$(lab)/demo --check-only
