@@ -38,27 +38,27 @@ static void read_all(int fd, char *text, size_t size)
 	close(fd);
 }
 
-static void become(char **words, const int *to_out, const int *to_err)
+static void become(const char **words, const int *to_out, const int *to_err)
 {
 	if (dup2(to_out[1], STDOUT_FILENO) < 0 || dup2(to_err[1], STDERR_FILENO) < 0)
 		_exit(126);
 	close(to_out[0]);
 	close(to_err[0]);
-	execv(tool, words);
+	execv(tool, (char **)words);
 	_exit(127);
 }
 
 /* Runs the tool with these words, the last of which is NULL: its exit status. */
-static int run(char *first, ...)
+static int run(const char *first, ...)
 {
-	char *words[MAX_WORDS] = { "page-reporting", first };
+	const char *words[MAX_WORDS] = { "page-reporting", first };
 	int to_out[2], to_err[2], status, i = 1;
 	va_list args;
 	pid_t child;
 
 	va_start(args, first);
 	while (words[i] && i < MAX_WORDS - 1)
-		words[++i] = va_arg(args, char *);
+		words[++i] = va_arg(args, const char *);
 	va_end(args);
 	fflush(stdout);
 	if (pipe(to_out) || pipe(to_err))
@@ -180,7 +180,8 @@ static int test_flush_without_device(void)
 
 static int test_bad_input(void)
 {
-	char *words[] = { "0", "x", "12x", "ALL", "16E" }, before[128], after[128];
+	static const char * const words[] = { "0", "x", "12x", "ALL", "16E" };
+	char before[128], after[128];
 	size_t i;
 
 	pr_read(PR_FLUSH, before, sizeof(before));
