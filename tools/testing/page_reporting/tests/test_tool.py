@@ -471,12 +471,14 @@ def test_kernels_own_makefile(tmp_path):
     """tools/mm/Makefile builds it, without a warning, and cleans up."""
     tree = paths.TREE
     assert "page-reporting" in (tree / "tools/mm/Makefile").read_text(encoding="utf-8")
+    (tmp_path / "tools").mkdir()
     subprocess.run(["cp", "-r", *(tree / "tools" / name for name in ("mm", "lib", "scripts", "build", "include")),
-                    tmp_path], check=True)
+                    tmp_path / "tools"], check=True)
+    folder = tmp_path / "tools" / "mm"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    made = subprocess.run(["make", "-C", tmp_path / "mm", "page-reporting"], capture_output=True, text=True,
+    made = subprocess.run(["make", "-C", folder, "page-reporting"], capture_output=True, text=True,
                           check=False, env=environment, timeout=300)
     assert made.returncode == 0 and "warning" not in made.stderr, made.stderr
-    assert (tmp_path / "mm/page-reporting").is_file()
-    subprocess.run(["make", "-C", tmp_path / "mm", "clean"], capture_output=True, check=True, env=environment)
-    assert not (tmp_path / "mm/page-reporting").exists()
+    assert (folder / "page-reporting").is_file()
+    subprocess.run(["make", "-C", folder, "clean"], capture_output=True, check=True, env=environment)
+    assert not (folder / "page-reporting").exists()
