@@ -283,6 +283,13 @@ def test_libvirts_command_line(tool, root, on_host):
     assert on_host(tool)["switch"]["result"] == "ok"
 
 
+def test_template_is_safe_without_reports(tool, root, on_host):
+    smaps(root, "/srv/template")
+    command(root, "-device", "virtio-balloon-pci")
+    found = on_host(tool)
+    assert (found["switch"]["result"], found["template"]["result"]) == ("bad", "ok")
+
+
 def test_other_hypervisor(tool, root, on_host):
     root.put(f"proc/{PID}/comm", "firecracker\n")
     command(root, "--api-sock", "/run/fc")
