@@ -117,6 +117,7 @@ deb: python	## A Debian package of the kernel for virtual machines; installs and
 	@SETUP_DEB=yes scripts/setup
 	@scripts/tree
 	@scripts/build package
+	@scripts/tools-package
 	@$(lab) deb
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more

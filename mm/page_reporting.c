@@ -140,6 +140,7 @@ struct page_reporting_request {
 	struct completion done;
 	unsigned long ticket;	/* unlike the address, never reused */
 	unsigned long wanted;	/* in pages */
+	bool again;		/* also what is marked */
 	struct page_reporting_served served;
 };
 
@@ -278,7 +279,7 @@ static int page_reporting_run_now(void)
 }
 
 /* A pass starts to serve the current request. Returns how much that wants. */
-static unsigned long page_reporting_join(void)
+static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 {
 	unsigned long wanted = 0;
 
@@ -287,6 +288,7 @@ static unsigned long page_reporting_join(void)
 	if (page_reporting_request) {
 		page_reporting_serves = page_reporting_request->ticket;
 		wanted = page_reporting_request->wanted;
+		pass->again = page_reporting_request->again;
 	}
 	spin_unlock(&page_reporting_request_lock);
 	return wanted;
@@ -354,6 +356,7 @@ static void page_reporting_give_up(int err)
 /**
  * page_reporting_serve - start a pass over free memory now and wait for it
  * @wanted: how much to report, in pages
+ * @again: clear all marks first
  *
  * A signal ends the wait at once. The pass then takes no further blocks.
  *
@@ -361,9 +364,13 @@ static void page_reporting_give_up(int err)
  * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
  * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
-struct page_reporting_served page_reporting_serve(unsigned long wanted)
+struct page_reporting_served page_reporting_serve(unsigned long wanted,
+						  bool again)
 {
-	struct page_reporting_request request = { .wanted = wanted };
+	struct page_reporting_request request = {
+		.wanted = wanted,
+		.again = again,
+	};
 	int err;
 
 	init_completion(&request.done);
@@ -467,7 +474,7 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
 	pass->order = page_reporting_begin_order();
-	wanted = page_reporting_join();
+	wanted = page_reporting_join(pass);
 	page_reporting_set_budget(pass, wanted);
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }
@@ -704,9 +711,14 @@ static int __init page_reporting_init(void)
 }
 subsys_initcall(page_reporting_init);
 
-/* The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. */
+/*
+ * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does
+ * its own order, which is what a script reads, and restores after a change.
+ */
 void page_reporting_set_order(unsigned int order)
 {
+	if (order == READ_ONCE(page_reporting_dev_order))
+		order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	WRITE_ONCE(page_reporting_user_order, order);
 	/* Pairs with page_reporting_begin_pass(): see "states" above. */
 	smp_mb();

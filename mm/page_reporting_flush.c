@@ -14,6 +14,10 @@
  * Blocks that merged while they were put back are not reported yet. So a pass
  * that left something is followed by another one. The number of passes is
  * limited, as memory that is freed all the time would keep a flush running.
+ *
+ * The marks say what the hypervisor was told. It may back such memory again
+ * nevertheless: one that loads a snapshot or receives a migration may write all
+ * pages, those that are zero as well. So a flush can clear all marks first.
  */
 
 #include <linux/gfp.h>
@@ -47,7 +51,8 @@ static void page_reporting_drain_cpus(void)
 		drain_all_pages(zone);
 }
 
-static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long wanted)
+static struct page_reporting_flushed
+page_reporting_flush_rounds(unsigned long wanted, bool again)
 {
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
@@ -57,7 +62,8 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
 		struct page_reporting_served served;
 
-		served = page_reporting_serve(wanted - flushed.nr_pages);
+		served = page_reporting_serve(wanted - flushed.nr_pages,
+					      again && !round);
 		flushed.nr_pages += served.nr_pages;
 		flushed.err = served.err;
 		if (served.err || !served.more || flushed.nr_pages >= wanted)
@@ -65,6 +71,28 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
 	}
 	flushed.duration_us = ktime_us_delta(ktime_get(), begin);
 	return flushed;
+}
+
+static int page_reporting_do_flush(unsigned long nr_pages, bool again)
+{
+	struct page_reporting_flushed flushed;
+	int err;
+
+	if (!page_reporting_get_status().report)
+		return -ENODEV;
+	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
+		return -ERESTARTSYS;
+	flushed = page_reporting_flush_rounds(nr_pages, again);
+	err = flushed.err;
+	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
+	if (err == -ERESTARTSYS)
+		flushed.err = -EINTR;
+
+	spin_lock(&page_reporting_flushed_lock);
+	page_reporting_flushed = flushed;
+	spin_unlock(&page_reporting_flushed_lock);
+	mutex_unlock(&page_reporting_flush_mutex);
+	return err;
 }
 
 /**
@@ -80,24 +108,13 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
  */
 int page_reporting_flush(unsigned long nr_pages)
 {
-	struct page_reporting_flushed flushed;
-	int err;
+	return page_reporting_do_flush(nr_pages, false);
+}
 
-	if (!page_reporting_get_status().report)
-		return -ENODEV;
-	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
-		return -ERESTARTSYS;
-	flushed = page_reporting_flush_rounds(nr_pages);
-	err = flushed.err;
-	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
-	if (err == -ERESTARTSYS)
-		flushed.err = -EINTR;
-
-	spin_lock(&page_reporting_flushed_lock);
-	page_reporting_flushed = flushed;
-	spin_unlock(&page_reporting_flushed_lock);
-	mutex_unlock(&page_reporting_flush_mutex);
-	return err;
+/* Reports all free memory, also what is reported. Returns as the above. */
+int page_reporting_flush_again(void)
+{
+	return page_reporting_do_flush(ULONG_MAX, true);
 }
 
 /* A copy of the result of the last flush; all 0 if there was none. */

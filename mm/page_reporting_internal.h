@@ -213,6 +213,7 @@ void page_reporting_budget_reset(void);
  * @order: the reporting order
  * @budget: what limits the pass
  * @ended: returns a negative errno if the pass has to end now, or 0
+ * @again: all marks are to be cleared first
  * @nents: blocks in the batch
  * @limit: number of blocks at which the batch is full
  * @nr_pages: pages in the batch
@@ -231,6 +232,7 @@ struct page_reporting_pass {
 	unsigned int order;
 	struct page_reporting_budget budget;
 	int (*ended)(struct page_reporting_pass *pass);
+	bool again;
 	unsigned int nents;
 	unsigned int limit;
 	unsigned long nr_pages;
@@ -245,6 +247,7 @@ struct page_reporting_pass {
 
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_in_report(void);
+unsigned int page_reporting_report_age_ms(void);
 
 /*
  * page_reporting.c: when does a pass run?
@@ -269,7 +272,8 @@ struct page_reporting_served {
 struct page_reporting_status page_reporting_get_status(void);
 void page_reporting_set_order(unsigned int order);
 void page_reporting_set_delay(unsigned int delay_ms);
-struct page_reporting_served page_reporting_serve(unsigned long wanted);
+struct page_reporting_served page_reporting_serve(unsigned long wanted,
+						  bool again);
 
 /*
  * page_reporting_flush.c: how is all free memory reported at once?
@@ -283,6 +287,7 @@ struct page_reporting_flushed {
 };
 
 int page_reporting_flush(unsigned long nr_pages);
+int page_reporting_flush_again(void);
 struct page_reporting_flushed page_reporting_last_flush(void);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

@@ -51,6 +51,8 @@ EXCEPTIONS = (
     (r'mm/page_reporting.c:\d+: WARNING:EMBEDDED_FILENAME', 'the table of files has the one that it stands in'),
     (r'mm/tests/page_reporting_device_kunit.c:\d+: WARNING:INCLUDE_LINUX',
      'register_nmi_handler() is in asm/nmi.h alone'),
+    (r'tools/mm/page-reporting.c:\d+: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO',
+     'tools/mm has no header that defines __printf()'),
     (r'tools/testing/page_reporting/[\w/-]+:\d+: ERROR:EXECUTE_PERMISSIONS',
      'programs whose names have no ending, as those in scripts/ of the kernel'),
 )

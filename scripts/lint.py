@@ -37,6 +37,7 @@ EXCEPTIONS = (
     (r'INCLUDE_LINUX.*<asm/nmi.h>', 'linux/nmi.h is the watchdog, handlers are in asm/nmi.h'),
     (r'include/trace/events/\S*: CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT)',
      'TRACE_EVENT() is laid out as in all headers of events'),
+    (r'tools/mm/\S*: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO', 'tools/mm has no header that defines __printf()'),
 )
 
 

@@ -8,6 +8,7 @@
 #include <linux/completion.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include "../internal.h"
@@ -157,10 +158,51 @@ static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 	fpr_unisolate(fake, isolated);
 }
 
+/* B5 B17: The host has backed memory again that it was told is free. */
+static void flush_again_reports_what_is_reported(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct fpr_sums *before;
+	unsigned int first;
+
+	fpr_need_counters(test);
+	fpr_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	first = fake->nr_blocks;
+	fpr_forget(fake);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	/* The rest of the machine takes and frees some. */
+	KUNIT_EXPECT_LT(test, fake->nr_blocks, first / 2);
+
+	fpr_forget(fake);
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_again());
+	KUNIT_EXPECT_GT(test, fake->nr_blocks, first / 2);
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_CLEAR),
+			(unsigned long)first / 2 << pageblock_order);
+	fpr_expect_identity(test);
+	expect_reported(fake);
+}
+
+/* B5 B17: One that cannot report anything forgets nothing. */
+static void flush_again_keeps_the_marks_before_sleep(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned long marked;
+
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	marked = fpr_marked();
+	fpr_engine_pm(PM_SUSPEND_PREPARE);
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush_again());
+	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
+}
+
 /* B5 */
 static void flush_needs_a_device(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush_again());
 }
 
 /* B5 */
@@ -317,6 +359,8 @@ static struct kunit_case page_reporting_flush_cases[] = {
 	KUNIT_CASE(flush_obeys_watermarks),
 	KUNIT_CASE(short_zone_does_not_end_a_flush_early),
 	KUNIT_CASE(isolated_block_does_not_end_a_flush_early),
+	KUNIT_CASE(flush_again_reports_what_is_reported),
+	KUNIT_CASE(flush_again_keeps_the_marks_before_sleep),
 	KUNIT_CASE(flush_needs_a_device),
 	KUNIT_CASE(flush_tells_the_drivers_error),
 	KUNIT_CASE(flush_ends_when_the_system_sleeps),

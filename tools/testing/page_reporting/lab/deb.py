@@ -92,8 +92,9 @@ def boot(kernel, disk, accel, out):
             figures = {"boot_s": time.monotonic() - began, "accel": accel}
             for event in ("settled", "taken", "freed", "done"):
                 watcher.step = f"is on its way to '{event}'"
-                guest.wait(event, STEP_S, watcher)
+                said = guest.wait(event, STEP_S, watcher)
                 figures[f"{event}_mib"] = watcher.rss_mib
+            figures["doctor"] = said["doctor"]
         finally:
             (out / "console.log").write_text(guest.text(), encoding="utf-8")
         figures["complaints"] = complaints(guest.text())
@@ -129,6 +130,8 @@ def verdict(up, figures):
         wrong.append(f"the guest took {figures['taken_mib'] - figures['settled_mib']:.0f} MiB, not {TAKEN_MIB}")
     if figures["returned_pct"] < ENOUGH_PCT:
         wrong.append(f"{figures['returned_pct']:.1f} % of {TAKEN_MIB} MiB came back, not {ENOUGH_PCT}")
+    if figures["doctor"] != "0":
+        wrong.append(f"page-reporting doctor ended with status {figures['doctor']}: see the console")
     wrong += [f"the kernel complained: {line}" for line in figures["complaints"]]
     return wrong
 

@@ -31,21 +31,31 @@ def sources():
 def key_of(package):
     """Changes when the disk has to be made anew."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, SIZE_MIB)).encode())
-    for path in (package, *sorted(USERLAND.iterdir())):
+    for path in (*packages(package), *sorted(USERLAND.iterdir())):
         key.update(path.read_bytes())
     return key.hexdigest()
 
 
+def packages(package):
+    """The kernel's package, and that of page-reporting where it lies beside it."""
+    return [package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]
+
+
+def install(package):
+    """What installs one package in the new userland."""
+    return [f"--customize-hook=upload {package} /tmp/{package.name}",
+            f"--customize-hook=chroot \"$1\" dpkg --install /tmp/{package.name}",
+            f"--customize-hook=rm \"$1/tmp/{package.name}\""]
+
+
 def hooks(package):
-    """What to do in the new userland: its files, the service, the kernel's package."""
+    """What to do in the new userland: its files, the service, our packages."""
     unit = "page-reporting-demo.service"
     return ["--customize-hook=upload " + f"{USERLAND / 'page-reporting-demo'} /usr/local/bin/page-reporting-demo",
             "--customize-hook=chmod 755 \"$1/usr/local/bin/page-reporting-demo\"",
             "--customize-hook=upload " + f"{USERLAND / unit} /etc/systemd/system/{unit}",
             f"--customize-hook=chroot \"$1\" systemctl -q enable {unit}",
-            f"--customize-hook=upload {package} /tmp/{package.name}",
-            f"--customize-hook=chroot \"$1\" dpkg --install /tmp/{package.name}",
-            f"--customize-hook=rm \"$1/tmp/{package.name}\"",
+            *[hook for each in packages(package) for hook in install(each)],
             # A guest has no use for them, and is smaller without.
             "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/archives/*"]
 

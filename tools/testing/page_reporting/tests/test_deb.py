@@ -21,7 +21,8 @@ from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 
 UP = {"state": "running", "init": "systemd", "balloons": "1", "device": "virtballoon_free_page_report",
       "release": "6.12.0"}
-FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "complaints": []}
+FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "doctor": "0",
+           "complaints": []}
 DISK_KIB = 4096
 
 
@@ -78,6 +79,30 @@ def test_not_one_package(build):
             deb.find_package(build / "deb")
 
 
+# The package of page-reporting
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
+def test_tools_package(tmp_path):
+    touch(tmp_path / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
+    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
+    package, = (tmp_path / "out").iterdir()
+    fields = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+    assert "Package: linux-page-reporting-tools\n" in fields and "Version: 0-1\n" not in fields
+    assert deb.version_of(package) in fields
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
+    done = subprocess.run([tmp_path / "root/usr/sbin/page-reporting", "--help"], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.startswith("page-reporting [--json] COMMAND")
+
+
+def test_tools_package_without_a_tree(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(paths.REPO / "scripts" / "tools-package", tmp_path / "scripts")
+    done = subprocess.run([tmp_path / "scripts" / "tools-package"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "run 'make tree' first" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
+
+
 # The userland
 
 @pytest.fixture
@@ -122,6 +147,17 @@ def test_disk_is_made_once_for_a_package(debootstrap, package, tmp_path, capsys)
     first, _ = debootstrap.calls()
     assert f"upload {package}" in first and f"dpkg --install /tmp/{package.name}" in first
     assert "systemctl -q enable page-reporting-demo.service" in first and "systemd-sysv" in first
+
+
+def test_disk_has_the_tools_that_lie_beside_the_package(debootstrap, package, tmp_path):
+    debootstrap.good()
+    tools = tmp_path / "linux-page-reporting-tools_1-1_amd64.deb"
+    image.make(package, tmp_path / "out")
+    assert tools.name not in debootstrap.calls()[0]
+    touch(tools)
+    image.make(package, tmp_path / "out")
+    assert f"dpkg --install /tmp/{package.name}" in debootstrap.calls()[1]
+    assert f"dpkg --install /tmp/{tools.name}" in debootstrap.calls()[1]
 
 
 def test_failed_userland_leaves_no_disk(debootstrap, package, tmp_path, monkeypatch):
@@ -299,6 +335,7 @@ def test_verdict():
                                 ({"balloons": "0"}, {}, "0 devices are bound to virtio_balloon"),
                                 ({"device": "none"}, {}, "reports go to none"),
                                 ({}, {"taken_mib": 1000}, "the guest took 700 MiB, not 1024"),
+                                ({}, {"doctor": "127"}, "page-reporting doctor ended with status 127"),
                                 ({}, {"complaints": ["WARNING: CPU: 0"]}, "the kernel complained: WARNING: CPU: 0"),
                                 ({}, {"returned_pct": 89.9}, "89.9 % of 1024 MiB came back, not 90")):
         wrong = deb.verdict(UP | up, FIGURES | figures)

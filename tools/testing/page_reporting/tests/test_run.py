@@ -11,8 +11,8 @@ from lab import paths
 
 HERE = "tools/testing/page_reporting"
 # In each of them a test that passes, on any base, and says on which one it ran.
-FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "test_selftests", "test_stress",
-         "test_top", "test_tree")
+FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "test_life", "test_selftests",
+         "test_stress", "test_tool", "test_top", "test_tree")
 TEST = """import os
 import pytest
 def test_one():

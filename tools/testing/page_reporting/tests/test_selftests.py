@@ -15,20 +15,21 @@ pytestmark = pytest.mark.product
 # Movable memory, to take offline.
 MOVABLE = "movablecore=384M"
 STRESS_S = 10
-PROGRAMS = ("counters", "files", "flush", "input", "stress")
+PROGRAMS = ("counters", "files", "flush", "input", "stress", "tool")
 
 # Why a case may skip itself in each guest, and how many of each program do. None does with the sample driver.
 SKIPS = {
-    "balloon": ("there is a device|the device is not the sample driver", {"counters": 5, "files": 6, "flush": 17}),
+    "balloon": ("there is a device|the device is not the sample driver", {"counters": 5, "files": 8, "flush": 17, "tool": 3}),
     "sample": ("nothing", {}),
-    "nothing": ("no device, and no module|no module", {"counters": 9, "files": 10, "flush": 22, "stress": 4}),
+    "nothing": ("no device, and no module|no module", {"counters": 9, "files": 12, "flush": 23, "stress": 4, "tool": 4}),
 }
 # In so small a guest, what fills it may leave each of its zones enough.
 MAY_SKIP = {"zones that are short of memory are left alone, which counts"}
 
 # Files that are written to, and the least number of writes to each that the tables have.
 MIN_WRITES = 25
-FILES = ("page_reporting_order", "page_reporting_delay_ms", "flush", "device", "order", "state")
+FILES = ("page_reporting_order", "page_reporting_delay_ms", "flush", "device", "order", "state",
+         "report_age_ms")
 
 
 def step(program):
@@ -47,7 +48,7 @@ def run_sample(folder):
     initrd = drivers.initramfs(paths.debug_kernel(), folder,
                                selftests.initramfs(programs.initramfs(), folder / "initramfs"))
     # The parameters' tables need a device that is there all the time.
-    steps = [step("counters"), step("files"), step("flush"), step("stress"), drivers.load(),
+    steps = [step("counters"), step("files"), step("flush"), step("stress"), step("tool"), drivers.load(),
              step("input"), drivers.UNLOAD]
     return VM(paths.debug_kernel(), initrd, mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps,
               balloon=None, parallel=True, boot_deadline_s=180, run_deadline_s=900)
