@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door. Every target is a script that runs on its own too.
 
-lab	:= tools/testing/page_reporting
+lab	:= /usr/bin/python3 tools/testing/page_reporting/lab
 kernels	:= guest debug debug/bzImage off hyperv
 bases	:= $(notdir $(wildcard bases/*))
 out	:= build$(patsubst %,/%,$(filter-out 6.12,$(BASE)))
@@ -74,23 +74,23 @@ help:
 	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
-	@$(lab)/demo --check-only
+	@$(lab) demo --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build guest
-	@$(lab)/demo
+	@$(lab) demo
 
 top: python	## Watch a guest that takes and frees memory, once a second; q ends it
-	@$(lab)/top --check-only
+	@$(lab) top --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build guest
-	@$(lab)/top
+	@$(lab) top
 
 trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in a guest
-	@$(lab)/trace-examples --check-only
+	@$(lab) examples --check-only
 	@scripts/build observe
-	@$(lab)/trace-examples
+	@$(lab) examples
 
 test:		## Build all kernels, run KUnit, guests and checks, then KUnit and guests on the other bases
 	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
@@ -99,26 +99,26 @@ test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KAS
 	@scripts/test --sanitize $(sanitizers)
 
 bench: python	## Stock kernel and this series side by side: table, charts, results.json
-	@$(lab)/bench --check-only
+	@$(lab) bench --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build $$($(lab)/bench --kernels)
-	@$(lab)/bench
+	@scripts/build $$($(lab) bench --kernels)
+	@$(lab) bench
 
 bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
-	@$(lab)/bench --selfcheck --check-only
+	@$(lab) bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build $$($(lab)/bench --selfcheck --kernels)
-	@$(lab)/bench --selfcheck
+	@scripts/build $$($(lab) bench --selfcheck --kernels)
+	@$(lab) bench --selfcheck
 
 deb: python	## A Debian package of the kernel for virtual machines; installs and boots it
-	@$(lab)/deb --check-only
+	@$(lab) deb --check-only
 	@SETUP_DEB=yes scripts/setup
 	@scripts/tree
 	@scripts/build package
 	@scripts/tools-package
-	@$(lab)/deb
+	@$(lab) deb
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
 	@scripts/lint
@@ -129,7 +129,7 @@ kunit: tree	## Our KUnit suite with the kernel's own kunit.py
 
 mutants: tree	## Break the engine on purpose; see which test notices
 	@scripts/build guest
-	@$(lab)/mutants
+	@$(lab) mutants
 
 series: tree	## The patches, one idea each, and a cover letter: build/series
 	@scripts/series make

@@ -9,13 +9,12 @@ import argparse
 import json
 import pathlib
 import re
-import sys
 
 import common
 from common import REPO, Fail, say
+from lab import bench_plan, bench_results
 
-LAB = REPO / 'tools' / 'testing' / 'page_reporting'
-RESULTS = LAB / 'results' / 'bench' / 'results.json'
+RESULTS = REPO / 'tools' / 'testing' / 'page_reporting' / 'results' / 'bench' / 'results.json'
 TEXTS = ('*.md', 'docs/*.md', 'Documentation/admin-guide/mm/free_page_reporting.rst')
 MARKDOWN = re.compile(r'(?P<head><!-- results: (?P<name>[\w-]+)[^\n]*-->\n)(?P<body>.*?)(?P<end><!-- results: end -->)',
                       re.S)
@@ -27,9 +26,6 @@ FOLDERS = ('bases', 'compat', 'configs', 'docs', 'Documentation', 'hooks', 'incl
 COMMIT = re.compile(r'\bcommit `?([0-9a-f]{7,40})\b')
 NO_ROW = 'not measured'
 NO_SPREAD = 'no verdict'
-
-sys.path.insert(0, str(LAB))
-from lab import bench_plan, bench_table  # noqa: E402 pylint: disable=wrong-import-position
 
 # What each short table shows: scenario/variant/figure, and the words for it.
 SUMMARY = (
@@ -94,14 +90,14 @@ def value(row, column):
     if row is None or row[column] is None:
         return '-'
     unit = {'instructions': 'instr.'}.get(row['unit'], row['unit'])
-    return f"{bench_table.number(row[column])} {unit}".rstrip()
+    return f"{bench_results.number(row[column])} {unit}".rstrip()
 
 
 def verdict(row):
     """In one word, how ours compares."""
     if row is None or row['stock'] is None or row['ours'] is None:
         return NO_ROW
-    return bench_table.verdict(row) or ('same' if row['stock'] == row['ours'] else NO_SPREAD)
+    return bench_results.verdict(row) or ('same' if row['stock'] == row['ours'] else NO_SPREAD)
 
 
 def named(results, names):
@@ -283,4 +279,4 @@ def main():
 
 
 if __name__ == '__main__':
-    common.run_main(main)
+    common.run_main('texts', main)

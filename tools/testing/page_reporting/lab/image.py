@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .errors import LabError, MissingTool
+from .errors import LabError, MissingTool, output
 
 SUITE = "bookworm"
 PACKAGES = ("systemd-sysv", "udev", "kmod", "dbus")
@@ -100,14 +100,8 @@ def follow(child, out):
 
 
 def tool(name, *arguments):
-    """What a program of e2fsprogs prints; LabError with what it says if it fails."""
-    try:
-        done = subprocess.run([f"/sbin/{name}", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise MissingTool(f"{name} is not installed: run `make setup`, or `apt-get install e2fsprogs`") from error
-    if done.returncode:
-        raise LabError(f"{name} {arguments[-1]}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+    """What a program of e2fsprogs prints."""
+    return output(f"{name} {arguments[-1]}", [f"/sbin/{name}", *arguments], "`apt-get install e2fsprogs`")
 
 
 def make(package, out):

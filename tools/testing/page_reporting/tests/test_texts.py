@@ -3,16 +3,11 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
+import texts
 
 from lab import paths
-
-sys.path.insert(0, str(paths.REPO / "scripts"))
-import texts  # noqa: E402 pylint: disable=wrong-import-position
-
-pytestmark = pytest.mark.lab
 
 META = {"accel": "tcg", "qemu": "QEMU emulator version 7.2.22", "base": "6.12.1", "cpus": 2, "repeat": 3,
         "date": "2026-11-28T00:00:00+00:00", "commit": "0123456789abcdef", "host_thp": "madvise"}
@@ -32,13 +27,13 @@ def results(tmp_path, *rows):
 
 # Tables of results
 
-@pytest.mark.parametrize("made, word", [
-    (row(10, 1), "better"), (row(1, 10), "worse"), (row(1, 10, better="higher"), "better"), (row(100, 101), "same"),
-    (row(10, 1, spread_pct=None), "no verdict"), (row(0, 0, spread_pct=None), "same"), (None, "not measured"),
-    ({**row(10, 1), "ours": None, "ratio": None, "spread_pct": None}, "not measured"),
-])
-def test_verdict(made, word):
-    assert texts.verdict(made) == word
+def test_verdict():
+    for made, word in (
+            (row(10, 1), "better"), (row(1, 10), "worse"), (row(1, 10, better="higher"), "better"),
+            (row(100, 101), "same"), (row(10, 1, spread_pct=None), "no verdict"), (row(0, 0, spread_pct=None), "same"),
+            (None, "not measured"),
+            ({**row(10, 1), "ours": None, "ratio": None, "spread_pct": None}, "not measured")):
+        assert texts.verdict(made) == word
 
 
 def test_summary_tells_what_was_measured_and_what_not(tmp_path):
@@ -102,17 +97,14 @@ def test_links_that_are_alive(tmp_path):
                 ) == []
 
 
-@pytest.mark.parametrize("text, reason", [
-    ("[b](none.md)", "link to none.md: no such file"),
-    ("[b](a.md#none)", "link to a.md#none: no such heading"),
-    ("see `scripts/none`", "scripts/none: no such file"),
-    ("see `mm/none*.c`", "mm/none*.c: no such file"),
-    ("type `make none`", "make none: no such target"),
-    ("type\n\n    cd x && make none\n", "make none: no such target"),
-    ("type `make demo none VERSION=2`", "make none: no such target"),
-])
-def test_dead_links_are_named(tmp_path, text, reason):
-    assert dead(tmp_path, text) == [reason]
+def test_dead_links_are_named(tmp_path):
+    for text, reason in (
+            ("[b](none.md)", "link to none.md: no such file"), ("[b](a.md#none)", "link to a.md#none: no such heading"),
+            ("see `scripts/none`", "scripts/none: no such file"), ("see `mm/none*.c`", "mm/none*.c: no such file"),
+            ("type `make none`", "make none: no such target"),
+            ("type\n\n    cd x && make none\n", "make none: no such target"),
+            ("type `make demo none VERSION=2`", "make none: no such target")):
+        assert dead(tmp_path, text) == [reason]
 
 
 # make help

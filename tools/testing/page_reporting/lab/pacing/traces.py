@@ -10,12 +10,14 @@ import math
 import random
 from pathlib import Path
 
+from .. import paths
+
 MIB = 256                   # pages
 GUEST = 4096 * MIB          # the guest that all made traces are of
 KERNEL = 200 * MIB          # what such a guest uses when it does nothing
 SAMPLE_MS = 50              # how often slow curves move
 TOUCH_MS = 10               # how often fast ones do
-RECORDED = Path(__file__).with_name("recorded")
+RECORDED = paths.PACING / "recorded"
 
 
 def ramp(start_ms, took_ms, low, high):

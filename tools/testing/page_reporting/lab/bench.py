@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Measure the stock kernel and this series side by side.
 
@@ -8,70 +7,79 @@ status: 0 all measured, 1 a guest failed (or, for --selfcheck, a ratio is outsid
 bad input.
 """
 
-import argparse
 import datetime
 import functools
-import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from lab import (bench_batch, bench_config, bench_input, bench_plan, bench_results, bench_store, host,
-                 modules, paths, qemu)
-from lab.errors import LabError, MissingTool
+from . import bench_batch, bench_plan, bench_results, bench_store, files, host, modules, paths, programs, qemu
+from .display import Pace
+from .errors import BadInput, LabError, need_modules
+from .inputs import parse_whole
 
-SHOW_PERIOD_S = 10
+DEFAULT_REPEAT, MAX_REPEAT = 3, 99
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(parser):
     parser.add_argument("--scenario", default=os.environ.get("SCENARIO", ""),
                         help="one of: " + ", ".join(bench_plan.SCENARIOS) + ", or one variant such as "
                              "release/4g (or SCENARIO in the environment); all of them by default")
     parser.add_argument("--repeat", default=os.environ.get("REPEAT", ""),
                         help="runs of each kernel (or REPEAT in the environment); "
-                             f"{bench_input.DEFAULT_REPEAT} by default")
+                             f"{DEFAULT_REPEAT} by default")
     parser.add_argument("--selfcheck", action="store_true", help="compare stock with stock")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--kernels", action="store_true", help="name the kernels it takes, and start nothing")
     parser.add_argument("--stock", default=paths.bench_kernel("stock"), type=Path, help="(%(default)s)")
     parser.add_argument("--ours", default=paths.bench_kernel("ours"), type=Path, help="(%(default)s)")
     parser.add_argument("--out", type=Path, help="(build/bench, or build/bench-selfcheck)")
-    args = parser.parse_args()
-    if args.selfcheck:
-        args.ours = args.stock
-    args.out = args.out or paths.BUILD / ("bench-selfcheck" if args.selfcheck else "bench")
-    return args
+
+
+def known(scenario):
+    """What could have been meant: the variants of a scenario that there is, or all scenarios."""
+    name = scenario.partition("/")[0]
+    if name in bench_plan.SCENARIOS:
+        return ", ".join(f"{name}/{variant.name}" for variant in bench_plan.chosen(name))
+    return ", ".join(bench_plan.SCENARIOS)
+
+
+def check(scenario, repeat, selfcheck=False):
+    """How many runs of a scenario, "scenario/variant", or an empty word for all of them; empty is the default."""
+    if not bench_plan.chosen(scenario):
+        raise BadInput(f"SCENARIO={scenario}: no such scenario; there are: {known(scenario)}")
+    if not bench_plan.chosen(scenario, selfcheck):
+        raise BadInput(f"SCENARIO={scenario}: it counts, and counts have no spread to check; give a "
+                       "scenario that takes time, such as release")
+    number = parse_whole("REPEAT", repeat, 1, MAX_REPEAT) if repeat else DEFAULT_REPEAT
+    if selfcheck and number < 2:
+        raise BadInput(f"REPEAT={repeat}: a self-check compares spreads; give 2 or more")
+    return number
 
 
 class Ticker:
-    """Where the bench is: a line for each batch of runs, and one every SHOW_PERIOD_S seconds in it."""
+    """Where the bench is: a line for each batch of runs, and one every ten seconds in it."""
 
     def __init__(self, batches):
-        self._batches, self._next = batches, 0
+        self._batches, self._pace = batches, Pace()
 
     def begin(self, batch):
         number = self._batches.index(batch) + 1
         left_s = sum(max(job.variant.seconds for job in other) for other in self._batches[number - 1:])
-        self._next = time.monotonic() + SHOW_PERIOD_S
+        self._pace = Pace()
         print(f"[{number}/{len(self._batches)}] {'; '.join(job.title for job in batch)}; about "
               f"{left_s / 60:.0f} min left", flush=True)
 
     def show(self, seconds, rss_mib):
         """Called often by the workload of a batch's first run."""
-        if time.monotonic() >= self._next:
-            self._next += SHOW_PERIOD_S
+        if self._pace.due():
             print(f"    {seconds:.0f} s, {rss_mib:.0f} MiB resident", flush=True)
 
     def end(self, record):
-        from lab.bench_table import number
         print(f"    {record['variant']} {record['column']}: "
-              + ", ".join(f"{name} {number(value)}" for name, value in record["figures"].items()),
+              + ", ".join(f"{name} {bench_results.number(value)}" for name, value in record["figures"].items()),
               flush=True)
 
 
@@ -105,7 +113,7 @@ class Bootable:
 
     def boot(self, job, guests):
         """What the workload of `job` boots its guests with."""
-        from lab.vm import VM
+        from .vm import VM
 
         def boot(build="", modules=(), **more):     # pylint: disable=redefined-outer-name
             kernel = kernel_path(self._args, job.column, build)
@@ -118,7 +126,7 @@ class Bootable:
 
 def measure(job, boot, show):
     """Run `job`: its raw record."""
-    from lab import bench_runs
+    from . import bench_runs
     name, arguments = job.variant.workload
     got = bench_runs.WORKLOADS[name](boot, show, **arguments)
     return {
@@ -191,17 +199,16 @@ def git_commit():
 
 def base_version():
     """What scripts/tree unpacked."""
-    try:
-        base = json.loads((paths.BUILD / "base.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise LabError("look for the base: build/base.json is missing: run `make bench`") from error
+    base = files.read_json(paths.BUILD / "base.json")
+    if not base:
+        raise LabError("look for the base: build/base.json is missing: run `make bench`")
     return base.get("version") or base["release"]
 
 
-def make_meta(wanted, accels):
+def make_meta(repeat, accels):
     return {"accel": ", ".join(accels), "qemu": qemu.version(qemu.find()).split(" (")[0],
             "base": base_version(), "commit": git_commit(), "date": now(), "cpus": os.cpu_count(),
-            "repeat": wanted.repeat, "host_thp": host.thp_setting()}
+            "repeat": repeat, "host_thp": host.thp_setting()}
 
 
 def make_store(args, initrd):
@@ -222,7 +229,7 @@ def make_store(args, initrd):
 
 def draw(out, variants, records, results):
     """All charts of the variants that were run: the paths."""
-    from lab import bench_chart, bench_runs
+    from . import bench_chart, bench_runs
     meta, drawn = results["meta"], []
     subtitle = f"Linux {meta['base']}, {meta['qemu']}, {meta['accel']}"
     for variant in variants:
@@ -244,18 +251,17 @@ def draw(out, variants, records, results):
     return drawn
 
 
-def report(args, results, variants, files):
+def report(results, variants, written):
     """The table, the reasons for what is missing, and where the files are."""
     from rich.console import Console
-    from lab import bench_table
     titles = {(variant.scenario, variant.name) for variant in variants}
     shown = {**results, "rows": [row for row in results["rows"]
                                  if (row["scenario"], row["variant"]) in titles]}
     console = Console(width=None if sys.stdout.isatty() else 130)
-    console.print(bench_table.table(shown))
-    for line in bench_table.notes(shown):
+    console.print(bench_results.table(shown))
+    for line in bench_results.notes(shown):
         print(line)
-    print("Files:", ", ".join(paths.shown(path) for path in files), flush=True)
+    print("Files:", ", ".join(paths.shown(path) for path in written), flush=True)
 
 
 def verdict(args, results):
@@ -269,12 +275,6 @@ def verdict(args, results):
     if not outside:
         print("OK: stock against stock, every ratio is within its spread")
     return 1 if outside else 0
-
-
-def check_modules():
-    for name in ("rich", "matplotlib"):
-        if not importlib.util.find_spec(name):
-            raise MissingTool(f"bench: python3-{name} is not installed: run `make setup`")
 
 
 def builds(variants):
@@ -291,62 +291,40 @@ def check_kernels(args, variants):
             if not path.is_file():
                 raise LabError(f"look for the kernels: {paths.shown(path)} is missing: run `make bench`")
         name = f"kernel-{build}" if build else "kernel"
-        differences[name] = bench_config.compare_files(*(path.parent / ".config" for path in pair))
-    bench_store.write_json(args.out / "config.json", differences)
+        differences[name] = bench_store.compare_files(*(path.parent / ".config" for path in pair))
+    files.write_json(args.out / "config.json", differences)
 
 
-def print_kernels(args, variants):
-    """The names that scripts/build knows the kernels by, in one line."""
-    print(*dict.fromkeys(kernel_path(args, column, build).parent.name for build in builds(variants)
-                         for column in bench_plan.KERNELS))
-
-
-def run_bench(args, wanted):
+def run_bench(args, repeat):
     """Everything: the exit status."""
-    from lab import programs
-    check_modules()
-    variants, plan = (bench_plan.chosen(scenario, args.selfcheck) for scenario in (wanted.scenario, ""))
+    need_modules("bench", "rich", "matplotlib")
+    variants, plan = (bench_plan.chosen(scenario, args.selfcheck) for scenario in (args.scenario, ""))
     check_kernels(args, variants)
     initrd = programs.build(args.stock.parent, paths.BUILD / "guest-programs")
-    meta = make_meta(wanted, qemu.choose_accel())
+    meta = make_meta(repeat, qemu.choose_accel())
     store = make_store(args, initrd)
-    run_all(args, bench_plan.schedule(variants, wanted.repeat), store, Bootable(args, initrd))
+    run_all(args, bench_plan.schedule(variants, repeat), store, Bootable(args, initrd))
     # Other scenarios keep their rows, where they were measured with these very kernels.
-    records = load_records(bench_plan.schedule(plan, wanted.repeat), store)
+    records = load_records(bench_plan.schedule(plan, repeat), store)
     used = sorted({record["accel"] for runs in records.values() for record in runs})
     meta["accel"] = ", ".join(used) or meta["accel"]
     results = {"meta": meta, "rows": bench_results.rows(plan, records)}
-    bench_results.check(results)
-    bench_store.write_json(args.out / "results.json", results)
-    bench_store.write_json(args.out / "runs.json", bench_results.runs(records))
-    files = [args.out / "results.json", args.out / "runs.json", *draw(args.out, variants, records, results)]
-    report(args, results, variants, files)
+    written = args.out / "results.json", args.out / "runs.json"
+    for path, value in zip(written, (results, bench_results.runs(records))):
+        files.write_json(path, value)
+    report(results, variants, [*written, *draw(args.out, variants, records, results)])
     return verdict(args, results)
 
 
-def main():
-    args = parse_args()
-    try:
-        wanted = bench_input.check(args.scenario, args.repeat, args.selfcheck)
-        qemu.choose_accel()
-        if args.kernels:
-            print_kernels(args, bench_plan.chosen(wanted.scenario, args.selfcheck))
-        if args.check_only or args.kernels:
-            return 0
-        from lab.vm import exit_on_signals
-        exit_on_signals()
-        return run_bench(args, wanted)
-    except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"bench: {error.filename}: {error.strerror}: what was measured is kept; make room, and run "
-              "it again", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bench: interrupted; the next one goes on from here", file=sys.stderr)
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args):
+    if args.selfcheck:
+        args.ours = args.stock
+    args.out = args.out or paths.BUILD / ("bench-selfcheck" if args.selfcheck else "bench")
+    repeat = check(args.scenario, args.repeat, args.selfcheck)
+    qemu.choose_accel()
+    if args.kernels:
+        variants = bench_plan.chosen(args.scenario, args.selfcheck)
+        # The names that scripts/build knows the kernels by
+        print(*dict.fromkeys(kernel_path(args, column, build).parent.name for build in builds(variants)
+                             for column in bench_plan.KERNELS))
+    return 0 if args.check_only or args.kernels else run_bench(args, repeat)

@@ -1,25 +1,14 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Try out the policy of mm/page_reporting_pacing.c without a kernel.
 
 Exit status: 0 all well, 1 something failed or a mutation was missed, 2 for bad input.
 """
 
-import argparse
-import json
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import ablations    # noqa: E402  (after the way to lab)
-import breakage     # noqa: E402
-import tradeoff     # noqa: E402
-import traces       # noqa: E402
-from lab import paths       # noqa: E402
-from lab.errors import BadInput, LabError       # noqa: E402
-
-RESULTS = Path(__file__).with_name("results")
+from .. import files, paths
+from ..errors import BadInput, LabError
+from . import ablations, breakage, traces, tradeoff
 
 
 def chosen(names):
@@ -47,8 +36,7 @@ def run_replay(args):
     breakage.make(args.build, str(args.build / "replay"))
     results = {name: tradeoff.measure(args.build / "replay", trace) for name, trace in chosen_traces.items()}
     print("\n".join(tradeoff.table(results)))
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    files.write_json(args.out / "results.json", results)
     tradeoff.draw(args.out / "tradeoff.png", results)
     print(f"\n{paths.shown(args.out.resolve())}: results.json, tradeoff.png")
     return 0
@@ -89,15 +77,14 @@ def run_traces(args):
     return 0
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=paths.BUILD / "pacing", type=Path,
+def arguments(parser):
+    parser.add_argument("--build", default=paths.BUILD / "pacing", type=lambda text: Path(text).resolve(),
                         help="where what is built goes (%(default)s)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("replay", help="all policies on traces: table, results.json, tradeoff.png")
     command.add_argument("trace", nargs="*", help="a name, or a CSV file of ms,pages; all by default")
-    command.add_argument("--out", default=RESULTS, type=Path, help="where the results go (%(default)s)")
+    command.add_argument("--out", default=paths.PACING / "results", type=Path,
+                         help="where the results go (%(default)s)")
     command.set_defaults(run=run_replay)
     command = commands.add_parser("mutants", help="break the policy, see which test notices")
     command.set_defaults(run=run_mutants)
@@ -111,22 +98,7 @@ def parse_args():
     command = commands.add_parser("traces", help="write all traces as CSV files")
     command.add_argument("folder", type=Path)
     command.set_defaults(run=run_traces)
-    args = parser.parse_args()
-    args.build = args.build.resolve()
-    return args
 
 
-def main():
-    args = parse_args()
-    try:
-        return args.run(args)
-    except LabError as error:
-        print(f"pacing: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("pacing: interrupted", file=sys.stderr)
-        return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(args):
+    return args.run(args)

@@ -5,11 +5,10 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from lab import paths
-from lab.errors import LabError
+from .. import paths
+from ..errors import LabError, output
 
-HERE = Path(__file__).resolve().parent
-TABLE = HERE / "mutations.toml"
+TABLE = paths.PACING / "mutations.toml"
 SOURCE = paths.REPO / "mm" / "page_reporting_pacing.c"
 
 
@@ -18,17 +17,13 @@ def mutations():
 
 
 def make(build, *arguments):
-    """Runs our Makefile; LabError with what it printed when it fails."""
-    done = subprocess.run(["make", "-s", "-C", str(HERE), f"O={build}", *arguments], text=True, check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise LabError(f"make {' '.join(arguments)}: {done.stdout}")
-    return done.stdout
+    """Runs our Makefile."""
+    return output(f"make {' '.join(arguments)}", ["make", "-s", "-C", paths.PACING, f"O={build}", *arguments])
 
 
 def broken_source(mutation, folder):
     """The copy with one mutation; LabError if it fits not one place."""
-    source = HERE / mutation["file"] if "file" in mutation else SOURCE
+    source = paths.PACING / mutation["file"] if "file" in mutation else SOURCE
     text = source.read_text(encoding="utf-8")
     for old, new in zip(*(as_list(mutation[key]) for key in ("old", "new"))):
         if (count := text.count(old)) != 1:

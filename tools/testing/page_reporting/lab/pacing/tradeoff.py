@@ -2,13 +2,10 @@
 """What a policy costs on a trace: memory that is held although free, against memory that is refaulted."""
 
 import json
-import subprocess
 
-import traces
-from lab import chart
-from lab.errors import LabError
-
-from matplotlib import pyplot
+from .. import chart
+from ..errors import output
+from . import traces
 
 GIB = 1 << 18               # pages
 BLOCK = 512                 # pages of a block of 2 MiB
@@ -29,11 +26,7 @@ def replay(program, policy, trace):
     """The sums of one replay, as replay.c prints them."""
     total = max(traces.GUEST, max(pages for _, pages in trace))
     text = "".join(f"{ms},{pages}\n" for ms, pages in trace)
-    done = subprocess.run([str(program), policy, str(total)], input=text, text=True, check=False,
-                          capture_output=True)
-    if done.returncode:
-        raise LabError(f"replay {policy}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(output(f"replay {policy}", [program, policy, total], input=text, stdin=None))
 
 
 def cost(sums):
@@ -93,7 +86,7 @@ def draw(path, results):
     """A PNG with one field for each trace."""
     columns = 3
     rows = -(-len(results) // columns)
-    figure, fields = pyplot.subplots(rows, columns, figsize=(4.6 * columns, 4 * rows), dpi=100,
+    figure, fields = chart.pyplot.subplots(rows, columns, figsize=(4.6 * columns, 4 * rows), dpi=100,
                                      squeeze=False)
     for axes, (name, result) in zip(fields.flat, results.items()):
         draw_one(axes, name, result)

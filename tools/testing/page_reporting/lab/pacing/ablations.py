@@ -2,18 +2,15 @@
 """The policy without one of its terms: which figures get worse, and which better."""
 
 import shutil
-import subprocess
 import tomllib
 
-import breakage
-import tradeoff
-import traces
-from lab import paths
-from lab.errors import LabError
+from .. import paths
+from ..errors import LabError, output
+from . import tradeoff, traces
 
-TABLE = breakage.HERE / "ablations.toml"
+TABLE = paths.PACING / "ablations.toml"
 POLICY = "mm/page_reporting_pacing.c"
-FOLDER = breakage.HERE.relative_to(paths.REPO)
+FOLDER = paths.PACING.relative_to(paths.REPO)
 # What differs by less is noise: a part of the figure, and as much of its unit. Of more rows, the first.
 PART = 0.03
 MOST = 8
@@ -30,7 +27,7 @@ def copy(folder):
     (folder / "mm").mkdir(parents=True)
     for name in ("page_reporting_pacing.c", "page_reporting_pacing.h"):
         shutil.copy(paths.REPO / "mm" / name, folder / "mm")
-    shutil.copytree(breakage.HERE, folder / FOLDER, ignore=shutil.ignore_patterns("results", "recorded"))
+    shutil.copytree(paths.PACING, folder / FOLDER, ignore=shutil.ignore_patterns("results", "recorded"))
 
 
 def change(folder, ablation):
@@ -49,12 +46,10 @@ def figures(build, ablation):
     copy(folder)
     change(folder, ablation)
     programs = [folder / "out" / name for name in ("figures", "replay")]
-    done = subprocess.run(["make", "-s", "-C", str(folder / FOLDER), f"O={folder}/out", "CHECKED=-O2", "WARN=-std=gnu11",
-                           *map(str, programs)], check=False, text=True, capture_output=True)
-    if done.returncode:
-        raise LabError(f"{ablation['about']}: {done.stderr}")
+    output(ablation["about"], ["make", "-s", "-C", folder / FOLDER, f"O={folder}/out", "CHECKED=-O2", "WARN=-std=gnu11",
+                               *programs])
     arguments = ablation.get("arguments", [])
-    lines = subprocess.run([str(programs[0]), *arguments], check=True, text=True, capture_output=True).stdout
+    lines = output(ablation["about"], [programs[0], *arguments])
     rows = {name: (float(value), unit) for name, value, unit in
             (line.split("\t") for line in lines.splitlines())}
     for name, trace in {} if arguments else traces.everything().items():

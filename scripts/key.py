@@ -1,15 +1,12 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Proves from the machine code that functions are called only behind the static key.
-
-Usage: check-key OBJECT [--key SYMBOL] [--call SYMBOL ...]
 
 Every path through the object is followed, from the entry of every function, with each site of
 the key taken as the kernel patches it: first for a key that is off, then for one that is on. The
 calls have to be out of reach in the first case, and within reach in the second.
 """
-import argparse
 import collections
+import dataclasses
 import re
 import subprocess
 
@@ -25,23 +22,27 @@ NO_FALL_THROUGH = re.compile(r'^(jmp|ret|ud2|iret|hlt)')
 PREFIXES = ('notrack', 'bnd', 'cs', 'ds', 'lock', 'rep', 'repz')
 
 
+# What the page allocator calls on its hot paths, and the key that guards it.
+CALLS = ('__page_reporting_freed', '__page_reporting_taken', '__page_reporting_left', '__page_reporting_merged')
+KEY = 'page_reporting_enabled'
+
+
 def objdump(path, *flags):
     done = subprocess.run(['objdump', *flags, path], capture_output=True, text=True, check=False,
                           env=common.clean_env())
     if done.returncode:
-        raise Fail('check-key', f'{path}: {done.stderr.strip()}')
+        raise Fail('lint key', f'{path}: {done.stderr.strip()}')
     return done.stdout.split('\n')
 
 
+@dataclasses.dataclass
 class Instruction:
     """What the walk needs to know of one instruction."""
-
-    def __init__(self, name, operands):
-        words = name.split()
-        self.name, self.operands = words[-1] if words else '', operands
-        self.symbol = None      # what a relocation makes it refer to
-        self.addend = 0
-        self.next = None
+    name: str
+    operands: str
+    symbol: str = ''        # what a relocation makes it refer to
+    addend: int = 0
+    next: tuple = None
 
 
 class Object:
@@ -49,9 +50,10 @@ class Object:
 
     def __init__(self, path):
         self.code, self.labels, self.entries = {}, {}, {}
+        self.path = path
         self._read_code(objdump(path, '-dr', '-w', '-z'))
         if '__jump_table' not in '\n'.join(objdump(path, '-h')):
-            raise Fail('check-key', f'{path} has no jump table', 'set CONFIG_JUMP_LABEL=y')
+            raise Fail('lint key', f'{path} has no jump table', 'set CONFIG_JUMP_LABEL=y')
         self.sites = list(self._read_sites(objdump(path, '-r', '-j', '__jump_table')))
 
     def _read_code(self, lines):
@@ -60,8 +62,7 @@ class Object:
             if match := SECTION.match(line):
                 section, last = match[1], None
             elif match := LABEL.match(line):
-                place = (section, int(match[1], 16))
-                self.labels[match[2]] = place
+                self.labels[match[2]] = place = (section, int(match[1], 16))
                 if '.cold' not in match[2]:
                     self.entries[match[2]] = place
             elif section and (match := CODE.match(RELOC.sub('', line).rstrip())):
@@ -131,38 +132,16 @@ class Object:
         return max(names)[1]
 
 
-# What the page allocator calls on its hot paths.
-CALLS = ['__page_reporting_freed', '__page_reporting_taken', '__page_reporting_left', '__page_reporting_merged']
-
-
-def verdict(obj, path, key, call):
-    """(problems, summary) for one function that is called."""
-    calls = [p for p, code in obj.code.items() if code.symbol == call]
+def problems(obj, calls=CALLS, key=KEY):
+    """Calls that are not guarded by the key, and functions of which there is none."""
     sites = [site for name, _, site, _ in obj.sites if name == key]
-    if not calls:
-        return [f'{path}: {call} is never called'], ''
     if not sites:
-        return [f'{path}: the jump table has no entry for {key}'], ''
-    off, on = obj.reachable(key, False), obj.reachable(key, True)
-    problems = [f'{path}: {call} is reached with {key} off, in {obj.function_at(p)}' for p in calls if p in off]
-    problems += [f'{path}: {call} is out of reach even with {key} on, in {obj.function_at(p)}'
-                 for p in calls if p not in on]
-    return problems, f'{len(calls)} calls of {call}, all behind {len(sites)} sites of {key}'
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('object')
-    parser.add_argument('--key', default='page_reporting_enabled')
-    parser.add_argument('--call', nargs='+', default=CALLS)
-    args = parser.parse_args()
-    obj, bad = Object(args.object), False
-    for call in args.call:
-        problems, summary = verdict(obj, args.object, args.key, call)
-        print('\n'.join(problems) if problems else f'{args.object}: {summary}')
-        bad |= bool(problems)
-    return 1 if bad else 0
-
-
-if __name__ == '__main__':
-    common.run_main(main)
+        return [f'{obj.path}: the jump table has no entry for {key}']
+    off, on, found = obj.reachable(key, False), obj.reachable(key, True), []
+    for call in calls:
+        places = [p for p, code in obj.code.items() if code.symbol == call]
+        found += [] if places else [f'{obj.path}: {call} is never called']
+        found += [f'{obj.path}: {call} is reached with {key} off, in {obj.function_at(p)}' for p in places if p in off]
+        found += [f'{obj.path}: {call} is out of reach even with {key} on, in {obj.function_at(p)}'
+                  for p in places if p not in on]
+    return found

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Install the kernel's package in a Debian userland, boot it under libvirt, and see memory come back.
 
@@ -6,16 +5,14 @@ Takes the package that `scripts/build package` made. Exit status: 0 if systemd c
 driver has the device and at least 90 % of 1 GiB came back to the host; 1 if not; 2 for bad input.
 """
 
-import argparse
-import json
 import shutil
 import sys
 import time
 from pathlib import Path
 
-from lab import console, domain, image, paths, qemu
-from lab.errors import BadInput, LabError
-from lab.vm import exit_on_signals
+from . import console, domain, files, image, paths, qemu
+from .display import Pace
+from .errors import BadInput, LabError
 
 TAKEN_MIB = 1024
 ENOUGH_PCT = 90
@@ -26,12 +23,10 @@ UP = "running"
 OUT = paths.BUILD / "deb"
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(parser):
     parser.add_argument("--package", type=Path, help="the .deb of a kernel (the one in build/deb)")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
-    return parser.parse_args()
 
 
 def files_of_builds(folder):
@@ -71,20 +66,15 @@ def find_package(out):
 
 
 class Watcher:
-    """Keeps the samples and says every ten seconds where the guest is."""
+    """Keeps the last sample's resident memory and says every ten seconds where the guest is."""
 
     def __init__(self):
-        self.samples, self.step, self._shown = [], "boots", time.monotonic()
+        self.rss_mib, self.step, self._pace = 0, "boots", Pace()
 
     def __call__(self, sample):
-        self.samples.append(sample)
-        if sample.t - self._shown >= 10:
-            self._shown = sample.t
+        self.rss_mib = sample.rss_mib
+        if self._pace.due():
             print(f"    guest {self.step}: {sample.rss_mib:.0f} MiB resident", flush=True)
-
-    def last(self):
-        """Resident MiB now."""
-        return self.samples[-1].rss_mib
 
 
 def boot(kernel, disk, accel, out):
@@ -103,7 +93,7 @@ def boot(kernel, disk, accel, out):
             for event in ("settled", "taken", "freed", "done"):
                 watcher.step = f"is on its way to '{event}'"
                 said = guest.wait(event, STEP_S, watcher)
-                figures[f"{event}_mib"] = watcher.last()
+                figures[f"{event}_mib"] = watcher.rss_mib
             figures["doctor"] = said["doctor"]
         finally:
             (out / "console.log").write_text(guest.text(), encoding="utf-8")
@@ -164,9 +154,7 @@ def show(package, up, figures):
     Console(width=max(80, Console().width)).print(table)
 
 
-def main():
-    exit_on_signals()
-    args = parse_args()
+def main(args):
     if args.package and not args.package.is_file():
         raise BadInput(f"--package {args.package}: no such file: give the .deb of a kernel")
     accels = qemu.choose_accel()
@@ -178,23 +166,8 @@ def main():
     print("boot under libvirt ...", flush=True)
     up, figures = boot_with_any(kernel, disk, accels, args.out)
     figures["returned_pct"] = 100 * (figures["taken_mib"] - figures["done_mib"]) / TAKEN_MIB
-    (args.out / "summary.json").write_text(json.dumps({**up, **figures}, indent=1) + "\n", encoding="utf-8")
+    files.write_json(args.out / "summary.json", {**up, **figures})
     show(package, up, figures)
     wrong = verdict(up, figures)
-    print("\n".join(f"FAILED: {line}" for line in wrong) or
-          f"OK: {package} installs, boots and gives memory back")
+    print("\n".join(f"FAILED: {line}" for line in wrong) or f"OK: {package} installs, boots and gives memory back")
     return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LabError as error:
-        print(f"deb: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        print(f"deb: {error.strerror}: {error.filename or 'a file of the guest'}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("deb: interrupted; the next run goes on from here", file=sys.stderr)
-        sys.exit(130)
