@@ -7,7 +7,6 @@
  * events is dead by then: on 7.3.4, each write to it waits for ever. By its source, virtio_console
  * asks the host for the state of its port before there is a buffer for the answer.
  */
-#include <fcntl.h>
 #include <sys/swap.h>
 #include <unistd.h>
 
@@ -15,17 +14,6 @@
 
 #define DISK	"/dev/vda"
 #define PARAMS	"/sys/module/fixes/parameters/"
-
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0)
-		fail("open", path, errno);
-	if (write(fd, text, strlen(text)) < 0)
-		fail("write", path, errno);
-	close(fd);
-}
 
 static unsigned long reported_pages(void)
 {
@@ -43,9 +31,9 @@ int main(void)
 
 	if (swapon(DISK, 0))
 		fail("swap to", DISK, errno);
-	put("/sys/power/disk", "test_resume");
-	put("/sys/power/state", "disk");
-	put(PARAMS "settle", "1");
+	write_text("/sys/power/disk", "test_resume");
+	write_text("/sys/power/state", "disk");
+	write_text(PARAMS "settle", "1");
 	fprintf(stderr, "hibernated: before=%lu after=%lu\n", before, reported_pages() - before);
 	for (;;)
 		pause();
