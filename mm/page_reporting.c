@@ -71,7 +71,7 @@
  *   the tails of its lists, and a refused batch of one does not end the pass.
  * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
  *   which it leaves without a notification. The next pass follows a free, or a
- *   wait that grows as after errors; with pacing, 10/8 B at most for isolated
+ *   wait that grows as after errors; with pacing, 19/16 B at most for isolated
  *   blocks. A zone that is smaller than its low watermark and a full batch
  *   together can never be reported, and is not retried.
  * - The budget was used up, or a merge or a split added a block to a list that
