@@ -87,6 +87,10 @@
  * does not have to wait, and between any two points in time, reporting takes at
  * most 1 % of the time and one such release.
  *
+ * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
+ * moving a page takes longer: 0.5 % of one CPU, and 300 us for each 2 MiB at
+ * once, which is what it takes to move 150 of 512 pages.
+ *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
  * as a share of the memory that a periodic demand takes, once it is learned;
@@ -132,6 +136,8 @@
 #define SMALL_REFAULT_NS		3600U
 #define SMALL_REPORT_NS			4000U
 #define SMALL_FACTOR			2
+/* To move 4 KiB. Half of a pageblock that is emptied is taken to be in use. */
+#define MOVE_NS				2000U
 
 /* One CPU is worth as much as 4 GiB. See "Price". */
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
@@ -149,6 +155,9 @@
 #define CAP_NS_PER_MS			10000U
 /* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
+/* The same for moves: 150 pages of each huge page. */
+#define CAP_MOVE_NS_PER_MS		5000U
+#define CAP_MOVE_BURST_NS		300000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
@@ -171,9 +180,10 @@ static u64 price_ns(unsigned int shift)
 			       (SMALL_REPORT_NS >> (shift - UNIT_SHIFT)));
 }
 
-static unsigned int break_even_ms(unsigned int shift)
+/* B for a price per 4 KiB. */
+static unsigned int break_even_ms(u64 ns)
 {
-	unsigned int ms = div64_u64(price_ns(shift) * UNITS_PER_CPU, 1000000);
+	unsigned int ms = div64_u64(ns * UNITS_PER_CPU, 1000000);
 
 	return ms - ms % BREAK_EVEN_MULTIPLE;
 }
@@ -274,7 +284,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
 /* Delay in ms from the free of a block of 2 MiB or more; others wait longer. */
 unsigned int page_reporting_pacing_soonest_ms(void)
 {
-	return first_ms(break_even_ms(HUGE_SHIFT));
+	return first_ms(break_even_ms(HUGE_PRICE_NS));
 }
 
 /**
@@ -384,19 +394,35 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
-/* Starts with nothing learned. @order is that of the smallest block. */
-void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
-				unsigned int order, u64 level, u64 now_ms)
+static void start(struct page_reporting_pacing *pacing, unsigned int order,
+		  unsigned int b_ms, u64 level, u64 now_ms)
 {
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
 		.due_ms = U64_MAX,
 		.started_ms = now_ms,
 		.recent_ms = now_ms,
-		.break_even_ms = break_even_ms(order + PAGE_SHIFT),
+		.break_even_ms = b_ms,
 		.order = order,
 	};
 	open_window(pacing, now_ms);
+}
+
+/* Starts with nothing learned. @order is that of the smallest block. */
+void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
+				unsigned int order, u64 level, u64 now_ms)
+{
+	start(pacing, order, break_even_ms(price_ns(order + PAGE_SHIFT)), level,
+	      now_ms);
+}
+
+/* The same for fragments, of which whole blocks of @order can be made. */
+void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
+					  unsigned int order, u64 level,
+					  u64 now_ms)
+{
+	start(pacing, order, break_even_ms(HUGE_PRICE_NS + MOVE_NS / 2), level,
+	      now_ms);
 }
 
 /* Starts without a debt. */
@@ -405,19 +431,39 @@ void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms)
 	*cap = (struct page_reporting_cap) { .paid_ms = now_ms };
 }
 
+static void pay(struct page_reporting_cap *cap, u64 ns_per_ms, u64 now_ms)
+{
+	/* After this long, a debt of any size is paid off. */
+	u64 ms = min(elapsed(now_ms, cap->paid_ms),
+		     div64_u64(CAP_DEBT_MAX_NS, ns_per_ms) + 1);
+
+	cap->debt_ns -= min(cap->debt_ns, ms * ns_per_ms);
+	cap->paid_ms = max(cap->paid_ms, now_ms);
+}
+
+/* No overflow: 2^43 huge pages at most, less than 2^19 ns for each. */
+static u64 huge_pages(u64 pages)
+{
+	return (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+}
+
 /* Is there CPU time left for reports? @pages is the guest's memory. */
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms)
 {
-	/* After this long, a debt of any size is paid off. */
-	u64 ms = min(elapsed(now_ms, cap->paid_ms),
-		     CAP_DEBT_MAX_NS / CAP_NS_PER_MS + 1);
-	u64 huge = (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+	pay(cap, CAP_NS_PER_MS, now_ms);
+	return cap->debt_ns < huge_pages(pages) * CAP_BURST_NS;
+}
 
-	cap->debt_ns -= min(cap->debt_ns, ms * CAP_NS_PER_MS);
-	cap->paid_ms = max(cap->paid_ms, now_ms);
-	/* No overflow: 2^43 huge pages at most, less than 2^16 ns each. */
-	return cap->debt_ns < huge * CAP_BURST_NS;
+/*
+ * The same for moves, whose @cap is another one. @share: the part of the burst
+ * that may be spent already, 1 for all of it, 2 for half of it.
+ */
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms)
+{
+	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
+	return cap->debt_ns < div64_u64(huge_pages(pages) * CAP_MOVE_BURST_NS, share);
 }
 
 /* Adds CPU time in ns to the debt. */

@@ -60,6 +60,9 @@ struct page_reporting_cap {
 
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 				unsigned int order, u64 level, u64 now_ms);
+void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
+					  unsigned int order, u64 level,
+					  u64 now_ms);
 void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
@@ -79,6 +82,8 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /*

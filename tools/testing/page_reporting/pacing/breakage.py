@@ -11,6 +11,9 @@ from lab.errors import LabError
 HERE = Path(__file__).resolve().parent
 TABLE = HERE / "mutations.toml"
 SOURCE = paths.REPO / "mm" / "page_reporting_pacing.c"
+# What a mutation may name as its file, and the Makefile's word for it.
+FILES = {"guest.c": (HERE / "guest.c", "GUEST"),
+         "page_reporting_plan.c": (paths.REPO / "mm" / "page_reporting_plan.c", "PLAN")}
 
 
 def mutations():
@@ -28,7 +31,7 @@ def make(build, *arguments):
 
 def broken_source(mutation, folder):
     """The copy with one mutation; LabError if it fits not one place."""
-    source = HERE / mutation["file"] if "file" in mutation else SOURCE
+    source = FILES[mutation["file"]][0] if "file" in mutation else SOURCE
     text = source.read_text(encoding="utf-8")
     for old, new in zip(*(as_list(mutation[key]) for key in ("old", "new"))):
         if (count := text.count(old)) != 1:
@@ -46,7 +49,7 @@ def as_list(value):
 def build(folder, mutation, *programs):
     """Builds programs with one mutation; what is left over of the source may be unused."""
     folder.mkdir(parents=True, exist_ok=True)
-    which = "GUEST" if "file" in mutation else "SOURCE"
+    which = FILES[mutation["file"]][1] if "file" in mutation else "SOURCE"
     make(folder, f"{which}={broken_source(mutation, folder)}", "WARN=-std=gnu11",
          *(str(folder / program) for program in programs))
 
