@@ -14,6 +14,9 @@
  * Blocks that merged while they were put back are not reported yet. So a pass
  * that left something is followed by another one. The number of passes is
  * limited, as memory that is freed all the time would keep a flush running.
+ *
+ * If asked to, the first pass starts with a round in each zone that makes whole
+ * blocks of fragments: see mm/page_reporting_compact.c.
  */
 
 #include <linux/gfp.h>
@@ -47,7 +50,8 @@ static void page_reporting_drain_cpus(void)
 		drain_all_pages(zone);
 }
 
-static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long wanted)
+static struct page_reporting_flushed
+page_reporting_flush_rounds(unsigned long wanted, bool compact)
 {
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
@@ -57,8 +61,10 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
 		struct page_reporting_served served;
 
-		served = page_reporting_serve(wanted - flushed.nr_pages);
+		served = page_reporting_serve(wanted - flushed.nr_pages,
+					      compact && !round);
 		flushed.nr_pages += served.nr_pages;
+		flushed.moved += served.moved;
 		flushed.err = served.err;
 		if (served.err || !served.more || flushed.nr_pages >= wanted)
 			break;
@@ -70,6 +76,7 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
 /**
  * page_reporting_flush - report free memory now
  * @nr_pages: how much to report, in pages; ULONG_MAX for all
+ * @compact: make whole blocks of fragments first
  *
  * Context: Process context. Sleeps until that much or all eligible memory is
  * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
@@ -78,7 +85,7 @@ static struct page_reporting_flushed page_reporting_flush_rounds(unsigned long w
  * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
  * driver returned.
  */
-int page_reporting_flush(unsigned long nr_pages)
+int page_reporting_flush(unsigned long nr_pages, bool compact)
 {
 	struct page_reporting_flushed flushed;
 	int err;
@@ -87,7 +94,7 @@ int page_reporting_flush(unsigned long nr_pages)
 		return -ENODEV;
 	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
 		return -ERESTARTSYS;
-	flushed = page_reporting_flush_rounds(nr_pages);
+	flushed = page_reporting_flush_rounds(nr_pages, compact);
 	err = flushed.err;
 	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
 	if (err == -ERESTARTSYS)

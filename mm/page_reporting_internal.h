@@ -4,6 +4,7 @@
  *
  *	params -> flush -> device -> walk -> mark -> pacing
  *	                   device -> budget -> mark, pacing
+ *	                   device -> compact -> mark, plan -> pacing
  */
 #ifndef _MM_PAGE_REPORTING_INTERNAL_H
 #define _MM_PAGE_REPORTING_INTERNAL_H
@@ -75,9 +76,10 @@ static inline u64 page_reporting_level(const struct page_reporting_demand *pool)
  * @order: the reporting order that all of this is kept for
  * @zone: the zone
  * @list: entry in the list of all zones with such a state
+ * @compact: of page_reporting_compact.c, or NULL
  *
  * zone->page_reporting points to it from the first pass in the zone until the
- * device is unregistered. zone->lock protects all but the last two fields.
+ * device is unregistered. zone->lock protects all but the last three fields.
  */
 struct page_reporting_zone {
 	struct page_reporting_demand pool[PAGE_REPORTING_POOLS];
@@ -87,6 +89,7 @@ struct page_reporting_zone {
 	unsigned int order;
 	struct zone *zone;
 	struct list_head list;
+	struct page_reporting_compact *compact;
 };
 
 /* The clock of pacing, with the resolution of a tick. Context: any. */
@@ -218,6 +221,8 @@ void page_reporting_budget_reset(void);
  * @nr_pages: pages in the batch
  * @blocks: blocks that were reported without error
  * @pages: pages in these blocks
+ * @compact: whole blocks of fragments are to be made before the walk
+ * @moved: pages that were moved for that
  * @err: the last error of the driver in this pass, or 0
  * @stopped: what @ended returned last
  * @more: there is more to report: the budget was used up before the end of a
@@ -236,6 +241,8 @@ struct page_reporting_pass {
 	unsigned long nr_pages;
 	unsigned long blocks;
 	unsigned long pages;
+	bool compact;
+	unsigned long moved;
 	int err;
 	int stopped;
 	bool more;
@@ -245,6 +252,39 @@ struct page_reporting_pass {
 
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_in_report(void);
+
+/*
+ * page_reporting_compact.c: how do fragments become whole blocks?
+ */
+
+#ifdef CONFIG_PAGE_REPORTING_COMPACT
+void page_reporting_compact(struct page_reporting_pass *pass);
+void page_reporting_compact_now(struct page_reporting_pass *pass);
+void page_reporting_compact_reset(void);
+void page_reporting_set_compact(bool on);
+bool page_reporting_get_compact(void);
+#else
+static inline void page_reporting_compact(struct page_reporting_pass *pass)
+{
+}
+
+static inline void page_reporting_compact_now(struct page_reporting_pass *pass)
+{
+}
+
+static inline void page_reporting_compact_reset(void)
+{
+}
+
+static inline void page_reporting_set_compact(bool on)
+{
+}
+
+static inline bool page_reporting_get_compact(void)
+{
+	return false;
+}
+#endif
 
 /*
  * page_reporting.c: when does a pass run?
@@ -262,6 +302,7 @@ struct page_reporting_status {
 /* The result of page_reporting_serve(): whether it left something. */
 struct page_reporting_served {
 	unsigned long nr_pages;
+	unsigned long moved;
 	bool more;
 	int err;
 };
@@ -269,7 +310,9 @@ struct page_reporting_served {
 struct page_reporting_status page_reporting_get_status(void);
 void page_reporting_set_order(unsigned int order);
 void page_reporting_set_delay(unsigned int delay_ms);
-struct page_reporting_served page_reporting_serve(unsigned long wanted);
+void page_reporting_settings_changed(void);
+struct page_reporting_served page_reporting_serve(unsigned long wanted,
+						  bool compact);
 
 /*
  * page_reporting_flush.c: how is all free memory reported at once?
@@ -278,11 +321,12 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted);
 /* How a flush ended: with 0 or a negative errno. */
 struct page_reporting_flushed {
 	unsigned long nr_pages;
+	unsigned long moved;
 	u64 duration_us;
 	int err;
 };
 
-int page_reporting_flush(unsigned long nr_pages);
+int page_reporting_flush(unsigned long nr_pages, bool compact);
 struct page_reporting_flushed page_reporting_last_flush(void);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

@@ -88,8 +88,8 @@
  * most 1 % of the time and one such release.
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
- * moving a page takes longer: 0.5 % of one CPU, and 300 us for each 2 MiB at
- * once, which is what it takes to move 150 of 512 pages.
+ * moving pages takes longer: 0.5 % of one CPU, and 500 us for each 2 MiB at
+ * once, which is what it takes to move half of them.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -155,9 +155,9 @@
 #define CAP_NS_PER_MS			10000U
 /* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
-/* The same for moves: 150 pages of each huge page. */
+/* The same for moves: half of all memory once. */
 #define CAP_MOVE_NS_PER_MS		5000U
-#define CAP_MOVE_BURST_NS		300000U
+#define CAP_MOVE_BURST_NS		500000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL

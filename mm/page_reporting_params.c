@@ -92,6 +92,33 @@ module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
 		 "Wait before a pass over free memory, in ms, at most an hour; -1: the kernel decides");
 
+#ifdef CONFIG_PAGE_REPORTING_COMPACT
+static int compact_param_set(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+
+	if (kstrtobool(val, &on))
+		return -EINVAL;
+	page_reporting_set_compact(on);
+	page_reporting_settings_changed();
+	return 0;
+}
+
+static int compact_param_get(char *buf, const struct kernel_param *kp)
+{
+	return scnprintf(buf, PAGE_SIZE, "%c\n",
+			 page_reporting_get_compact() ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops page_reporting_compact_ops = {
+	.set = compact_param_set,
+	.get = compact_param_get,
+};
+module_param_cb(page_reporting_compact, &page_reporting_compact_ops, NULL, 0644);
+MODULE_PARM_DESC(page_reporting_compact,
+		 "Move pages so that fragments of free memory become blocks that can be reported");
+#endif
+
 static const char * const page_reporting_state_names[] = {
 	[PAGE_REPORTING_IDLE] = "idle",
 	[PAGE_REPORTING_REQUESTED] = "requested",
@@ -139,8 +166,9 @@ static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	struct page_reporting_flushed flushed = page_reporting_last_flush();
 
-	return sysfs_emit(buf, "pages=%lu duration_us=%llu error=%d\n",
-			  flushed.nr_pages, flushed.duration_us, -flushed.err);
+	return sysfs_emit(buf, "pages=%lu duration_us=%llu error=%d moved=%lu\n",
+			  flushed.nr_pages, flushed.duration_us, -flushed.err,
+			  flushed.moved);
 }
 
 /* The size in @buf in bytes, with or without a suffix; 0 if it is no size. */
@@ -172,16 +200,17 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 			   const char *buf, size_t len)
 {
 	unsigned long nr_pages = ULONG_MAX;
+	bool compact = sysfs_streq(buf, "compact");
 	u64 bytes;
 
-	if (!sysfs_streq(buf, "all")) {
+	if (!compact && !sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
 		if (!bytes)
 			return -EINVAL;
 		nr_pages = min_t(u64, DIV_ROUND_UP_ULL(bytes, PAGE_SIZE),
 				 ULONG_MAX);
 	}
-	return page_reporting_flush(nr_pages) ?: len;
+	return page_reporting_flush(nr_pages, compact) ?: len;
 }
 
 static struct kobj_attribute device_attr = __ATTR_RO(device);

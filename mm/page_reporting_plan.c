@@ -228,7 +228,7 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 		return wait_ms;
 	rest_ms = fragments->start_ms - now_ms;
 	pacing->due_ms = max(pacing->due_ms, fragments->start_ms);
-	return max((u64)wait_ms, rest_ms);
+	return max_t(u64, wait_ms, rest_ms);
 }
 
 /**
