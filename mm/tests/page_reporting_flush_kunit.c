@@ -29,7 +29,7 @@ static void flush_reports_all_at_once(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_register(fake, 1);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake->calls);
 	KUNIT_EXPECT_GT(test, fake->nr_blocks, 0);
@@ -46,14 +46,14 @@ static void flush_stops_at_a_size(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_register(fake, 0);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages, false));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, pages);
 	/* No more than a block of the largest order too many. */
 	KUNIT_EXPECT_LT(test, flushed.nr_pages, pages + MAX_ORDER_NR_PAGES);
 
 	/* A page is less than a block. */
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1, false));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, 1UL << pageblock_order);
 	KUNIT_EXPECT_LE(test, flushed.nr_pages, MAX_ORDER_NR_PAGES);
@@ -68,7 +68,7 @@ static void flush_obeys_watermarks(struct kunit *test)
 
 	fpr_register(fake, 1);
 	fpr_starve(fake, zone);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	fpr_feed(fake);
 	for (i = 0; i < fake->nr_blocks; i++)
 		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
@@ -124,7 +124,7 @@ static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 	fpr_put(&pair->lo);
 	fake->watch = lo;
 	fake->hook = fpr_hook_free_neighbour;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	fpr_feed(fake);
 	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, lo));
 	KUNIT_EXPECT_NULL(test, pair->hi);
@@ -151,7 +151,7 @@ static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 	fpr_put(&pair->lo);
 	fake->watch = lo;
 	fake->hook = fpr_hook_free_neighbour;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	KUNIT_EXPECT_NULL(test, pair->hi);
 	KUNIT_EXPECT_TRUE(test, is_marked(lo));
 	fpr_unisolate(fake, isolated);
@@ -160,7 +160,7 @@ static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 /* B5 */
 static void flush_needs_a_device(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX, false));
 }
 
 /* B5 */
@@ -170,13 +170,13 @@ static void flush_tells_the_drivers_error(struct kunit *test)
 
 	fpr_register(fake, 0);
 	fake->err = -EREMOTEIO;
-	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_flush(ULONG_MAX, false));
 	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_last_flush().err);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
 
 	/* Another try need not wait for the back-off. */
 	fake->err = 0;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	KUNIT_EXPECT_GT(test, page_reporting_last_flush().nr_pages, 0);
 	expect_reported(fake);
 }
@@ -188,7 +188,7 @@ static void flush_ends_when_the_system_sleeps(struct kunit *test)
 
 	fpr_register(fake, 1);
 	fake->hook = fpr_hook_sleep;
-	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush(ULONG_MAX, false));
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 }
 
@@ -205,7 +205,7 @@ static int flush_fn(void *data)
 
 	allow_signal(SIGTERM);
 	complete(&flush->begun);
-	flush->err = page_reporting_flush(flush->nr_pages);
+	flush->err = page_reporting_flush(flush->nr_pages, false);
 	complete(&flush->fake->gone);
 	return 0;
 }
@@ -255,7 +255,7 @@ static void flush_can_be_interrupted(struct kunit *test)
 	flush_delayed_work(&fake->prdev.work);
 	KUNIT_EXPECT_EQ(test, fake->calls, fake->returned);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
 	expect_reported(fake);
 }
 
@@ -307,7 +307,7 @@ static void flush_waits_for_the_device(struct kunit *test)
 	fpr_register(fake, 0);
 	ready = get_jiffies_64() + HZ;
 	fpr_engine_live_in(MSEC_PER_SEC);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1, false));
 	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
 }
 

@@ -18,6 +18,7 @@
 #define PR_PARAMS	"/sys/module/page_reporting/parameters/"
 #define PR_ORDER	PR_PARAMS "page_reporting_order"
 #define PR_DELAY	PR_PARAMS "page_reporting_delay_ms"
+#define PR_COMPACT	PR_PARAMS "page_reporting_compact"
 
 #define PR_FILES	"/sys/kernel/mm/page_reporting/"
 #define PR_DEVICE	PR_FILES "device"
