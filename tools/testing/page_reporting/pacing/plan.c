@@ -548,9 +548,9 @@ CASE(moves_have_a_cap)
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
-	CHECK_LE(spent, huge * 300000 + 120000 * 5000 + 1000000);
+	CHECK_LE(spent, huge * 500000 + 120000 * 5000 + 1000000);
 	CHECK(spent > 120000 * 5000);
 	/* A round needs half of the burst. */
 	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000));
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 62000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 103000));
 }
