@@ -13,19 +13,19 @@
  * workqueue some time after a large block was freed: a burst of frees costs one
  * pass, and memory that is soon reused is not reported. Each file answers:
  *
- * ==========================  ==============================================
- * mm/page_reporting.c         when does a pass run?
- * mm/page_reporting_walk.c    what does a pass do to a block?
- * mm/page_reporting_mark.c    which blocks are reported, and what is counted?
- * mm/page_reporting_budget.c  how much may a pass take from each list?
- * mm/page_reporting_pacing.c  how much free memory is idle, and when should a
- *                             pass look again?
- * mm/page_reporting_compact.c how do fragments become whole blocks?
- * mm/page_reporting_plan.c    which pageblocks are worth emptying, and when?
- * mm/page_reporting_flush.c   how is all free memory reported at once?
- * mm/page_reporting_params.c  what can the user set and read?
- * mm/page_reporting_debug.c   do the free lists, marks and counters agree?
- * ==========================  ==============================================
+ * ===========================  ==============================================
+ * mm/page_reporting.c          when does a pass run?
+ * mm/page_reporting_walk.c     what does a pass do to a block?
+ * mm/page_reporting_mark.c     which blocks are reported, and what is counted?
+ * mm/page_reporting_budget.c   how much may a pass take from each list?
+ * mm/page_reporting_pacing.c   how much free memory is idle, and when should a
+ *                              pass look again?
+ * mm/page_reporting_compact.c  how do fragments become whole blocks?
+ * mm/page_reporting_plan.c     which pageblocks are worth emptying, and when?
+ * mm/page_reporting_flush.c    how is all free memory reported at once?
+ * mm/page_reporting_params.c   what can the user set and read?
+ * mm/page_reporting_debug.c    do the free lists, marks and counters agree?
+ * ===========================  ==============================================
  */
 
 /**

@@ -92,7 +92,7 @@ static struct file *new_file(struct kunit *test, bool unevictable)
 	struct file *file;
 	pgoff_t index;
 
-	file = shmem_kernel_file_setup("fpr", FPR_FILE_PAGES << PAGE_SHIFT,
+	file = shmem_kernel_file_setup("page_reporting", FPR_FILE_PAGES << PAGE_SHIFT,
 				       (vma_flags_t){ 0 });
 	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_file, file));
