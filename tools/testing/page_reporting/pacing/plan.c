@@ -549,8 +549,9 @@ CASE(moves_have_a_cap)
 			spent += 1000000;
 		}
 	CHECK_LE(spent, huge * 500000 + 120000 * 5000 + 1000000);
-	CHECK(spent > 120000 * 5000);
-	/* A round needs half of the burst. */
-	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000));
+	CHECK(spent > huge * 450000 + 120000 * 4000);
+	/* A quarter of the burst is left: a round needs half of it. */
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, 120000 + 51000));
+	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 51000));
 	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 103000));
 }
