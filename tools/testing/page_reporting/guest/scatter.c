@@ -179,6 +179,17 @@ static void replace_one(void)
 	add_time(&reads, now_ns() - begin);
 }
 
+/* What the kernel has moved up to now, on the line of an event. */
+static const char *moves(void)
+{
+	static char text[128];
+
+	snprintf(text, sizeof(text), "moved=%lld emptied=%lld failed=%lld refaults=%lld",
+		 read_counter("pgreport_move"), read_counter("page_reporting_empty"),
+		 read_counter("page_reporting_empty_fail"), read_counter("pgreport_refault"));
+	return text;
+}
+
 static void churn(void)
 {
 	long long begin = now_ns(), end = begin + churn_s * 1000000000LL, t, busy = 0;
@@ -192,8 +203,8 @@ static void churn(void)
 		while (now_ns() < t + PAUSE_NS)
 			;
 	}
-	report("event=churned t_ms=%lld count=%lu mean_ns=%lld workers_ms=%ld touch_p50_ns=%lld touch_p99_ns=%lld touch_p999_ns=%lld read_p50_ns=%lld read_p99_ns=%lld read_p999_ns=%lld",
-	       now_ms(), count, busy / (long long)count, workers_ms() - workers,
+	report("event=churned t_ms=%lld count=%lu mean_ns=%lld workers_ms=%ld %s touch_p50_ns=%lld touch_p99_ns=%lld touch_p999_ns=%lld read_p50_ns=%lld read_p99_ns=%lld read_p999_ns=%lld",
+	       now_ms(), count, busy / (long long)count, workers_ms() - workers, moves(),
 	       time_of(&touches, 500), time_of(&touches, 990), time_of(&touches, 999),
 	       time_of(&reads, 500), time_of(&reads, 990), time_of(&reads, 999));
 }
@@ -244,9 +255,7 @@ int main(int argc, char **argv)
 	} else {
 		sleep(wait_s);
 	}
-	report("event=settled t_ms=%lld moved=%lld emptied=%lld failed=%lld refaults=%lld workers_ms=%ld",
-	       now_ms(), read_counter("pgreport_move"), read_counter("page_reporting_empty"),
-	       read_counter("page_reporting_empty_fail"), read_counter("pgreport_refault"),
+	report("event=settled t_ms=%lld %s workers_ms=%ld", now_ms(), moves(),
 	       workers_ms() - workers);
 	if (churn_s)
 		churn();
