@@ -222,14 +222,16 @@ static bool page_reporting_looks_movable(struct page *page)
  * Counts what is in a pageblock. Without zone->lock, as compaction does it: a
  * wrong order makes it skip too much, and all is checked again before it is
  * used. A page that is neither free nor in use is on its way to a free list.
+ * Stops where more than @most pages are in use.
  */
-static struct page_reporting_block page_reporting_look(struct page *page)
+static struct page_reporting_block page_reporting_look(struct page *page,
+						       unsigned int most)
 {
 	struct page_reporting_block block = {};
 	unsigned int i, nr = pageblock_nr_pages, step, order;
 	bool stuck = false;
 
-	for (i = 0; i < nr; i += step) {
+	for (i = 0; i < nr && block.used <= most; i += step) {
 		struct page *p = page + i;
 
 		step = 1;
@@ -253,6 +255,12 @@ static struct page_reporting_block page_reporting_look(struct page *page)
 	block.class = stuck ? PAGE_REPORTING_STUCK :
 			      page_reporting_class(block.used, nr);
 	return block;
+}
+
+/* What is in use in a pageblock of this class at most. */
+static unsigned int page_reporting_class_end(unsigned int class)
+{
+	return (class + 1) * pageblock_nr_pages / PAGE_REPORTING_CLASSES;
 }
 
 /* Neither whole and free, nor whole and in use. */
@@ -572,7 +580,7 @@ static bool page_reporting_find_holes(struct page_reporting_compact *compact,
 		page = page_reporting_block_at(zone, compact->target);
 		if (!page)
 			continue;
-		block = page_reporting_look(page);
+		block = page_reporting_look(page, pageblock_nr_pages);
 		if (page_reporting_is_target(compact, compact->target, &block)) {
 			page_reporting_take_holes(page, pages);
 			/* It may have more. */
@@ -596,7 +604,7 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 		return PAGE_REPORTING_ROUND_OVER;
 	page = page_reporting_block_at(zone, pfn);
 	if (page) {
-		block = page_reporting_look(page);
+		block = page_reporting_look(page, page_reporting_class_end(compact->plan.sparse));
 		if (page_reporting_is_source(compact, pfn, &block)) {
 			compact->plan.blocks--;
 			if (block.class == compact->plan.sparse) {
@@ -632,7 +640,7 @@ page_reporting_survey_next(struct page_reporting_compact *compact,
 	if (compact->source < pageblock_start_pfn(zone_end_pfn(zone))) {
 		page = page_reporting_block_at(zone, compact->source);
 		if (page) {
-			block = page_reporting_look(page);
+			block = page_reporting_look(page, pageblock_nr_pages);
 			if (page_reporting_is_partial(&block))
 				page_reporting_survey_add(&compact->survey, block.class,
 							  block.used, block.holes);
@@ -664,9 +672,13 @@ static bool page_reporting_must_rest(struct zone *zone)
 /* Adds the CPU time since @since_ns to the debt. Returns the time now. */
 static u64 page_reporting_charge_moves(u64 since_ns)
 {
-	u64 now_ns = task_sched_runtime(current);
+	u64 now_ns = task_sched_runtime(current), part;
 
-	page_reporting_cap_charge(&page_reporting_move_cap, now_ns - since_ns);
+	/* A charge is limited, but a step may search all of the zone. */
+	for (; since_ns < now_ns; since_ns += part) {
+		part = min(now_ns - since_ns, (u64)NSEC_PER_MSEC);
+		page_reporting_cap_charge(&page_reporting_move_cap, part);
+	}
 	return now_ns;
 }
 

@@ -88,8 +88,8 @@
  * most 1 % of the time and one such release.
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
- * moving pages takes longer: 0.5 % of one CPU, and 500 us for each 2 MiB at
- * once, which is what it takes to move half of them.
+ * moving pages takes longer: 0.5 % of one CPU, and 1 ms for each 2 MiB at once,
+ * enough to move half of them on a host that takes twice as long.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -157,7 +157,7 @@
 #define CAP_BURST_NS			50000U
 /* The same for moves: half of all memory once. */
 #define CAP_MOVE_NS_PER_MS		5000U
-#define CAP_MOVE_BURST_NS		500000U
+#define CAP_MOVE_BURST_NS		1000000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
@@ -441,7 +441,7 @@ static void pay(struct page_reporting_cap *cap, u64 ns_per_ms, u64 now_ms)
 	cap->paid_ms = max(cap->paid_ms, now_ms);
 }
 
-/* No overflow: 2^43 huge pages at most, less than 2^19 ns for each. */
+/* No overflow: 2^43 huge pages at most, less than 2^20 ns for each. */
 static u64 huge_pages(u64 pages)
 {
 	return (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;

@@ -22,8 +22,10 @@
  * whole blocks, before anything is reported. So a wrong decision costs the
  * moves, and no refault.
  *
- * A round that looks at all pageblocks costs about as much as one whole block
- * for each 64 of them. So enough is one of 64, and at least 8.
+ * A round looks at all pageblocks a few times, which costs up to 10 us for each.
+ * So enough is one of 32 pages, and at least 8 pageblocks. While fragments
+ * still come in, a round would have to be followed by others: so enough is also
+ * half of what there is.
  *
  * **Which.** The emptiest pageblocks, as long as
  *
@@ -42,7 +44,7 @@
  * of what it planned, or if it was over less than 16 B after it was allowed to
  * start, the next one has to wait twice as long, up to 64 B.
  *
- * **End.** What a round leaves is of no use to another one. So the next one
+ * **End.** What a round leaves otherwise is of no use to another one. So the next one
  * waits until there is enough beyond that. Without new fragments, none is due.
  */
 
@@ -59,7 +61,7 @@
 #define RESERVE			32
 
 /* An excess of one of so many pages is worth a round, and no less than this. */
-#define LEAST_SHARE		64
+#define LEAST_SHARE		32
 #define LEAST_BLOCKS		8
 
 /* Rounds are so many B apart, and doubled this often at most. */
@@ -153,6 +155,7 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 			break;
 		holes -= min(holes, survey->holes[class]);
 	}
+	plan.more = plan.blocks == most;
 	choose_targets(survey, &plan);
 	return plan;
 }
@@ -175,6 +178,12 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 	};
 	page_reporting_pacing_init_fragments(&fragments->pacing, order, level,
 					     now_ms);
+}
+
+/* How much has to be idle for a round: not less than what is not. */
+static u64 enough(const struct page_reporting_fragments *fragments)
+{
+	return max(fragments->least, fragments->excess / 2);
 }
 
 /**
@@ -200,7 +209,7 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	page_reporting_pacing_fell(pacing, seen);
 	page_reporting_pacing_advance(pacing, seen, now_ms);
 	idle = page_reporting_pacing_decide(pacing, level, now_ms);
-	if (idle < fragments->least || now_ms < fragments->start_ms)
+	if (idle < enough(fragments) || now_ms < fragments->start_ms)
 		return 0;
 	return idle;
 }
@@ -223,7 +232,7 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 	if (fragments->excess < fragments->least)
 		return PAGE_REPORTING_NEVER;
 	wait_ms = page_reporting_pacing_wait(pacing, fragments->excess,
-					     fragments->least - block, now_ms);
+					     enough(fragments) - block, now_ms);
 	if (now_ms >= fragments->start_ms)
 		return wait_ms;
 	rest_ms = fragments->start_ms - now_ms;
@@ -254,7 +263,7 @@ void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments
 	else
 		fragments->backoff = 0;
 	/* What was not tried is as good as it was. */
-	if (done)
+	if (done && !plan->more)
 		fragments->floor = level;
 	fragments->floor = min(fragments->floor, level);
 	fragments->excess = level - fragments->floor;

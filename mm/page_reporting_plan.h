@@ -31,6 +31,7 @@ struct page_reporting_survey {
  * @sparse: the highest class to empty
  * @of_sparse: how many of that class; of the classes below, all are emptied
  * @dense: the lowest class to fill first; above @sparse
+ * @more: more would fit, but is not idle
  * @shares: they are not enough: then fill those of @sparse that are not emptied
  */
 struct page_reporting_plan {
@@ -39,6 +40,7 @@ struct page_reporting_plan {
 	unsigned int sparse;
 	u64 of_sparse;
 	unsigned int dense;
+	bool more;
 	bool shares;
 };
 

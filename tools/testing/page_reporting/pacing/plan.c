@@ -398,6 +398,33 @@ CASE(round_after_b)
 	zone_free(&zone);
 }
 
+/* As they are freed bit by bit, the first rounds find some of them only. */
+CASE(fragments_that_come_in_slowly_are_all_emptied)
+{
+	unsigned int i, wait_ms;
+	struct zone zone;
+	u64 freed_ms = 0;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++)
+		zone.blocks[i].used = BLOCK;
+	for (i = 0; i < 20000; i += 200) {
+		unsigned int b;
+
+		for (b = 0; b < zone.nr; b++)
+			if (!zone.blocks[b].emptied_ms && zone.blocks[b].used > 60)
+				zone.blocks[b].used -= 8;
+		freed_ms = zone.now_ms;
+		wait_ms = pass(&zone, 0);
+		zone.now_ms += min(wait_ms, 200U);
+	}
+	rest(&zone, 0);
+	CHECK_LE(800, zone.emptied);
+	CHECK_LE(zone.now_ms - freed_ms, 20000);
+	zone_free(&zone);
+}
+
 CASE(comes_to_rest_without_demand)
 {
 	unsigned int passes, used;
@@ -423,11 +450,11 @@ CASE(too_little_is_left_alone)
 
 	zone_init(&zone, 1000);
 	start(&zone);
-	/* A survey costs as much as 1000 / 64 pageblocks. */
-	for (i = 0; i < 16; i++)
+	/* A survey is worth 1000 / 32 pageblocks. */
+	for (i = 0; i < 32; i++)
 		zone.blocks[i].used = 20;
 	CHECK_EQ(pass(&zone, 0), PAGE_REPORTING_NEVER);
-	for (; i < 18; i++)
+	for (; i < 34; i++)
 		zone.blocks[i].used = 20;
 	CHECK(pass(&zone, 0) != PAGE_REPORTING_NEVER);
 	zone_free(&zone);
@@ -548,10 +575,10 @@ CASE(moves_have_a_cap)
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
-	CHECK_LE(spent, huge * 500000 + 120000 * 5000 + 1000000);
-	CHECK(spent > huge * 450000 + 120000 * 4000);
+	CHECK_LE(spent, huge * 1000000 + 120000 * 5000 + 1000000);
+	CHECK(spent > huge * 900000 + 120000 * 4000);
 	/* A quarter of the burst is left: a round needs half of it. */
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, 120000 + 51000));
-	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 51000));
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 103000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, 120000 + 102000));
+	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 102000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 206000));
 }
