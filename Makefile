@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door. Every target is a script that runs on its own too.
 
-lab	:= tools/testing/page_reporting
+lab	:= /usr/bin/python3 tools/testing/page_reporting/lab
 kernels	:= guest debug debug/bzImage off hyperv
 bases	:= $(notdir $(wildcard bases/*))
 out	:= build$(patsubst %,/%,$(filter-out 6.12,$(BASE)))
@@ -35,42 +35,62 @@ endif
 .NOTPARALLEL:
 .PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
 
-help:		## This text
+# What "make help" shows, in this order
+groups := See it=demo top bench bench-selfcheck trace-examples;
+groups += Install it=deb install-tree;
+groups += Test it=test lint kunit mutants test-sanitize;
+groups += Send it=series check-series series-edit series-save;
+groups += Parts of these=setup tree kernel base;
+groups += Clean up=clean distclean
+
+help:
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
+	@awk -F ':[^#]*## ' -v groups='$(groups)' ' \
+		/^[a-z-]+:.*## / { said[$$1] = $$2 } \
+		END { \
+			count = split(groups, group, "; *"); \
+			for (i = 1; i <= count; i++) { \
+				split(group[i], part, "="); \
+				printf "\n%s\n", part[1]; \
+				names = split(part[2], name, " "); \
+				for (j = 1; j <= names; j++) \
+					printf "  %-17s%s\n", name[j], said[name[j]]; \
+			} \
+		}' $(MAKEFILE_LIST)
 	@echo
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{ printf "  %-17s%s\n", $$1, $$2 }'
-	@echo
-	@echo '  MEM=4G    memory of the guest          FREE=3G   how much it allocates and frees'
-	@echo '  ORDER=n   smallest block reported      DELAY=ms  wait before a pass, -1: as it pays'
-	@echo '  SCENARIO=s of the bench, all by default   REPEAT=n   runs of each, 3 by default'
-	@echo '  TOP_S=n   seconds until "make top" ends by itself'
-	@echo '  ARCH=arm64  for test: guests of arm64, with pages of 4 and 64 KiB'
-	@echo '  STRESS_S=n  seconds of stress on each kernel of test-sanitize, 600 by default'
-	@echo '  BASE=b    another kernel than the default of 6.12: $(filter-out 6.12,$(bases))'
-	@echo '  KERNEL=p  your own tree of that kernel (only read, worked on as a copy) or tarball'
-	@echo '            for install-tree: your own git tree, which gets a branch'
-	@echo '  VERSION=n  for series: [PATCH vn]'
-	@echo '  BRANCH=b  for install-tree: the name of that branch'
-	@echo '  ACCEL=a   kvm or tcg; by default what the machine can do'
+	@echo 'Variables'
+	@echo '  for the guest of demo and top:'
+	@echo '    MEM=4G  FREE=3G   its memory, and how much of that it takes and frees'
+	@echo '    ORDER=n DELAY=ms  parameters of reporting: the smallest block, the wait before a pass'
+	@echo '    TOP_S=n           seconds until top ends by itself'
+	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
+	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
+	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
+	@echo '  for series:         VERSION=n: [PATCH vn]'
+	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
+	@echo '  for all:'
+	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
+	@echo '    KERNEL=p  your own tree of that kernel (it is copied, not changed) or tarball'
+	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
-	@$(lab)/demo --check-only
+	@$(lab) demo --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build guest
-	@$(lab)/demo
+	@$(lab) demo
 
 top: python	## Watch a guest that takes and frees memory, once a second; q ends it
-	@$(lab)/top --check-only
+	@$(lab) top --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build guest
-	@$(lab)/top
+	@$(lab) top
 
 trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in a guest
-	@$(lab)/trace-examples --check-only
+	@$(lab) examples --check-only
 	@scripts/build observe
-	@$(lab)/trace-examples
+	@$(lab) examples
 
 test:		## Build all kernels, run KUnit, guests and checks, then KUnit and guests on the other bases
 	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
@@ -79,25 +99,26 @@ test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KAS
 	@scripts/test --sanitize $(sanitizers)
 
 bench: python	## Stock kernel and this series side by side: table, charts, results.json
-	@$(lab)/bench --check-only
+	@$(lab) bench --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build $$($(lab)/bench --kernels)
-	@$(lab)/bench
+	@scripts/build $$($(lab) bench --kernels)
+	@$(lab) bench
 
 bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
-	@$(lab)/bench --selfcheck --check-only
+	@$(lab) bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
-	@scripts/build $$($(lab)/bench --selfcheck --kernels)
-	@$(lab)/bench --selfcheck
+	@scripts/build $$($(lab) bench --selfcheck --kernels)
+	@$(lab) bench --selfcheck
 
 deb: python	## A Debian package of the kernel for virtual machines; installs and boots it
-	@$(lab)/deb --check-only
+	@$(lab) deb --check-only
 	@SETUP_DEB=yes scripts/setup
 	@scripts/tree
 	@scripts/build package
-	@$(lab)/deb
+	@scripts/tools-package
+	@$(lab) deb
 
 lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
 	@scripts/lint
@@ -108,7 +129,7 @@ kunit: tree	## Our KUnit suite with the kernel's own kunit.py
 
 mutants: tree	## Break the engine on purpose; see which test notices
 	@scripts/build guest
-	@$(lab)/mutants
+	@$(lab) mutants
 
 series: tree	## The patches, one idea each, and a cover letter: build/series
 	@scripts/series make

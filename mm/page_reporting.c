@@ -143,7 +143,7 @@ struct page_reporting_request {
 	struct completion done;
 	unsigned long ticket;	/* unlike the address, never reused */
 	unsigned long wanted;	/* in pages */
-	bool compact;		/* make whole blocks of fragments first */
+	enum page_reporting_first first;
 	struct page_reporting_served served;
 };
 
@@ -293,7 +293,7 @@ static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 	if (page_reporting_request) {
 		page_reporting_serves = page_reporting_request->ticket;
 		wanted = page_reporting_request->wanted;
-		pass->compact = page_reporting_request->compact;
+		pass->first = page_reporting_request->first;
 	}
 	spin_unlock(&page_reporting_request_lock);
 	return wanted;
@@ -364,7 +364,7 @@ static void page_reporting_give_up(int err)
 /**
  * page_reporting_serve - start a pass over free memory now and wait for it
  * @wanted: how much to report, in pages
- * @compact: make whole blocks of fragments first
+ * @first: what is done before the pass
  *
  * A signal ends the wait at once. The pass then takes no further blocks.
  *
@@ -373,11 +373,11 @@ static void page_reporting_give_up(int err)
  * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
 struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  bool compact)
+						  enum page_reporting_first first)
 {
 	struct page_reporting_request request = {
 		.wanted = wanted,
-		.compact = compact,
+		.first = first,
 	};
 	int err;
 
@@ -573,7 +573,7 @@ static void page_reporting_work(struct work_struct *work)
 	u64 begin_ns = ktime_get_ns();
 
 	page_reporting_begin_pass(&pass);
-	if (pass.compact)
+	if (pass.first == PAGE_REPORTING_COMPACT_FIRST)
 		page_reporting_compact_now(&pass);
 	page_reporting_walk(&pass);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
@@ -742,9 +742,14 @@ void page_reporting_settings_changed(void)
 	__page_reporting_notify();
 }
 
-/* The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. */
+/*
+ * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does
+ * its own order, which is what a script reads, and restores after a change.
+ */
 void page_reporting_set_order(unsigned int order)
 {
+	if (order == READ_ONCE(page_reporting_dev_order))
+		order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	WRITE_ONCE(page_reporting_user_order, order);
 	/* A lower order makes free memory eligible that no free announces. */
 	page_reporting_settings_changed();

@@ -130,6 +130,20 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 
 /* paced */
 
+static void page_reporting_paced_begin(struct zone *zone)
+{
+	struct page_reporting_zone *state;
+	enum page_reporting_pool pool;
+
+	spin_lock_irq(&zone->lock);
+	state = zone->page_reporting;
+	for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
+		page_reporting_pacing_begin(&state->pool[pool].pacing,
+					    page_reporting_level(&state->pool[pool]),
+					    page_reporting_now_ms());
+	spin_unlock_irq(&zone->lock);
+}
+
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
@@ -216,7 +230,10 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 {
 	struct page_reporting_budget budget;
+	struct zone *zone;
 
+	for_each_populated_zone(zone)
+		page_reporting_paced_begin(zone);
 	budget = page_reporting_budget(&page_reporting_paced_ops, capacity);
 	/* Not under zone->lock: scheduler locks must be taken first. */
 	budget.cpu_ns = task_sched_runtime(current);

@@ -17,6 +17,10 @@
  *
  * If asked to, the first pass starts with a round in each zone that makes whole
  * blocks of fragments: see mm/page_reporting_compact.c.
+ *
+ * The marks say what the hypervisor was told. It may back such memory again
+ * nevertheless: one that loads a snapshot or receives a migration may write all
+ * pages, those that are zero as well. So a flush can clear all marks first.
  */
 
 #include <linux/gfp.h>
@@ -51,7 +55,8 @@ static void page_reporting_drain_cpus(void)
 }
 
 static struct page_reporting_flushed
-page_reporting_flush_rounds(unsigned long wanted, bool compact)
+page_reporting_flush_rounds(unsigned long wanted,
+			    enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
@@ -62,7 +67,8 @@ page_reporting_flush_rounds(unsigned long wanted, bool compact)
 		struct page_reporting_served served;
 
 		served = page_reporting_serve(wanted - flushed.nr_pages,
-					      compact && !round);
+					      round ? PAGE_REPORTING_NOTHING_FIRST :
+						      first);
 		flushed.nr_pages += served.nr_pages;
 		flushed.moved += served.moved;
 		flushed.err = served.err;
@@ -73,19 +79,8 @@ page_reporting_flush_rounds(unsigned long wanted, bool compact)
 	return flushed;
 }
 
-/**
- * page_reporting_flush - report free memory now
- * @nr_pages: how much to report, in pages; ULONG_MAX for all
- * @compact: make whole blocks of fragments first
- *
- * Context: Process context. Sleeps until that much or all eligible memory is
- * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
- * comes.
- * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
- * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
- * driver returned.
- */
-int page_reporting_flush(unsigned long nr_pages, bool compact)
+static int page_reporting_do_flush(unsigned long nr_pages,
+				   enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed;
 	int err;
@@ -94,7 +89,7 @@ int page_reporting_flush(unsigned long nr_pages, bool compact)
 		return -ENODEV;
 	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
 		return -ERESTARTSYS;
-	flushed = page_reporting_flush_rounds(nr_pages, compact);
+	flushed = page_reporting_flush_rounds(nr_pages, first);
 	err = flushed.err;
 	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
 	if (err == -ERESTARTSYS)
@@ -105,6 +100,34 @@ int page_reporting_flush(unsigned long nr_pages, bool compact)
 	spin_unlock(&page_reporting_flushed_lock);
 	mutex_unlock(&page_reporting_flush_mutex);
 	return err;
+}
+
+/**
+ * page_reporting_flush - report free memory now
+ * @nr_pages: how much to report, in pages; ULONG_MAX for all
+ *
+ * Context: Process context. Sleeps until that much or all eligible memory is
+ * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
+ * comes.
+ * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
+ * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
+ * driver returned.
+ */
+int page_reporting_flush(unsigned long nr_pages)
+{
+	return page_reporting_do_flush(nr_pages, PAGE_REPORTING_NOTHING_FIRST);
+}
+
+/* Reports all free memory, also what is reported. Returns as the above. */
+int page_reporting_flush_again(void)
+{
+	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_FORGET_FIRST);
+}
+
+/* Reports all free memory, after whole blocks were made of fragments. */
+int page_reporting_flush_compact(void)
+{
+	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_COMPACT_FIRST);
 }
 
 /* A copy of the result of the last flush; all 0 if there was none. */

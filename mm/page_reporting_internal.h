@@ -209,6 +209,13 @@ void page_reporting_budget_reset(void);
  * page_reporting_walk.c: what does a pass do to a block?
  */
 
+/* What the first pass of a flush does before it walks. */
+enum page_reporting_first {
+	PAGE_REPORTING_NOTHING_FIRST,
+	PAGE_REPORTING_FORGET_FIRST,	/* clear all marks */
+	PAGE_REPORTING_COMPACT_FIRST,	/* make whole blocks of fragments */
+};
+
 /**
  * struct page_reporting_pass - one walk over free memory
  * @prdev: the device
@@ -216,13 +223,13 @@ void page_reporting_budget_reset(void);
  * @order: the reporting order
  * @budget: what limits the pass
  * @ended: returns a negative errno if the pass has to end now, or 0
+ * @first: what is to be done before the walk
  * @nents: blocks in the batch
  * @limit: number of blocks at which the batch is full
  * @nr_pages: pages in the batch
  * @blocks: blocks that were reported without error
  * @pages: pages in these blocks
- * @compact: whole blocks of fragments are to be made before the walk
- * @moved: pages that were moved for that
+ * @moved: pages that were moved to make whole blocks of fragments
  * @err: the last error of the driver in this pass, or 0
  * @stopped: what @ended returned last
  * @more: there is more to report: the budget was used up before the end of a
@@ -236,12 +243,12 @@ struct page_reporting_pass {
 	unsigned int order;
 	struct page_reporting_budget budget;
 	int (*ended)(struct page_reporting_pass *pass);
+	enum page_reporting_first first;
 	unsigned int nents;
 	unsigned int limit;
 	unsigned long nr_pages;
 	unsigned long blocks;
 	unsigned long pages;
-	bool compact;
 	unsigned long moved;
 	int err;
 	int stopped;
@@ -252,6 +259,7 @@ struct page_reporting_pass {
 
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_in_report(void);
+unsigned int page_reporting_report_age_ms(void);
 
 /*
  * page_reporting_compact.c: how do fragments become whole blocks?
@@ -312,7 +320,7 @@ void page_reporting_set_order(unsigned int order);
 void page_reporting_set_delay(unsigned int delay_ms);
 void page_reporting_settings_changed(void);
 struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  bool compact);
+						  enum page_reporting_first first);
 
 /*
  * page_reporting_flush.c: how is all free memory reported at once?
@@ -326,7 +334,9 @@ struct page_reporting_flushed {
 	int err;
 };
 
-int page_reporting_flush(unsigned long nr_pages, bool compact);
+int page_reporting_flush(unsigned long nr_pages);
+int page_reporting_flush_again(void);
+int page_reporting_flush_compact(void);
 struct page_reporting_flushed page_reporting_last_flush(void);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

@@ -53,8 +53,8 @@
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
  * as if it were idle. If the next pass is late by more than a window, at most
- * two of the windows without an event are counted. A stall shorter than 10/8 B
- * may go unnoticed, and make a page look idle for as much longer.
+ * two of the windows without an event are counted. A stall shorter than 10/8 B,
+ * or in a pass, may go unnoticed, and make a page look idle for as much longer.
  *
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
@@ -322,6 +322,17 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 	return wait_ms;
 }
 
+/*
+ * A pass has begun. It may take long until it comes to this pool, which must
+ * not look like a late pass.
+ */
+void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
+				 u64 level, u64 now_ms)
+{
+	page_reporting_pacing_advance(pacing, level, now_ms);
+	pacing->due_ms = PAGE_REPORTING_PASS_RUNS;
+}
+
 /**
  * page_reporting_pacing_decide - decide how much to report now
  * @pacing: the pacing of the pool
@@ -335,9 +346,7 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 {
 	u64 for_b, for_2b, pages;
 
-	page_reporting_pacing_advance(pacing, level, now_ms);
-	/* The time that this pass takes must not look like a late pass. */
-	pacing->due_ms = now_ms + page_reporting_pacing_first_ms(pacing);
+	page_reporting_pacing_begin(pacing, level, now_ms);
 	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
 	for_2b = min(idle(pacing, PAGE_REPORTING_PAST), level);
 	pages = for_b - min(for_b, pacing->keep);

@@ -3,11 +3,15 @@
 #ifndef _MM_PAGE_REPORTING_PACING_H
 #define _MM_PAGE_REPORTING_PACING_H
 
+#include <linux/limits.h>
 #include <linux/types.h>
 
 /* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
 #define PAGE_REPORTING_WINDOWS		8
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
+
+/* As @due_ms: from the start of a pass until it has looked at the pool. */
+#define PAGE_REPORTING_PASS_RUNS	(U64_MAX - 1)
 
 /* No pass is needed before the next free, which requests one. */
 #define PAGE_REPORTING_NEVER		(~0U)
@@ -18,7 +22,8 @@
  * @past: lowest level in each closed window, the latest one first, in pages
  * @opened_ms: when the open window began
  * @closes_ms: when the open window ends
- * @due_ms: when the next pass over this pool is due, or U64_MAX
+ * @due_ms: when the next pass over this pool is due, PAGE_REPORTING_PASS_RUNS,
+ *	or U64_MAX
  * @started_ms: when pacing began, most of the free memory still unused
  * @recent: pages reported less than B ago and not refaulted since; to use one
  *	of them again shows that its report was a mistake
@@ -65,6 +70,8 @@ void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
 					  u64 now_ms);
 void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
+void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
+				 u64 level, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
 unsigned int

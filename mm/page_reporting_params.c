@@ -161,6 +161,12 @@ static ssize_t state_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  page_reporting_state_names[status.state] : "none");
 }
 
+static ssize_t report_age_ms_show(struct kobject *kobj,
+				  struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", page_reporting_report_age_ms());
+}
+
 static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
@@ -200,28 +206,33 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 			   const char *buf, size_t len)
 {
 	unsigned long nr_pages = ULONG_MAX;
-	bool compact = sysfs_streq(buf, "compact");
 	u64 bytes;
 
-	if (!compact && !sysfs_streq(buf, "all")) {
+	if (sysfs_streq(buf, "again"))
+		return page_reporting_flush_again() ?: len;
+	if (sysfs_streq(buf, "compact"))
+		return page_reporting_flush_compact() ?: len;
+	if (!sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
 		if (!bytes)
 			return -EINVAL;
 		nr_pages = min_t(u64, DIV_ROUND_UP_ULL(bytes, PAGE_SIZE),
 				 ULONG_MAX);
 	}
-	return page_reporting_flush(nr_pages, compact) ?: len;
+	return page_reporting_flush(nr_pages) ?: len;
 }
 
 static struct kobj_attribute device_attr = __ATTR_RO(device);
 static struct kobj_attribute order_attr = __ATTR_RO(order);
 static struct kobj_attribute state_attr = __ATTR_RO(state);
+static struct kobj_attribute report_age_ms_attr = __ATTR_RO(report_age_ms);
 static struct kobj_attribute flush_attr = __ATTR_RW(flush);
 
 static struct attribute *page_reporting_attrs[] = {
 	&device_attr.attr,
 	&order_attr.attr,
 	&state_attr.attr,
+	&report_age_ms_attr.attr,
 	&flush_attr.attr,
 	NULL,
 };

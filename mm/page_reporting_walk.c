@@ -53,10 +53,22 @@
  * - the driver's callback has one caller
  */
 
+/**
+ * DOC: silence
+ *
+ * The driver waits for the hypervisor in report(), and nothing can be reported
+ * until it returns. A timer runs during each call. If it expires, the kernel
+ * log names the driver, once per call. report_age_ms in sysfs is the age of
+ * the call. A hypervisor that answers, but drops nothing, cannot be seen here.
+ */
+
+#define pr_fmt(fmt) "page_reporting: " fmt
+
 #include <kunit/static_stub.h>
 #include <linux/bits.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
+#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -68,10 +80,12 @@
 #include <linux/page_reporting.h>
 #include <linux/pageblock-flags.h>
 #include <linux/percpu.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/timer.h>
 #include <linux/vmstat.h>
 
 #define CREATE_TRACE_POINTS
@@ -93,6 +107,9 @@
  * to be skipped, as the parts of a split block are marked and at the head.
  */
 #define PAGE_REPORTING_GLANCE		8
+
+/* A call of the driver that takes longer is named in the log. */
+#define PAGE_REPORTING_OVERDUE_MS	(60U * 1000)
 
 /* The largest block has to fit in sg->length, an unsigned int. */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
@@ -133,6 +150,10 @@ static unsigned long page_reporting_nr_taken[NR_PAGE_ORDERS][MIGRATE_TYPES];
 
 /* The task that is running the driver's report(), or NULL. */
 static struct task_struct *page_reporting_reporter;
+
+/* Its pass, and when the call began, in jiffies. Valid during the call. */
+static const struct page_reporting_pass *page_reporting_caller;
+static unsigned long page_reporting_called_at;
 
 static void page_reporting_reset_batch(struct page_reporting_pass *pass)
 {
@@ -370,6 +391,50 @@ bool page_reporting_in_report(void)
 	return READ_ONCE(page_reporting_reporter) == current;
 }
 
+/* How long the driver's report() has been running, 0 if it is not. Context: any. */
+unsigned int page_reporting_report_age_ms(void)
+{
+	/* Pairs with page_reporting_begin_call(). */
+	if (!smp_load_acquire(&page_reporting_reporter))
+		return 0;
+	return max(jiffies_to_msecs(jiffies - READ_ONCE(page_reporting_called_at)),
+		   1U);
+}
+
+static void page_reporting_overdue(struct timer_list *timer)
+{
+	const struct page_reporting_pass *pass = page_reporting_caller;
+
+	pr_warn("%ps has not returned from a report of %u blocks (%lu KiB) for %u s\n",
+		pass->prdev->report, pass->nents,
+		pass->nr_pages << (PAGE_SHIFT - 10),
+		page_reporting_report_age_ms() / 1000);
+}
+
+static DEFINE_TIMER(page_reporting_overdue_timer, page_reporting_overdue);
+
+static unsigned int page_reporting_overdue_ms(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_overdue_ms);
+	return PAGE_REPORTING_OVERDUE_MS;
+}
+
+static void page_reporting_begin_call(const struct page_reporting_pass *pass)
+{
+	page_reporting_caller = pass;
+	WRITE_ONCE(page_reporting_called_at, jiffies);
+	/* Pairs with page_reporting_report_age_ms(). */
+	smp_store_release(&page_reporting_reporter, current);
+	mod_timer(&page_reporting_overdue_timer,
+		  jiffies + msecs_to_jiffies(page_reporting_overdue_ms()));
+}
+
+static void page_reporting_end_call(void)
+{
+	timer_delete_sync(&page_reporting_overdue_timer);
+	WRITE_ONCE(page_reporting_reporter, NULL);
+}
+
 static int page_reporting_call(struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
@@ -380,9 +445,9 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	lockdep_assert_not_held(&pass->zone->lock);
 	page_reporting_assert(pass->order >= READ_ONCE(page_reporting_order));
 
-	WRITE_ONCE(page_reporting_reporter, current);
+	page_reporting_begin_call(pass);
 	err = prdev->report(prdev, page_reporting_sgl, pass->nents);
-	WRITE_ONCE(page_reporting_reporter, NULL);
+	page_reporting_end_call();
 	/* Drivers may only return 0 or a negative errno. */
 	if (WARN_ON_ONCE(err > 0))
 		err = -EIO;
@@ -624,8 +689,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, with @prdev, @order, @budget, @ended and @limit set by the
- *	caller, and the rest 0. Says afterwards what was done and what is left
+ * @pass: the pass, with @prdev, @order, @budget, @ended, @first and @limit set by
+ *	the caller, and the rest 0. Says afterwards what was done and what is left
  *
  * Context: Process context. May sleep. One caller at a time.
  */
@@ -634,6 +699,8 @@ void page_reporting_walk(struct page_reporting_pass *pass)
 	struct zone *zone;
 
 	page_reporting_mark_begin(pass->order);
+	if (pass->first == PAGE_REPORTING_FORGET_FIRST && !page_reporting_ends(pass))
+		page_reporting_sweep(NR_PAGE_ORDERS);
 	page_reporting_reset_batch(pass);
 	for_each_populated_zone(zone)
 		if (page_reporting_ends(pass) ||

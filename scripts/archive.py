@@ -11,6 +11,7 @@ import subprocess
 
 import common
 from common import Fail, Gone, say
+from lab.files import replacing
 
 KEYRING = pathlib.Path('/usr/share/keyrings/debian-archive-keyring.gpg')
 # Hooks of the machine's may act on the machine's own lists; indexes of others cost time.
@@ -27,10 +28,6 @@ Dir::Cache "{folder}/cache";
 Acquire::Languages "none";
 APT::Sandbox::User "root";
 '''
-UNREACHABLE = re.compile(r'Temporary failure resolving|Could not (resolve|connect)|Unable to connect|timed out'
-                         r'|Network is unreachable|Connection failed')
-
-
 def run(command, **kwargs):
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
@@ -55,72 +52,50 @@ class Apt:
     """apt with one suite, in a folder of its own."""
 
     def __init__(self, folder, suite):
-        self.folder, self.suite = folder.resolve(), suite
-
-    def prepare(self):
         if not KEYRING.is_file():
             raise Fail('fetch the base', f'{KEYRING} is missing, which signatures are verified with',
                        'apt-get install debian-archive-keyring')
+        self.folder, self.suite = folder.resolve(), suite
         for name in ('lists/partial', 'cache/archives/partial', 'none'):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         line = f'deb [signed-by={KEYRING} target=Packages] {mirror()} {self.suite} main\n'
-        common.write_atomic(self.folder / 'sources.list', line.encode())
-        common.write_atomic(self.folder / 'apt.conf', CONFIG.format(folder=self.folder).encode())
+        common.write_atomic(self.folder / 'sources.list', line)
+        common.write_atomic(self.folder / 'apt.conf', CONFIG.format(folder=self.folder))
 
-    def call(self, tool, *words, **kwargs):
-        return run([tool, '-q', '-c', str(self.folder / 'apt.conf'), *words], **kwargs)
-
-    def update(self):
-        done = self.call('apt-get', 'update', '--error-on=any')
-        if not done.returncode:
-            return
-        if re.search(r'does not have a Release file|404 +Not Found', done.stdout + done.stderr):
-            raise Gone('fetch the base', f"the archive has no suite {self.suite} any more")
-        explain(f'the index of {self.suite}', done)
+    def call(self, tool, *words, what=''):
+        """What apt's tool prints; with `what` it is for, Fail with what it complains of first if it fails."""
+        done = run([tool, '-q', '-c', str(self.folder / 'apt.conf'), *words], cwd=self.folder)
+        if what and done.returncode:
+            said = done.stdout + done.stderr
+            if re.search(r'does not have a Release file|404 +Not Found', said):
+                raise Gone('fetch the base', f'the archive has no suite {self.suite} any more')
+            lines = [line for line in said.split('\n') if line.startswith(('E: ', 'W: '))] or ['apt-get failed']
+            raise Fail('fetch the base', f'{what}: {lines[0]}',
+                       'check the network or the proxy of apt, then run the same command again')
+        return done.stdout
 
     def versions(self, *packages):
         """(package, version) of what the suite has, the newest version of a package first."""
-        lines = [line.split('|') for line in self.call('apt-cache', 'madison', *packages).stdout.split('\n')]
+        lines = [line.split('|') for line in self.call('apt-cache', 'madison', *packages).split('\n')]
         return [(line[0].strip(), line[1].strip()) for line in lines if len(line) == 3]
 
     def offers(self):
         """What there is instead, for a message."""
-        names = self.call('apt-cache', 'pkgnames', 'linux-source-').stdout.split()
+        names = self.call('apt-cache', 'pkgnames', 'linux-source-').split()
         found = self.versions(*[name for name in names if re.fullmatch(r'linux-source-\d+\.\d+', name)])
         number = {name: tuple(map(int, name.rsplit('-', 1)[1].split('.'))) for name, _ in found}
         return ', '.join(f'{name} {version}' for name, version in sorted(found, key=lambda pair: number[pair[0]]))
 
-    def download(self, package, version):
-        done = self.call('apt-get', 'download', f'{package}={version}', cwd=self.folder)
-        found = sorted(self.folder.glob(f'{package}_*.deb'))
-        if done.returncode or not found:
-            explain(f'{package} {version}', done)
-        return found[0]
-
-
-def explain(what, done):
-    """Fails with what apt complained of last."""
-    said = done.stdout + done.stderr
-    lines = [line for line in said.split('\n') if line.startswith(('E: ', 'W: '))] or ['apt-get failed']
-    if UNREACHABLE.search(said):
-        raise Fail('fetch the base', f'the package archive cannot be reached for {what}',
-                   'check the network or the proxy of apt, then run the same command again')
-    raise Fail('fetch the base', f'{what}: {lines[0]}')
-
 
 def tarball_of(deb, package, target):
     """The kernel's tarball out of the package, complete or not there."""
-    temp = target.with_name(f'.{target.name}.tmp')
-    try:
+    with replacing(target) as temp:
         with open(temp, 'wb') as out, \
                 subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE) as unpacked:
             done = subprocess.run(['tar', '-xO', f'./usr/src/{package}.tar.xz'], stdin=unpacked.stdout, stdout=out,
                                   stderr=subprocess.PIPE, check=False)
         if done.returncode or unpacked.returncode:
             raise Fail('fetch the base', f'{deb.name} does not unpack: {done.stderr.decode().strip()}')
-        temp.replace(target)
-    finally:
-        temp.unlink(missing_ok=True)
 
 
 def stored(folder, package):
@@ -135,8 +110,7 @@ def fetch(folder, package, suite, pinned, newest=False):
         return stored(folder, package)
     say(f'tree: fetch {package} from {suite} ...')
     apt = Apt(folder, suite)
-    apt.prepare()
-    apt.update()
+    apt.call('apt-get', 'update', '--error-on=any', what=f'the index of {suite}')
     versions = [version for _, version in apt.versions(package)]
     if not versions:
         raise Gone('fetch the base',
@@ -144,10 +118,11 @@ def fetch(folder, package, suite, pinned, newest=False):
     version = pinned if pinned in versions and not newest else versions[0]
     target = folder / f'{package}_{version}.tar.xz'
     if not target.is_file():
-        deb = apt.download(package, version)
-        try:
-            tarball_of(deb, package, target)
-        finally:
-            deb.unlink(missing_ok=True)
+        apt.call('apt-get', 'download', f'{package}={version}', what=f'{package} {version}')
+        for deb in folder.glob(f'{package}_*.deb'):
+            try:
+                tarball_of(deb, package, target)
+            finally:
+                deb.unlink()
     target.touch()
     return target, version

@@ -27,6 +27,12 @@
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
+/* In the kernel log */
+#define REFUSED		"the device did not take"
+#define OVERDUE		"has not returned from a report"
+/* As if a minute. */
+#define OVERDUE_MS	200U
+
 /* Of another driver; it is never called. */
 static int report_of_second(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sgl, unsigned int nents)
@@ -553,7 +559,7 @@ static void refused_block_holds_up_no_other_list(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
 }
 
-static unsigned int messages(void)
+static unsigned int messages(const char *about)
 {
 	struct kmsg_dump_iter iter;
 	unsigned int nr = 0;
@@ -563,7 +569,7 @@ static unsigned int messages(void)
 	kmsg_dump_rewind(&iter);
 	while (kmsg_dump_get_line(&iter, false, line, sizeof(line) - 1, &len)) {
 		line[len] = '\0';
-		nr += !!strstr(line, "the device did not take");
+		nr += !!strstr(line, about);
 	}
 	return nr;
 }
@@ -572,7 +578,7 @@ static unsigned int messages(void)
 static void error_is_named_once(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	unsigned int i, before = messages();
+	unsigned int i, before = messages(REFUSED);
 
 	if (!IS_ENABLED(CONFIG_PRINTK))
 		kunit_skip(test, "needs CONFIG_PRINTK");
@@ -581,7 +587,7 @@ static void error_is_named_once(struct kunit *test)
 	fake->err = -EIO;
 	for (i = 0; i < 5; i++)
 		fpr_pass(fake);
-	KUNIT_EXPECT_EQ(test, before + 1, messages());
+	KUNIT_EXPECT_EQ(test, before + 1, messages(REFUSED));
 
 	/* A new series is news. */
 	fake->err = 0;
@@ -589,7 +595,69 @@ static void error_is_named_once(struct kunit *test)
 	fake->err = -EIO;
 	fpr_pass(fake);
 	fpr_pass(fake);
-	KUNIT_EXPECT_EQ(test, before + 2, messages());
+	KUNIT_EXPECT_EQ(test, before + 2, messages(REFUSED));
+}
+
+static unsigned int stub_overdue(void)
+{
+	return OVERDUE_MS;
+}
+
+/* The host answers after the log has named it, and some time later. */
+static void hook_be_overdue(struct fpr_fake *fake, struct scatterlist *sg,
+			    unsigned int nents)
+{
+	unsigned int before = messages(OVERDUE), age_ms;
+
+	fake->hook = NULL;
+	KUNIT_EXPECT_TRUE(fake->test, fpr_poll(messages(OVERDUE) > before));
+	age_ms = page_reporting_report_age_ms();
+	KUNIT_EXPECT_GE(fake->test, age_ms, OVERDUE_MS);
+	msleep(3 * OVERDUE_MS);
+	KUNIT_EXPECT_GE(fake->test, page_reporting_report_age_ms(),
+			age_ms + 2 * OVERDUE_MS);
+}
+
+/* B18 */
+static void silent_host_is_named_once(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned int before = messages(OVERDUE);
+
+	if (!IS_ENABLED(CONFIG_PRINTK))
+		kunit_skip(test, "needs CONFIG_PRINTK");
+
+	fpr_engine_stub_overdue(test, stub_overdue);
+	fpr_register(fake, 1);
+	fake->hook = hook_be_overdue;
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, before + 1, messages(OVERDUE));
+	KUNIT_EXPECT_GT(test, fake->calls, 1);
+
+	/* It has answered: what runs on after this is not a report. */
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_report_age_ms());
+	msleep(3 * OVERDUE_MS);
+	KUNIT_EXPECT_EQ(test, before + 1, messages(OVERDUE));
+}
+
+static void hook_see_age(struct fpr_fake *fake, struct scatterlist *sg,
+			 unsigned int nents)
+{
+	/* Never 0, however quick the host is. */
+	KUNIT_EXPECT_GT(fake->test, page_reporting_report_age_ms(), 0);
+}
+
+/* B18 */
+static void age_is_that_of_the_report(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_register(fake, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_report_age_ms());
+	fake->hook = hook_see_age;
+	fpr_pass(fake);
+	KUNIT_EXPECT_GT(test, fake->calls, 0);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_report_age_ms());
 }
 
 static void hook_fail_five_times(struct fpr_fake *fake,
@@ -1132,6 +1200,8 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(refused_block_holds_up_no_other),
 	KUNIT_CASE(refused_block_holds_up_no_other_list),
 	KUNIT_CASE(error_is_named_once),
+	KUNIT_CASE(silent_host_is_named_once),
+	KUNIT_CASE(age_is_that_of_the_report),
 	KUNIT_CASE_SLOW(all_is_reported_after_the_last_error),
 	KUNIT_CASE(short_zone_is_tried_again),
 	KUNIT_CASE(guest_with_all_reported_is_quiet),

@@ -324,6 +324,7 @@ void fpr_engine_stub_refuse(struct kunit *test, void (*stub)(void *caller));
 /* page_reporting_walk.c */
 void fpr_engine_stub_unaccepted(struct kunit *test,
 				unsigned long (*stub)(struct zone *zone));
+void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void));
 unsigned long fpr_engine_room(struct fpr_zone *zone, int mt);
 bool fpr_engine_is_hopeless(struct fpr_zone *zone);
 bool fpr_engine_is_due(struct zone *zone, unsigned int order);

@@ -8,7 +8,9 @@
  */
 
 #include <kunit/test.h>
+#include <linux/delay.h>
 #include <linux/sizes.h>
+#include <linux/string.h>
 #include <linux/time64.h>
 #include <linux/timer.h>
 #include <linux/workqueue.h>
@@ -151,7 +153,7 @@ static void flush_leaves_no_debt(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_pass(fake);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX, false));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_debt_ns());
 }
@@ -208,6 +210,40 @@ static void one_stolen_slice_does_not_stop_reports(struct kunit *test)
 		page_reporting_cap_charge(&cap, 5 * NSEC_PER_MSEC);
 	KUNIT_EXPECT_FALSE(test, page_reporting_cap_allows(&cap, pages,
 							   MSEC_PER_SEC));
+}
+
+/* B6: Another zone of the same pass took long, and this one is not late. */
+static void long_pass_is_not_late(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct zone *zone = fpr_largest_zone();
+	struct page_reporting_budget budget;
+	struct page_reporting_pacing *pacing;
+	unsigned int window_ms;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	fpr_pass(fake);
+	fpr_engine_set_debt(0);
+
+	/* Nothing has changed for longer than B, and a pass comes just in time. */
+	spin_lock_irq(&zone->lock);
+	pacing = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE].pacing;
+	window_ms = pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
+	page_reporting_pacing_init(pacing, pacing->order,
+				   page_reporting_level(&zone->page_reporting->pool[PAGE_REPORTING_MOVABLE]),
+				   page_reporting_now_ms() - 10 * window_ms);
+	memset(pacing->past, 0, sizeof(pacing->past));
+	pacing->due_ms = page_reporting_now_ms();
+	spin_unlock_irq(&zone->lock);
+
+	budget = page_reporting_paced_budget(32);
+	msleep(2 * window_ms);
+	spin_lock_irq(&zone->lock);
+	KUNIT_EXPECT_TRUE(test, budget.ops->open(&budget, zone));
+	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_NE(test, 0, budget.grant[PAGE_REPORTING_MOVABLE]);
 }
 
 /* B6: Isolated blocks look like free ones, but others may leave all the same. */
@@ -448,6 +484,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(grant_is_for_blocks_of_any_size),
 	KUNIT_CASE(debt_lets_nothing_go),
 	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
+	KUNIT_CASE(long_pass_is_not_late),
 	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),

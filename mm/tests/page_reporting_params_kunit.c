@@ -145,6 +145,26 @@ static void order_can_be_unset(struct kunit *test)
 	fpr_expect_order(fake, 7, 7);
 }
 
+/* S1: A script that restores the order that it read has chosen none. */
+static void restored_order_is_no_choice(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fake->prdev.order = 7;
+	fpr_register(fake, 0);
+	fpr_expect_param(test, FPR_PARAM_ORDER, "7\n");
+	fpr_set_order(fake, 3);
+	fpr_set_order(fake, 7);
+	fpr_pass(fake);
+	fpr_expect_order(fake, 7, 7);
+	fpr_unregister(fake);
+	fpr_expect_param(test, FPR_PARAM_ORDER, "-1\n");
+
+	fake->prdev.order = 5;
+	fpr_register(fake, 0);
+	fpr_expect_order(fake, 5, 5);
+}
+
 /* S1 */
 static void order_change_asks_for_a_pass(struct kunit *test)
 {
@@ -438,6 +458,7 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE_PARAM(user_beats_driver_beats_pageblock,
 			 unspecified_gen_params),
 	KUNIT_CASE(order_can_be_unset),
+	KUNIT_CASE(restored_order_is_no_choice),
 	KUNIT_CASE(order_change_asks_for_a_pass),
 	KUNIT_CASE_PARAM(delay_refuses_anything_else, bad_delay_gen_params),
 	KUNIT_CASE(delay_takes_0_to_an_hour),

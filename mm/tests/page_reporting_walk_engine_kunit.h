@@ -24,6 +24,16 @@ void fpr_engine_stub_unaccepted(struct kunit *test,
 				     stub);
 }
 
+/**
+ * fpr_engine_stub_overdue - say which call of the driver is named in the log
+ * @test: the test, with which the stub ends
+ * @stub: called instead; returns the time in ms
+ */
+void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void))
+{
+	__kunit_activate_static_stub(test, page_reporting_overdue_ms, stub);
+}
+
 static struct page_reporting_pass fpr_engine_pass(struct zone *zone,
 						  unsigned int order,
 						  unsigned int capacity)

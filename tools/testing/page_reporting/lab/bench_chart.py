@@ -3,7 +3,7 @@
 
 from matplotlib import ticker
 
-from . import bench_stats
+from .bench_results import within
 from .chart import dress, pyplot, save
 
 COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
@@ -72,7 +72,7 @@ def gain(row):
 
 def color_of(row):
     """Green and red are for what the spread does not explain."""
-    if row["spread_pct"] is not None and bench_stats.within(row["ratio"], row["spread_pct"]):
+    if row["spread_pct"] is not None and within(row["ratio"], row["spread_pct"]):
         return SAME
     return BETTER if gain(row) > 1 else WORSE
 

@@ -7,26 +7,19 @@ that it was measured with: their digest is part of its name.
 
 import hashlib
 import json
-import os
+import re
 from pathlib import Path
+
+from . import files
+from .errors import LabError
+
+OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.M)
 
 
 def file_digest(path):
     """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
-
-
-def write_json(path, value, indent=1):
-    """Write `value` under another name first: nobody ever sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(value, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Store:
@@ -47,11 +40,33 @@ class Store:
 
     def load(self, job):
         """The record of a finished run; None if there is none."""
-        try:
-            return json.loads(self.path(job).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
+        return files.read_json(self.path(job))
 
     def save(self, job, record):
         """Keep the record of a finished run."""
-        write_json(self.path(job), record, indent=None)
+        files.write_json(self.path(job), record, indent=None)
+
+
+def options(text):
+    """Option -> value in the text of a .config; "n" for one that is not set."""
+    return {match[1] or match[3]: match[2] or "n" for match in OPTION.finditer(text)}
+
+
+def compare(stock, ours):
+    """The options that exist on one side only; LabError if another one differs."""
+    both = sorted(stock.keys() & ours.keys())
+    different = [f"{name}: {stock[name]} and {ours[name]}" for name in both if stock[name] != ours[name]]
+    if different:
+        raise LabError("compare the configurations: stock and ours differ: " + ", ".join(different[:8])
+                       + ": remove build/stock and build/ours, and run `make bench` again")
+    return {"same": len(both), "only_stock": one_side(stock, ours), "only_ours": one_side(ours, stock)}
+
+
+def one_side(these, those):
+    """What only `these` has."""
+    return {name: these[name] for name in sorted(these.keys() - those.keys())}
+
+
+def compare_files(stock, ours):
+    """compare() for two .config files."""
+    return compare(*(options(path.read_text(encoding="utf-8")) for path in (stock, ours)))

@@ -1,13 +1,65 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The demo on the screen: a bar and a curve that move, or plain lines where nobody watches."""
+"""What a program shows while it works: bars that move on a terminal, a line now and then elsewhere."""
 
+import sys
 import time
+from dataclasses import dataclass
 
-from rich.progress import BarColumn, Progress, TextColumn
+PLAIN_PERIOD_S = 10
+SPARKS, SPARK_WIDTH = " ▁▂▃▄▅▆▇█", 32
+CURVE_MIN_WIDTH = 76        # columns of a terminal from which on there is room for curves
+MAX_WIDTH = 110
 
-SPARKS = " ▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 32
-PLAIN_PERIOD_S = 2
+
+class Pace:
+    """Says when a line is due again."""
+
+    def __init__(self, period_s=PLAIN_PERIOD_S, at_once=False):
+        self._period_s, self._next = period_s, 0 if at_once else time.monotonic() + period_s
+
+    def due(self):
+        """Whether the time is over; the next one begins then."""
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self._period_s
+        return True
+
+
+class Progress:
+    """How much of a task is done: one bar, or a line every ten seconds; without python3-rich, too."""
+
+    def __init__(self, title, total=None):
+        self.title, self.total, self.done = title, total, 0
+        self._began, self._pace, self._bar, self._task = time.monotonic(), Pace(), None, None
+
+    def __enter__(self):
+        try:
+            from rich import progress
+        except ImportError:
+            progress = None
+        if progress and sys.stdout.isatty():
+            self._bar = progress.Progress(progress.TextColumn("{task.description}"), progress.BarColumn(),
+                                          progress.TaskProgressColumn(), progress.TimeElapsedColumn(), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self.title, total=self.total)
+        else:
+            print(f"{self.title} ...", flush=True)
+        return self
+
+    def __exit__(self, *_):
+        if self._bar:
+            self._bar.stop()
+
+    def advance(self, step=1):
+        """So much more is done."""
+        self.done += step
+        if self.total:
+            self.total = max(self.total, self.done)
+        if self._bar:
+            self._bar.update(self._task, completed=self.done, total=self.total)
+        elif self._pace.due():
+            share = f"{100 * self.done // self.total} %" if self.total else f"{self.done} steps"
+            print(f"{self.title}: {share} after {time.monotonic() - self._began:.0f} s", flush=True)
 
 
 def sparkline(values, top):
@@ -17,57 +69,70 @@ def sparkline(values, top):
                    for value in values[-SPARK_WIDTH:]).rjust(SPARK_WIDTH)
 
 
-class LiveDisplay:
-    """One moving line per run; use as a context manager."""
+@dataclass(frozen=True)
+class Row:
+    """One value: of how much, in which unit, in which colour, and what there is to say of it."""
 
-    def __init__(self, console, mem_mib):
-        self._mem_mib = mem_mib
-        self._progress = Progress(
-            TextColumn("{task.description:<13}"), BarColumn(20), TextColumn("{task.fields[curve]}"),
-            TextColumn("{task.completed:>6.0f} MiB"), TextColumn("{task.fields[note]}"),
-            console=console, refresh_per_second=10)
-        self._tasks, self._history, self._next = {}, {}, 0
+    value: float
+    top: float
+    unit: str = "MiB"
+    colour: str = "cyan"
+    note: str = ""
+
+
+class Rows:
+    """Values that move: bars and curves on a terminal, lines elsewhere; use as a context manager.
+
+    console: a rich.console.Console
+    period_s: from one line, or one column of the curves, to the next
+    """
+
+    def __init__(self, console, period_s):
+        self._console, self._pace, self._rows, self._history = console, Pace(period_s, at_once=True), {}, {}
+        self._live = None
 
     def __enter__(self):
-        self._progress.start()
+        from rich.live import Live
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
         return self
 
     def __exit__(self, *_):
-        self._progress.stop()
+        if self._live:
+            self._live.stop()
 
-    def show(self, run, rss_mib, note):
-        """Show what `run` has resident now; the curve has one column per half second."""
-        if run not in self._tasks:
-            self._tasks[run] = self._progress.add_task(run, total=self._mem_mib, curve="", note="")
-            self._history[run] = []
-        if time.monotonic() >= self._next:
-            self._history[run].append(rss_mib)
-            self._next = time.monotonic() + 0.5
-        self._progress.update(self._tasks[run], completed=rss_mib, note=note,
-                              curve=sparkline(self._history[run], self._mem_mib))
+    def show(self, rows, plain, head="", foot=()):
+        """Show {name: Row}, or print the line `plain` when one is due, or a row is new."""
+        due = self._pace.due() or not rows.keys() <= self._rows.keys()
+        self._rows |= rows
+        for name, row in rows.items() if due else ():
+            self._history[name] = [*self._history.get(name, [])[1 - SPARK_WIDTH:], row.value]
+        if self._live:
+            self._live.update(self._picture(head, foot), refresh=True)
+        elif due:
+            print(plain, flush=True)
 
+    def _picture(self, head, foot):
+        from rich.console import Group
+        from rich.table import Table
+        width, table = min(self._console.width, MAX_WIDTH), Table.grid(padding=(0, 1))
+        for name, row in self._rows.items():
+            table.add_row(*self._cells(name, row, width))
+        return Group(*([line_of(head, "bold")] if head else []), table, *(line_of(line) for line in foot))
 
-class PlainDisplay:
-    """A line when something new begins, and every PLAIN_PERIOD_S seconds."""
-
-    def __init__(self):
-        self._next, self._run = 0, None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def show(self, run, rss_mib, note):
-        """Print what `run` has resident now, unless the last line is too fresh."""
-        now = time.monotonic()
-        if run == self._run and now < self._next:
-            return
-        self._run, self._next = run, now + PLAIN_PERIOD_S
-        print(f"{run}: {rss_mib:.0f} MiB resident, {note}", flush=True)
+    def _cells(self, name, row, width):
+        from rich.progress_bar import ProgressBar
+        curved = width >= CURVE_MIN_WIDTH
+        room = width - 28 - (SPARK_WIDTH + 1) * curved - (len(row.note) + 1) * bool(row.note)
+        bar = ProgressBar(total=row.top, completed=min(row.value, row.top), style="grey23", width=max(6, room),
+                          complete_style=row.colour, finished_style=row.colour)
+        return [line_of(f"{name:<13}"), bar, line_of(f"{row.value:6.0f} {row.unit:<5}"),
+                *([line_of(sparkline(self._history[name], row.top), row.colour)] if curved else []),
+                *([line_of(row.note)] if row.note else [])]
 
 
-def choose(console, mem_mib):
-    """What suits `console`, a rich.console.Console, for a VM of `mem_mib`."""
-    return LiveDisplay(console, mem_mib) if console.is_terminal else PlainDisplay()
+def line_of(text, style=""):
+    """One line, cut off where the terminal ends."""
+    from rich.text import Text
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")

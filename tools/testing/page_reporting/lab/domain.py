@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import console, paths
-from .errors import GuestDied, LabError, MissingTool, RunTimeout
+from .errors import GuestDied, LabError, MissingTool, RunTimeout, output
 
-GUIDE = paths.REPO / "Documentation" / "admin-guide" / "mm" / "free_page_reporting.rst"
 NAME = "page-reporting"
 NOBODY = 65534
 EVENT = re.compile(r"page-reporting-demo: (event=\S+(?: \S+=\S+)*)\r?\n")
@@ -27,10 +26,10 @@ GONE_S = 5
 
 def documented_xml():
     """The domain that the operator's guide shows."""
-    text = GUIDE.read_text(encoding="utf-8")
+    text = paths.GUIDE.read_text(encoding="utf-8")
     found = re.search(r"^\t<domain .*?^\t</domain>", text, re.M | re.S)
     if not found:
-        raise LabError(f"{GUIDE} has no <domain>")
+        raise LabError(f"{paths.GUIDE} has no <domain>")
     return re.sub(r"^\t", "", found[0], flags=re.M)
 
 
@@ -134,10 +133,7 @@ class Session:
     def copy_in(self, path):
         """A copy of a file, which the guest may write, for as long as the session lasts."""
         copy = self._folder / path.name
-        done = subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(path), str(copy)], capture_output=True,
-                              text=True, check=False)
-        if done.returncode:
-            raise LabError(f"copy {path.name} for the guest: {done.stderr.strip()}")
+        output(f"copy {path.name} for the guest", ["cp", "--sparse=always", "--reflink=auto", path, copy])
         self._own(copy)
         return copy
 
@@ -173,13 +169,9 @@ class Session:
     def virsh(self, *words):
         """What virsh prints; LabError with what it says if it fails."""
         try:
-            done = subprocess.run(self._virsh(*words), env=self._env(), capture_output=True, text=True, check=False,
-                                  stdin=subprocess.DEVNULL, timeout=VIRSH_S)
+            return output(f"virsh {words[0]}", self._virsh(*words), env=self._env(), timeout=VIRSH_S)
         except subprocess.TimeoutExpired:
             raise LabError(f"virsh {words[0]}: libvirtd does not answer within {VIRSH_S} s") from None
-        if done.returncode:
-            raise LabError(f"virsh {words[0]}: {done.stderr.strip()}")
-        return done.stdout
 
 
 class Domain:

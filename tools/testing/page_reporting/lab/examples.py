@@ -1,89 +1,75 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The commands that a document shows, and a script that runs them one after the other."""
+"""Run the tracing examples of the operator guide for real, and print what they say.
+
+Boots the kernel "observe" with the host's root over 9p, so that the host's perf, trace-cmd and
+bpftrace work on it, while memory is taken and freed beside them. Exit status: 0 if every command
+succeeded and saw an event, 1 if not, 2 for bad input.
+"""
 
 import re
 import shlex
-from dataclasses import dataclass
+import shutil
+from pathlib import Path
 
-from .errors import BadInput
+from . import paths, programs
+from .errors import BadInput, LabError, MissingTool
 
-BEGIN, END = "@begin", "@end"
-LIMIT_S = 300
-
-
-@dataclass(frozen=True)
-class Ran:
-    """One command, what it said, and its exit status."""
-
-    command: str
-    output: list
-    status: int
-
-
-def section(text, title):
-    """The part of a document in reStructuredText below the heading `title`, up to the next one."""
-    match = re.search(rf"^{re.escape(title)}\n=+\n(.*?)(?=^\S[^\n]*\n=+$|\Z)", text, re.M | re.S)
-    if not match:
-        raise BadInput(f"{title}: the document has no such section")
-    return match[1]
+SECTION = "Tracepoints"
+TOOLS = ("perf", "trace-cmd", "bpftrace")
+DEADLINE_S, LIMIT_S = 1800, 300     # of all, and of each
+# Runs a command as a terminal would show it, and says whether it fails or says nothing.
+RUN = f"""cd /tmp; wrong=0
+run() {{
+    echo "# $1"
+    said=$(timeout {LIMIT_S} bash -o pipefail -c "$1" 2>&1 </dev/null) || {{ echo "# FAILED: status $?"; wrong=1; }}
+    [[ $said ]] && echo "$said" || {{ echo "# FAILED: it says nothing"; wrong=1; }}
+    echo
+}}
+"""
 
 
-def commands(text):
-    """What stands behind a "# " prompt that opens a literal block; a backslash continues a line.
+def arguments(parser):
+    parser.add_argument("--kernel", default=paths.BUILD / "observe" / "vmlinux", type=Path, help="(%(default)s)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="the commands that contain this")
+    parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
+    parser.add_argument("--console", metavar="FILE", help="copy the guest's console to this file")
+
+
+def commands(document):
+    """What stands behind a "# " prompt that opens a literal block of SECTION; a backslash continues a line.
 
     Below it is what the command said, of which lines may begin with "# " as well.
     """
-    found = re.findall(r"::\n\n[ \t]+# ((?:.*\\\n)*.*)$", text, re.M)
+    section = re.search(rf"^{SECTION}\n=+\n(.*?)(?=^\S[^\n]*\n=+$|\Z)", document, re.M | re.S)
+    found = re.findall(r"::\n\n[ \t]+# ((?:.*\\\n)*.*)$", section[1], re.M) if section else []
     return [re.sub(r"\\\n\s*", "", command) for command in found]
 
 
-def update(text, ran):
-    """The document with what the commands said below them, in place of what stood there."""
-    said = {example.command: example.output for example in ran}
-    lines, result = text.split("\n"), []
-    while lines:
-        line = lines.pop(0)
-        found = re.match(r"([ \t]+)# (.*)", line)
-        opens = len(result) > 1 and not result[-1] and result[-2].endswith("::")
-        result.append(line)
-        if not (found and opens):
-            continue
-        indent, command = found.groups()
-        while command.endswith("\\"):
-            result.append(lines.pop(0))
-            command = command[:-1] + result[-1].lstrip()
-        if command in said:
-            while lines and (not lines[0].strip() or lines[0].startswith(indent)):
-                lines.pop(0)
-            result += [*(f"{indent}{each}".rstrip() for each in trim(said[command])), ""]
-    return "\n".join(result)
-
-
-def trim(output):
-    """The lines without empty ones at the beginning and the end."""
-    return re.sub(r"\A\s*\n|\s*\Z", "", "\n".join(output)).split("\n")
-
-
 def script(all_commands):
-    """A script for bash that runs the commands and marks where the output of each begins and ends."""
-    lines = ["exec 2>&1 </dev/null", "cd /tmp"]
-    for number, command in enumerate(all_commands):
-        lines += [f"echo {BEGIN} {number}", f"timeout {LIMIT_S} bash -o pipefail -c {shlex.quote(command)}",
-                  f"echo {END} {number} $?"]
-    return "".join(f"{line}\n" for line in lines)
+    """A script for bash that runs the commands; it ends with 1 if anything was wrong."""
+    return RUN + "".join(f"run {shlex.quote(command)}\n" for command in all_commands) + "exit $wrong\n"
 
 
-def outputs(all_commands, lines):
-    """What each command said, as Ran, from the script's lines; BadInput if one did not end."""
-    found, output = [], []
-    for line in lines:
-        if line.startswith(BEGIN):
-            output = []
-        elif line.startswith(END):
-            number, status = (int(word) for word in line.split()[1:])
-            found.append(Ran(all_commands[number], output, status))
-        else:
-            output.append(line)
-    if len(found) != len(all_commands):
-        raise BadInput(f"only {len(found)} of {len(all_commands)} commands came to an end")
-    return found
+def main(args):
+    """Run the commands in a guest whose memory comes and goes."""
+    from .bench_runs import HOST_ROOT
+    from .run import follow
+    from .vm import VM
+    if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
+        raise MissingTool(f"run the examples: {', '.join(missing)} not installed: "
+                          "`apt-get install linux-perf trace-cmd bpftrace`")
+    found = [command for command in commands(paths.GUIDE.read_text(encoding="utf-8")) if args.only in command]
+    if not found:
+        raise LabError(f"run the examples: {paths.GUIDE} has none, or none with '{args.only}'")
+    if args.check_only:
+        return 0
+    if not args.kernel.is_file():
+        raise BadInput(f"run the examples: {args.kernel} does not exist: `make trace-examples` builds it")
+    initrd = programs.build(args.kernel.parent, paths.BUILD / "guest-programs")
+    path = paths.BUILD / "trace-examples.sh"
+    path.write_text(script(found), encoding="utf-8")
+    steps = [["hosted", f"script={path}", "churn", "mem=1024M", "pause=8000", f"for={DEADLINE_S}", "thp=always"]]
+    with VM(args.kernel, initrd, mem_mib=2048, steps=steps, extra_args=HOST_ROOT,
+            run_deadline_s=DEADLINE_S, console_log=args.console) as vm:
+        result = follow(vm, events=False)
+    return int(any(event.name == "hosted" and event.number("status") for event in result.events))

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .errors import LabError, MissingTool
+from .errors import LabError, MissingTool, output
 
 SUITE = "bookworm"
 PACKAGES = ("systemd-sysv", "udev", "kmod", "dbus")
@@ -31,21 +31,31 @@ def sources():
 def key_of(package):
     """Changes when the disk has to be made anew."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, SIZE_MIB)).encode())
-    for path in (package, *sorted(USERLAND.iterdir())):
+    for path in (*packages(package), *sorted(USERLAND.iterdir())):
         key.update(path.read_bytes())
     return key.hexdigest()
 
 
+def packages(package):
+    """The kernel's package, and that of page-reporting where it lies beside it."""
+    return [package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]
+
+
+def install(package):
+    """What installs one package in the new userland."""
+    return [f"--customize-hook=upload {package} /tmp/{package.name}",
+            f"--customize-hook=chroot \"$1\" dpkg --install /tmp/{package.name}",
+            f"--customize-hook=rm \"$1/tmp/{package.name}\""]
+
+
 def hooks(package):
-    """What to do in the new userland: its files, the service, the kernel's package."""
+    """What to do in the new userland: its files, the service, our packages."""
     unit = "page-reporting-demo.service"
     return ["--customize-hook=upload " + f"{USERLAND / 'page-reporting-demo'} /usr/local/bin/page-reporting-demo",
             "--customize-hook=chmod 755 \"$1/usr/local/bin/page-reporting-demo\"",
             "--customize-hook=upload " + f"{USERLAND / unit} /etc/systemd/system/{unit}",
             f"--customize-hook=chroot \"$1\" systemctl -q enable {unit}",
-            f"--customize-hook=upload {package} /tmp/{package.name}",
-            f"--customize-hook=chroot \"$1\" dpkg --install /tmp/{package.name}",
-            f"--customize-hook=rm \"$1/tmp/{package.name}\"",
+            *[hook for each in packages(package) for hook in install(each)],
             # A guest has no use for them, and is smaller without.
             "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/archives/*"]
 
@@ -90,14 +100,8 @@ def follow(child, out):
 
 
 def tool(name, *arguments):
-    """What a program of e2fsprogs prints; LabError with what it says if it fails."""
-    try:
-        done = subprocess.run([f"/sbin/{name}", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise MissingTool(f"{name} is not installed: run `make setup`, or `apt-get install e2fsprogs`") from error
-    if done.returncode:
-        raise LabError(f"{name} {arguments[-1]}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+    """What a program of e2fsprogs prints."""
+    return output(f"{name} {arguments[-1]}", [f"/sbin/{name}", *arguments], "`apt-get install e2fsprogs`")
 
 
 def make(package, out):

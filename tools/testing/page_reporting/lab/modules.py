@@ -7,12 +7,11 @@ kernel unpacks one after the other.
 """
 
 import gzip
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
-from . import paths
+from . import files, paths, programs
 from .errors import LabError
 
 SOURCE = Path(__file__).resolve().parents[1] / "module"
@@ -23,12 +22,11 @@ def build(kernel_build, name):
     # make looks for a relative one where its own source is.
     kernel_build = Path(kernel_build).resolve()
     out, source = kernel_build / "lab-modules", (kernel_build / "source").resolve()
-    out.mkdir(exist_ok=True)
-    copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
-    (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
-                         env=env, capture_output=True, text=True, check=False)
+    with files.locked(out / ".lock"):
+        copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
+        (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
+        run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
+                             env=programs.environment(), capture_output=True, text=True, check=False)
     if run.returncode or "WARNING" in run.stderr:
         raise LabError(f"build the module {name} for {paths.shown(kernel_build)}: "
                        f"{(run.stderr or run.stdout).strip()}")
@@ -43,12 +41,15 @@ def copy_if_changed(source, target):
 
 def pack(initrd, modules, kernel_build, out):
     """Write to `out` the archive `initrd` with `modules`, paths of .ko files, in /modules."""
-    files = "".join(f"file /modules/{Path(module).name} {module} 0644 0 0\n" for module in modules)
-    made = subprocess.run([Path(kernel_build) / "usr" / "gen_init_cpio", "-t", "0", "-"],
-                          input=f"dir /modules 0755 0 0\n{files}".encode(), capture_output=True, check=False)
-    if made.returncode:
-        raise LabError(f"pack modules: {made.stderr.decode().strip()}")
-    temporary = Path(out).with_name(f".{Path(out).name}.{os.getpid()}")
-    temporary.write_bytes(Path(initrd).read_bytes() + gzip.compress(made.stdout, mtime=0))
-    temporary.replace(out)
+    lines = ["dir /modules 0755 0 0"] + [f"file /modules/{Path(module).name} {module} 0644 0 0" for module in modules]
+    files.write_atomic(out, Path(initrd).read_bytes() + archive(lines, kernel_build))
     return out
+
+
+def archive(lines, kernel_build):
+    """What the packer of a built kernel's directory makes of a list of files, compressed."""
+    made = subprocess.run([Path(kernel_build) / "usr" / "gen_init_cpio", "-t", "0", "-"], capture_output=True,
+                          input="".join(f"{line}\n" for line in lines).encode(), check=False)
+    if made.returncode:
+        raise LabError(f"pack an archive: {made.stderr.decode().strip()}")
+    return gzip.compress(made.stdout, mtime=0)

@@ -7,10 +7,12 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[4]
 DEFAULT_BASE = "6.12"
 BASE = os.environ.get("BASE") or DEFAULT_BASE
-# As scripts/common.py has it
 BUILD = REPO / "build" if BASE == DEFAULT_BASE else REPO / "build" / BASE
 BASE_TREE = BUILD / "base"
 TREE = BUILD / "tree"
+GUIDE = REPO / "Documentation" / "admin-guide" / "mm" / "free_page_reporting.rst"
+LAB = REPO / "tools" / "testing" / "page_reporting"
+PACING = LAB / "pacing"
 
 
 def kernel():

@@ -3,11 +3,10 @@
 
 import functools
 import os
-import subprocess
 from pathlib import Path
 
-from . import paths
-from .errors import LabError
+from . import files, paths
+from .errors import output
 
 SOURCE = Path(__file__).resolve().parents[1] / "guest"
 ARM64_COMPILER = "aarch64-linux-gnu-gcc"
@@ -34,11 +33,6 @@ def environment():
 def build(kernel_build, out, compiler="cc"):
     """Build into `out` what is not up to date there, with the packer of a built kernel's directory."""
     command = ["make", "-s", "-C", str(SOURCE), f"KBUILD={kernel_build}", f"OUT={out}", f"CC={compiler}"]
-    try:
-        run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise LabError("build the guest programs: make is not installed: "
-                       "`apt-get install make`") from error
-    if run.returncode:
-        raise LabError(f"build the guest programs: {(run.stderr or run.stdout).strip()}")
+    with files.locked(Path(f"{out}.lock")):
+        output("build the guest programs", command, env=environment())
     return Path(out) / "initramfs.cpio.gz"

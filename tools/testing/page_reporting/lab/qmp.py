@@ -1,11 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A client of QEMU's monitor, QMP, over a unix socket.
-
-    with qmp.Monitor(path) as monitor:
-        monitor.execute("stop")
-
-for a QEMU that was started with qmp.arguments(path).
-"""
+"""A client of QEMU's monitor, QMP, over a unix socket, for a QEMU that was started with qmp.arguments(path)."""
 
 import json
 import socket
@@ -21,25 +15,25 @@ def arguments(path):
 
 
 class Monitor:
-    """A connection; whatever QEMU refuses, or says that is no QMP, is a LabError."""
+    """A connection, as a context manager; what QEMU refuses, or says that is no QMP, is a LabError."""
 
     def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._path, self._socket = str(path), socket.socket(socket.AF_UNIX)
+
+    def __enter__(self):
         self._socket.settimeout(TIMEOUT_S)
         try:
-            self._socket.connect(str(path))
+            self._socket.connect(self._path)
             self._lines = self._socket.makefile("rb")
             if "QMP" not in self._read("greet"):
                 raise LabError("QMP greet: QEMU sent no greeting")
             self.execute("qmp_capabilities")
         except OSError as error:
             self._socket.close()
-            raise LabError(f"QMP: connect to {path}: {error.strerror or error}") from error
-        except BaseException:
-            self._socket.close()
+            raise LabError(f"QMP: connect to {self._path}: {error.strerror or error}") from error
+        except LabError:
+            self.__exit__()
             raise
-
-    def __enter__(self):
         return self
 
     def __exit__(self, *_):
@@ -47,26 +41,18 @@ class Monitor:
         self._socket.close()
 
     def _read(self, command):
-        """The next message, an object."""
+        """The next message."""
+        line = b""
         try:
             line = self._lines.readline()
-            message = json.loads(line)
-        except OSError as error:
-            raise LabError(f"QMP {command}: {error.strerror or error}") from error
-        except ValueError as error:
-            said = line.decode("utf-8", "replace").strip() or "nothing: the connection is closed"
-            raise LabError(f"QMP {command}: QEMU sent {said}") from error
-        if not isinstance(message, dict):
-            raise LabError(f"QMP {command}: QEMU sent {line.decode('utf-8', 'replace').strip()}")
-        return message
+            return dict(json.loads(line))
+        except (OSError, ValueError, TypeError) as error:
+            raise LabError(f"QMP {command}: QEMU sent {line.decode('utf-8', 'replace').strip() or error}") from error
 
     def execute(self, command, **arguments_):
         """What QEMU returns for `command`; its events are left out."""
         request = {"execute": command} | ({"arguments": arguments_} if arguments_ else {})
-        try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise LabError(f"QMP {command}: {error.strerror or error}") from error
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
         while "event" in (message := self._read(command)):
             pass
         if "return" not in message:

@@ -2,13 +2,11 @@
 """The kernel's selftests of page reporting: built from the patched source, run in a guest, read."""
 
 import functools
-import gzip
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, programs, tap
-from .errors import LabError
+from . import files, modules, paths, programs, tap
+from .errors import LabError, output
 
 FOLDER = Path("tools/testing/selftests/mm")
 COMMON = "page_reporting_util"
@@ -38,11 +36,10 @@ def archive(kernel_build=None):
     """The archive of the selftests, up to date; for an arm64 kernel if its build is given."""
     out = paths.BUILD / ("selftests-arm64" if kernel_build else "selftests")
     compiler = programs.ARM64_COMPILER if kernel_build else "cc"
-    run = subprocess.run(["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
-                          f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"],
-                         env=programs.environment(), capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise LabError(f"build the selftests: {(run.stderr or run.stdout).strip()}")
+    command = ["make", "-s", "-C", programs.SOURCE, "-f", "selftests.mk", f"TREE={paths.TREE}",
+               f"KBUILD={kernel_build or paths.kernel().parent}", f"OUT={out}", f"CC={compiler}"]
+    with files.locked(Path(f"{out}.lock")):
+        output("build the selftests", command, env=programs.environment())
     return out / "selftests.cpio.gz"
 
 
@@ -54,23 +51,18 @@ def initramfs(initrd, out, *more, kernel_build=None):
 
 def libraries(program):
     """The shared libraries that a program of this machine needs, its loader among them."""
-    run = subprocess.run(["ldd", program], capture_output=True, text=True, check=True)
-    return {word for word in run.stdout.split() if word.startswith("/")}
+    return {word for word in output("pack a shell", ["ldd", program]).split() if word.startswith("/")}
 
 
 def shell(out):
     """Write to `out` an archive of the host's shell and what run_vmtests.sh calls."""
-    files = [Path("/usr/bin") / name for name in SHELL]
-    libs = {Path(lib) for program in files for lib in libraries(program)}
+    tools = [Path("/usr/bin") / name for name in SHELL]
+    libs = {Path(lib) for program in tools for lib in libraries(program)}
     folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
-    lines = [f"dir {folder} 0755 0 0\n" for folder in sorted(folders)]
-    lines += [f"file /bin/{program.name} {program} 0755 0 0\n" for program in files]
-    lines += [f"file {lib} {lib.resolve()} 0755 0 0\n" for lib in sorted(libs)]
-    packed = subprocess.run([paths.kernel().parent / "usr" / "gen_init_cpio", "-t", "0", "-"],
-                            input="".join(lines).encode(), capture_output=True, check=False)
-    if packed.returncode:
-        raise LabError(f"pack a shell: {packed.stderr.decode().strip()}")
-    out.write_bytes(gzip.compress(packed.stdout, mtime=0))
+    lines = [f"dir {folder} 0755 0 0" for folder in sorted(folders)]
+    lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in tools]
+    lines += [f"file {lib} {lib.resolve()} 0755 0 0" for lib in sorted(libs)]
+    out.write_bytes(modules.archive(lines, paths.kernel().parent))
     return out
 
 
@@ -84,7 +76,7 @@ def reports(result):
         if groups:
             groups[-1].append(line)
     if len(groups) != len(ends):
-        raise ValueError(f"{len(groups)} TAP reports of {len(ends)} programs")
+        raise LabError(f"{len(groups)} TAP reports of {len(ends)} programs")
     return {event.fields["name"]: report(event.number("status"), lines)
             for event, lines in zip(ends, groups)}
 

@@ -7,14 +7,13 @@
         vm.send("quit")
         result = vm.finish()
 
-Leaving the block ends QEMU, however it is left. Call exit_on_signals() once in a program, so that
-SIGTERM leaves it too; SIGKILL is covered by the kernel (see process.py).
+Leaving the block ends QEMU, however it is left; errors.take_signals() has SIGTERM leave it too, and
+SIGKILL is covered by the kernel (see process.py).
 """
 
-import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import arch, console, qemu
@@ -26,15 +25,6 @@ KVM_BOOT_DEADLINE_S = 20
 
 # The accelerators that failed in this process while others were left to try.
 _given_up = set()
-
-
-def exit_on_signals():
-    """Have SIGTERM and SIGHUP end the program as Ctrl-C does: through its cleanup."""
-    def leave(number, _frame):
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
 
 
 @dataclass(frozen=True)
@@ -151,7 +141,8 @@ class VM:
                 found = [event for event in run.events if event.name == name][index:]
                 if found:
                     self._returned[name] = index + 1
-                    return found[0]
+                    # On a busy host, QEMU may have ended before its last event is read.
+                    return found[0] if found[0].sample else replace(found[0], sample=run.samples[-1])
                 if run.ended:
                     raise run.error(GuestDied, f"the guest ended without reporting '{name}'")
                 left = deadline - time.monotonic()

@@ -2,24 +2,35 @@
 """What the tests share, and the line that a test run ends with."""
 
 import functools
-import importlib.machinery
-import importlib.util
 import os
 import signal
-import sys
-from pathlib import Path
 
 import pytest
 
 from lab import paths, programs
 from lab.vm import VM
 
-LAB = Path(__file__).resolve().parents[1]
+LAB = ["/usr/bin/python3", str(paths.LAB / "lab")]      # the lab's command line
+# What a user may have set for other commands
+VARIABLES = ("MEM", "FREE", "ORDER", "DELAY", "ACCEL", "TOP_S", "SCENARIO", "REPEAT")
+
+
+def environment(**variables):
+    """The environment with only these of the lab's variables."""
+    return {key: value for key, value in os.environ.items() if key not in VARIABLES} | variables
 
 
 def pytest_configure():
     """In the background of a shell, or under nohup, SIGINT comes ignored, for all that is started too."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What is no test of the product is one of the lab."""
+    for item in items:
+        if not item.get_closest_marker("product"):
+            item.add_marker("lab")
 
 
 def pytest_unconfigure(config):
@@ -28,7 +39,7 @@ def pytest_unconfigure(config):
     scripts/test adds up the runs that it makes, from the file that PR_COUNTS names.
     """
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if not reporter or config.option.collectonly:
+    if not reporter or config.option.collectonly or hasattr(config, "workerinput"):
         return
     count = {key: len(reporter.stats.get(key, ())) for key in ("passed", "failed", "error", "skipped")}
     if counts := os.environ.get("PR_COUNTS"):
@@ -38,15 +49,6 @@ def pytest_unconfigure(config):
     if count["skipped"]:
         line += f", {count['skipped']} skipped"
     reporter.write_line(line)
-
-
-def load_program(name):
-    """One of the lab's programs, whose file has no ending, as a new module."""
-    loader = importlib.machinery.SourceFileLoader(name, str(LAB / name))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
-    sys.modules[name] = module      # where dataclasses look
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -3,19 +3,16 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 import test_kunit
 import test_selftests
 
-from lab import drivers, paths, programs, selftests
-from lab import kunit as kunit_results
+from conftest import LAB
+from lab import drivers, kunit, paths, programs, selftests, tap
 from lab.vm import VM
 
-pytestmark = pytest.mark.arm64
-
-LAB = paths.REPO / "tools" / "testing" / "page_reporting"
+pytestmark = [pytest.mark.arm64, pytest.mark.product]
 PAGES = ("4k", "64k")
 # A few dozen blocks of the highest order, 4 or 512 MiB; what is not touched takes nothing on the host.
 KUNIT_MIB = {"4k": 2048, "64k": 65536}
@@ -26,8 +23,8 @@ SKIPS["64k"] = SKIPS["4k"] | {"halves_go_back_to_their_lists"}
 SELFTEST_MIB = {"4k": 1024, "64k": 4096}
 # What the stress cannot show here: arm64 refuses to take memory of the boot offline, see
 # prevent_bootmem_remove_notifier(), and with pages of 64 KiB a huge page is of 512 MiB.
-NOT_HERE = {"4k": {"memory goes offline beside reporting"}}
-NOT_HERE["64k"] = NOT_HERE["4k"] | {"huge pages are allocated beside reporting"}
+STRESS_SKIPS = {"4k": ("no block of memory can go offline", 1),
+                "64k": ("no block of memory can go offline|a huge page is too large", 2)}
 
 
 def kernel_build(pages):
@@ -39,23 +36,14 @@ def initramfs(pages):
     return programs.initramfs_for(kernel_build(pages))
 
 
-@pytest.fixture(scope="module", params=PAGES)
-def kunit(request, tmp_path_factory):
-    """One boot that runs the suite: (size of a page, console, {case: status})."""
-    pages = request.param
-    log = tmp_path_factory.mktemp("kunit") / f"{pages}.log"
+@pytest.mark.parametrize("pages", PAGES)
+def test_kunit_passes(pages):
     with VM(paths.arm64_kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
-            console_log=log, cmdline=kunit_results.BOOT_LINE,
-            boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
-        vm.finish()
-    return pages, log, kunit_results.parse(log)
-
-
-def test_kunit_passes(kunit):
-    pages, log, results = kunit
-    bad = {case: results.get(case, "no result") for case in test_kunit.CASES
-           if results.get(case) not in ("PASS", "SKIP")}
-    assert not bad, "\n".join(test_kunit.section(log, case) for case in bad)
+            cmdline=kunit.BOOT_LINE, boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
+        console = vm.finish().console
+    results = tap.statuses(console)
+    bad = [case for case in test_kunit.CASES if results.get(case) not in ("PASS", "SKIP")]
+    assert not bad, "\n".join(test_kunit.section(console, case) for case in bad)
     assert {case for case, status in results.items() if status == "SKIP"} == SKIPS[pages]
 
 
@@ -76,19 +64,15 @@ def reports(request, tmp_path_factory):
 def test_selftest_passes(reports, program):
     """Nothing is skipped but what wants the sample driver or no device, and what is not to be had here."""
     pages, all_reports = reports
-    report = all_reports[f"page_reporting_{program}"]
-    assert report.status == 0 and not report.skipped, "\n".join(report.lines)
-    may = test_selftests.MAY_SKIP.get(program, set())
-    wanted = set().union(*(needs.get(program, set()) for needs in test_selftests.SKIPS["balloon"]))
-    if program == "stress":
-        wanted |= NOT_HERE[pages]
-    assert {case.name for case in report.cases if case.skip} - may == wanted - may, "\n".join(report.lines)
+    reason, counts = test_selftests.SKIPS["balloon"]
+    skips = STRESS_SKIPS[pages] if program == "stress" else (reason, counts.get(program, 0))
+    test_selftests.check(all_reports[f"page_reporting_{program}"], *skips)
 
 
 @pytest.mark.parametrize("pages", PAGES)
 def test_demo_gives_memory_back(pages, tmp_path):
     """With the defaults, at least 90 % of what was freed, and nothing with reporting off."""
-    done = subprocess.run([sys.executable, LAB / "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
+    done = subprocess.run([*LAB, "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
                            initramfs(pages), "--mem", "4G", "--free", "3G", "--out", tmp_path],
                           capture_output=True, text=True, timeout=RUN_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,8 @@ import pytest
 from lab import paths, programs
 from lab.vm import VM
 
+pytestmark = pytest.mark.product
+
 FREE_MIB = 3072
 # Nothing leaves by itself within an hour: what is gone, the flush has reported.
 NO_PASS = "page_reporting.page_reporting_delay_ms=3600000"

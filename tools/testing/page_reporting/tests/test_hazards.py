@@ -13,7 +13,10 @@ from lab.vm import VM
 from test_boot import free_memory
 from test_stress import stress
 
+pytestmark = pytest.mark.product
+
 DELAY = "page_reporting.page_reporting_delay_ms"
+FILES = "/sys/kernel/mm/page_reporting"
 FREE_MIB = 256
 PAGES = FREE_MIB * 256
 
@@ -222,7 +225,39 @@ def test_h12_dead_host_unregister(initrd):
     assert unloaded.number("t_ms") - waiting.number("t_ms") < 10000
 
 
+def stamp_ms(line):
+    """When the kernel said a line of the console."""
+    return 1000 * float(re.search(r"\[ *(\d+\.\d+)\]", line)[1])
+
+
+def test_h12_dead_host_is_named(initrd):
+    """After a minute, once, with the driver and the size; and not when it answers in time."""
+    result = guest(initrd, [load(order=9, capacity=2, delay_ms=75000), await_stat("reports", 1),
+                            ["file", "read", f"{FILES}/report_age_ms"], await_stat("pages", 1),
+                            ["sample", "set", "delay_ms=0"], await_stat("pages", PAGES),
+                            ["file", "read", f"{FILES}/report_age_ms"], UNLOAD], [f"{DELAY}=100"])
+    said = [line for line in result.console if "has not returned" in line]
+    assert len(said) == 1, said
+    assert re.search(r"page_reporting: sample_report \[page_reporting_sample\] has not returned from a report of "
+                     r"[12] blocks \(\d+ KiB\) for 6\d s$", said[0]), said
+    reached = [event for event in result.events if event.name == "reached"]
+    assert 59000 < stamp_ms(said[0]) - reached[0].number("t_ms") < 70000
+    young, none = [int(event.fields["text"]) for event in result.events if event.name == "value"]
+    assert 0 < young < 30000 and none == 0
+
+
 # Hazard 14
+
+@pytest.mark.parametrize("parameter", ["page_poison=1", "init_on_free=1"])
+def test_h14_driver_says_why_there_is_no_device(parameter):
+    """The host cannot keep what free pages have in them, and the driver switches reporting off."""
+    with VM(paths.debug_kernel(), programs.initramfs(), mem_mib=512, boot_deadline_s=180,
+            cmdline=[*drivers.PATIENCE, parameter], steps=[["file", "read", f"{FILES}/device"]],
+            extra_args=["-global", "virtio-balloon-device.page-poison=off"]) as vm:
+        result = vm.finish()
+    assert drivers.last(result, "value").fields["text"].strip() == "none"
+    assert sum("no free page reporting: page_poison or init_on_free" in line for line in result.console) == 1
+
 
 # QEMU keeps memory of a guest that wants to find its own pattern in free pages.
 CONTENTS = [("page_poison=1", False), ("init_on_free=1", True), ("debug_pagealloc=on", True),
@@ -241,7 +276,9 @@ def test_h14_demo(parameter, comes_back):
 
 @pytest.mark.parametrize("parameter", [parameter for parameter, _ in CONTENTS])
 def test_h14_kunit(parameter):
-    result = guest(programs.initramfs(), [], [parameter, *kunit.BOOT_LINE],
+    """The suites in which blocks are marked and put back."""
+    result = guest(programs.initramfs(), [], [parameter, *kunit.BOOT, "kunit.filter_glob=page_reporting_[mw]*"],
                    mem_mib=2048, boot_deadline_s=900)
-    cases = [case for suite in kunit.SUITES for case in kunit.cases_of(suite)]
-    assert kunit.not_passed(result.console, cases) == []
+    cases = [case for name in ("mark", "walk")
+             for case in kunit.cases_of(paths.REPO / "mm" / "tests" / f"page_reporting_{name}_kunit.c")]
+    assert cases and kunit.not_passed(result.console, cases) == []

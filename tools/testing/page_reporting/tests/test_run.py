@@ -9,12 +9,12 @@ import pytest
 
 from lab import paths
 
-LAB = paths.REPO / "tools" / "testing" / "page_reporting"
 HERE = "tools/testing/page_reporting"
 # In each of them a test that passes, on any base, and says on which one it ran.
-FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "test_selftests", "test_stress",
-         "test_top", "test_tree")
+FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "test_life", "test_selftests",
+         "test_stress", "test_tool", "test_top", "test_tree")
 TEST = """import os
+import pytest
 def test_one():
     with open("{calls}", "a") as file:
         print("test {name}", os.environ.get("BASE") or "6.12", file=file)
@@ -31,9 +31,9 @@ class Project:
         for folder in (f"{HERE}/tests", "scripts", "bases"):
             (path / folder).mkdir(parents=True)
         shutil.copy(paths.REPO / "scripts" / "test", path / "scripts")
-        shutil.copytree(LAB / "lab", path / HERE / "lab", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(LAB / "pytest.ini", path / HERE)
-        shutil.copy(LAB / "tests" / "conftest.py", path / HERE / "tests")
+        shutil.copytree(paths.LAB / "lab", path / HERE / "lab", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(paths.LAB / "pytest.ini", path / HERE)
+        shutil.copy(paths.LAB / "tests" / "conftest.py", path / HERE / "tests")
         for name in FILES:
             (path / HERE / "tests" / f"{name}.py").write_text(TEST.format(calls=self.calls, name=name))
         for base in ("6.12", "7.3"):
@@ -49,7 +49,7 @@ class Project:
     def run(self, *arguments, base=""):
         """(exit status, last line, calls)"""
         done = subprocess.run([self.path / "scripts" / "test", *arguments], capture_output=True, text=True, timeout=120,
-                              env=dict(os.environ, BASE=base))
+                              env=dict(os.environ, BASE=base, TEST_JOBS="0"))
         self.out = done.stdout + done.stderr
         return done.returncode, done.stdout.splitlines()[-1], self.calls.read_text().splitlines()
 
@@ -65,7 +65,7 @@ def test_plain_run_has_part_of_it_on_the_other_base(project):
     assert [call for call in calls if not call.startswith("test")] == [
         "setup 6.12 ", "tree 6.12 ", "build 6.12 guest", "build 6.12 off",
         "tree 7.3 ", "build 7.3 guest", "build 7.3 debug"]
-    assert [call for call in calls if call.endswith(" 7.3") and call.startswith("test")] == [
+    assert sorted(call for call in calls if call.endswith(" 7.3") and call.startswith("test")) == [
         "test test_boot 7.3", "test test_kunit 7.3", "test test_selftests 7.3"]
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from lab import drivers, kunit, paths, programs
 from lab.fall import measure
-from lab.kunit import SUITES, cases_of
 from lab.vm import VM
+
+pytestmark = pytest.mark.product
 
 SHORT_S = 60
 # The length of the long one, and how many blocks are reported in it at least.
@@ -61,8 +62,7 @@ def test_sanitizer_kunit(name):
             cmdline=[*drivers.PATIENCE, *kunit.BOOT_LINE],
             boot_deadline_s=1800, run_deadline_s=300) as vm:
         result = vm.finish()
-    cases = [case for suite in SUITES for case in cases_of(suite)]
-    assert kunit.not_passed(result.console, cases) == []
+    assert kunit.not_passed(result.console, kunit.all_cases()) == []
 
 
 @pytest.mark.sanitize

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The tree: what scripts/tree makes of a base, our files and the hooks, on a tiny kernel."""
+"""What scripts/tree makes of a base, our files and the hooks, on a tiny kernel; and where a base comes from."""
 
 import hashlib
 import os
-from pathlib import Path
 import re
 import shutil
 import subprocess
@@ -11,7 +10,8 @@ import tarfile
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[4]
+from lab.paths import REPO
+
 TREE = REPO / "scripts" / "tree"
 BASES = sorted(path.name for path in (REPO / "bases").iterdir())
 
@@ -146,19 +146,15 @@ def lab(tmp_path):
 # What the tree holds
 
 def test_our_files_hooks_and_options_are_in_the_tree(lab):
+    """And the base stays as it was unpacked."""
     lab.good()
     assert lab.read("mm/page_reporting.c") == "ours\n"
-    assert lab.read("mm/tests/kunit.c") == "tests\n"
     assert lab.read("mm/Kconfig.page_reporting") == "config OURS\n"
     assert lab.read("mm/page_alloc.c") == NUMBERS.replace("line 20\n", "line 20\nhooked\n")
     assert lab.read("mm/Kconfig") == NUMBERS
     assert (lab.tree / "tools/testing/page_reporting/run").is_file()
     assert not (lab.tree / "tools/testing/page_reporting/results").exists()
     assert os.access(lab.tree / "tools/run.sh", os.X_OK) and (lab.tree / "link").is_symlink()
-
-
-def test_base_stays_as_it_was_unpacked(lab):
-    lab.good()
     theirs, base = snapshot(lab.kernel), snapshot(lab.build / "base")
     assert {n: v[:2] for n, v in base.items()} == {n: v[:2] for n, v in theirs.items()}
 
@@ -182,41 +178,19 @@ def test_ignored_files_stay_out(lab):
 
 # Idempotent and incremental
 
-def test_second_run_changes_nothing(lab):
-    lab.good()
-    before = snapshot(lab.build / "tree")
-    assert "nothing to do" in lab.good()
-    assert snapshot(lab.build / "tree") == before
-
-
 def changed_files(lab, before):
     after = snapshot(lab.tree)
     return {n for n in set(before) | set(after) if before.get(n) != after.get(n)}
 
 
-def test_touching_one_file_changes_one_file(lab):
+def test_only_what_differs_is_written(lab):
     lab.good()
-    before = snapshot(lab.tree)
-    write(lab.repo / "mm" / "page_reporting.c", "ours, better\n")
-    lab.good()
-    assert changed_files(lab, before) == {"mm/page_reporting.c"}
-    assert lab.read("mm/page_reporting.c") == "ours, better\n"
-
-
-def test_file_written_without_a_change_changes_nothing(lab):
-    lab.good()
-    before = snapshot(lab.tree)
-    write(lab.repo / "mm" / "page_reporting.c", "ours\n")
-    lab.good()
-    assert changed_files(lab, before) == set()
-
-
-def test_changed_hook_changes_its_file(lab):
-    lab.good()
-    before = snapshot(lab.tree)
-    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/page_alloc.c", 30, "elsewhere"))
-    lab.good()
-    assert changed_files(lab, before) == {"mm/page_alloc.c"}
+    for path, text, changed in (
+            ("mm/page_reporting.c", "ours\n", set()), ("mm/page_reporting.c", "better\n", {"mm/page_reporting.c"}),
+            ("hooks/0001-alloc.patch", hook("mm/page_alloc.c", 30, "elsewhere"), {"mm/page_alloc.c"})):
+        before = snapshot(lab.tree)
+        write(lab.repo / path, text)
+        assert ("nothing to do" in lab.good()) == (not changed) and changed_files(lab, before) == changed
     assert lab.read("mm/page_alloc.c") == NUMBERS.replace("line 30\n", "line 30\nelsewhere\n")
 
 
@@ -236,17 +210,14 @@ def test_removed_files_and_hooks_give_the_base_back(lab):
 
 
 def test_edit_in_the_tree_is_kept_aside(lab):
+    """And what a killed run left is cleared away."""
+    write(lab.build / ".base.1.tmp" / "half", "x")
     lab.good()
+    assert not list(lab.build.glob(".*.tmp"))
     write(lab.tree / "mm" / "page_reporting.c", "hours of work\n")
     assert "was edited in the tree" in lab.good()
     assert lab.read("mm/page_reporting.c") == "ours\n"
     assert (lab.build / "edited/mm/page_reporting.c").read_text() == "hours of work\n"
-
-
-def test_what_a_killed_run_left_is_cleared_away(lab):
-    write(lab.build / ".base.1.tmp" / "half", "x")
-    lab.good()
-    assert not list(lab.build.glob(".*.tmp"))
 
 
 # Hooks that do not fit
@@ -271,26 +242,23 @@ def test_fuzz_is_refused(lab):
     assert "mm/page_alloc.c: hunk #1" in lab.bad()
 
 
-def test_offset_is_taken_and_said(lab):
-    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "hooked", shift=5))
-    assert re.search(r"note: hooks/0001-alloc.patch: mm/page_alloc.c: hunk #1 .*offset -5", lab.good())
-    assert "line 20\nhooked\n" in lab.read("mm/page_alloc.c")
-
-
-def test_hook_for_a_file_that_the_kernel_lacks(lab):
-    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/nothing.c", 20, "hooked"))
-    assert "mm/nothing.c" in lab.bad()
-
-
-def test_hook_that_is_in_the_kernel_already(lab):
+def test_hook_that_cannot_be_applied(lab):
     write(lab.kernel / "mm" / "page_alloc.c", NUMBERS.replace("line 20\n", "line 20\nhooked\n"))
-    assert "mm/page_alloc.c has this change already" in lab.bad()
+    for patch, message in ((hook("mm/page_alloc.c", 20, "hooked"), "mm/page_alloc.c has this change already"),
+                           (hook("mm/nothing.c", 20, "hooked"), "nothing.c is not in this kernel"),
+                           (hook("mm/page_reporting.c", 20, "x"), "touches mm/page_reporting.c, which is our own file"),
+                           ("not a patch\n", "not a patch as git format-patch writes it")):
+        write(lab.repo / "hooks" / "0001-alloc.patch", patch)
+        assert message in lab.bad()
 
 
-@pytest.mark.parametrize("series", ["0001-alloc.patch\n0009-gone.patch\n", "# 0001-alloc.patch\n"])
-def test_series_and_hooks_have_to_agree(lab, series):
-    write(lab.repo / "hooks" / "series", series)
-    assert "hooks/series" in lab.bad()
+def test_series_and_hooks_have_to_agree(lab):
+    for series in ("0001-alloc.patch\n0009-gone.patch\n", "# 0001-alloc.patch\n"):
+        write(lab.repo / "hooks" / "series", series)
+        assert "hooks/series" in lab.bad()
+    write(lab.repo / "hooks" / "series", "0001-alloc.patch\n")
+    write(lab.repo / "hooks" / "7.3" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "x"))
+    assert "hooks/0001-alloc.patch is for all bases, and there is one for 7.3 alone" in lab.bad()
 
 
 # Drift
@@ -306,30 +274,23 @@ def write_base(lab, **changes):
           + "".join(f"blob {i} {p}\n" for p, i in blobs.items()))
 
 
-def test_no_drift_no_warning(lab):
-    write_base(lab)
-    assert "warning:" not in lab.good()
-
-
-def test_offset_is_no_news_where_the_file_is_the_tested_one(lab):
-    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "hooked", shift=-3))
-    assert "mm/page_alloc.c: hunk #1 applies at an offset 3 lines" in lab.good()
+def test_offset_is_said_unless_the_file_is_the_tested_one(lab):
+    write(lab.repo / "hooks" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "hooked", shift=5))
+    assert re.search(r"note: hooks/0001-alloc.patch: mm/page_alloc.c: hunk #1 .*offset -5", lab.good())
+    assert "line 20\nhooked\n" in lab.read("mm/page_alloc.c")
     write_base(lab)
     assert "applies at an" not in lab.good()
 
 
 def test_drift_warns_and_goes_on(lab):
+    write_base(lab)
+    assert "warning:" not in lab.good()
+    assert "the base moved: Linux 6.12.7 -> 6.12.8" in lab.good(kernel=make_kernel(lab.path / "newer", sublevel=8))
     write_base(lab, **{"mm/page_alloc.c": "0" * 40})
     out = lab.good()
     assert "warning: the base moved: mm/page_alloc.c changed" in out
     assert "mm/page_reporting.c" not in out.split("going on")[0]
     assert "hooked" in lab.read("mm/page_alloc.c")
-
-
-def test_another_point_release_warns_and_goes_on(lab):
-    write_base(lab)
-    newer = make_kernel(lab.path / "newer", sublevel=8)
-    assert "the base moved: Linux 6.12.7 -> 6.12.8" in lab.good(kernel=newer)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -357,43 +318,35 @@ def other_base(lab):
 def test_base_has_a_tree_of_its_own(lab):
     kernel = other_base(lab)
     lab.build = lab.repo / "build"
-    common = [TREE, "--repo", lab.repo, "--kernel"]
     for base, source in (("", lab.kernel), ("7.3", kernel)):
-        subprocess.run([*common, source], check=True, capture_output=True, env=dict(os.environ, BASE=base))
+        subprocess.run([TREE, "--repo", lab.repo, "--kernel", source], check=True, capture_output=True,
+                       env=dict(os.environ, BASE=base))
     assert "PATCHLEVEL = 12" in (lab.build / "tree" / "Makefile").read_text()
     assert "PATCHLEVEL = 3" in (lab.build / "7.3" / "tree" / "Makefile").read_text()
 
 
-def test_base_that_is_not_there_is_named(lab):
-    other_base(lab)
-    message = lab.bad(base="8.0")
-    assert "BASE=8.0: there is no such base" in message and "BASE is one of 7.3;" in message
+def test_base_that_is_not_the_one(lab):
+    kernel = other_base(lab)
+    assert "BASE=8.0: there is no such base\n  remedy: BASE is one of 7.3;" in lab.bad(base="8.0")
+    assert "this is Linux 7.3; the series is for 6.12\n  remedy: give BASE=7.3" in lab.bad(kernel=kernel)
 
 
-def test_kernel_of_another_base_says_how(lab):
-    assert "this is Linux 7.3; the series is for 6.12\n  remedy: give BASE=7.3" in lab.bad(kernel=other_base(lab))
-
-
-def test_hook_of_one_base(lab):
+def test_hooks_and_compat_of_one_base(lab):
     kernel = other_base(lab)
     write(lab.repo / "hooks" / "series", "0001-alloc.patch\n0002-kconfig.patch\n0003-new.patch\n")
     for base, word in (("6.12", "old"), ("7.3", "new")):
         write(lab.repo / "hooks" / base / "0002-kconfig.patch", hook("mm/Kconfig", 20, word))
     write(lab.repo / "hooks" / "7.3" / "0003-new.patch", hook("mm/Kconfig", 30, "only here"))
+    compat(lab)
+    write(lab.repo / "compat" / "6.12" / "mm" / "later.h", "a header\n")
     lab.good()
     assert "old" in lab.read("mm/Kconfig") and "only here" not in lab.read("mm/Kconfig")
-    assert "hooked" in lab.read("mm/page_alloc.c")
+    assert lab.read("mm/tests/kunit.c") == "older tests\n" and lab.read("mm/later.h") == "a header\n"
     lab.good(kernel=kernel, base="7.3")
     assert "new" in lab.read("mm/Kconfig") and "only here" in lab.read("mm/Kconfig")
+    assert lab.read("mm/tests/kunit.c") == "tests\n" and not (lab.tree / "mm" / "later.h").exists()
     assert "hooked" in lab.read("mm/page_alloc.c")
 
-
-def test_hook_for_all_and_for_one_base_is_an_error(lab):
-    write(lab.repo / "hooks" / "7.3" / "0001-alloc.patch", hook("mm/page_alloc.c", 20, "x"))
-    assert "hooks/0001-alloc.patch is for all bases, and there is one for 7.3 alone" in lab.bad()
-
-
-# compat/
 
 def compat(lab, path="mm/tests/kunit.c", old="tests"):
     write(lab.repo / "compat" / "6.12" / "0001-older.patch",
@@ -401,71 +354,37 @@ def compat(lab, path="mm/tests/kunit.c", old="tests"):
           f"@@ -1 +1 @@\n-{old}\n+older {old}\n-- \n2.39.5\n")
 
 
-def test_compat_changes_our_files_for_its_base_alone(lab):
-    compat(lab)
-    write(lab.repo / "compat" / "6.12" / "mm" / "later.h", "a header\n")
+def test_compat_that_does_not_fit_is_named(lab):
     lab.good()
-    assert lab.read("mm/tests/kunit.c") == "older tests\n" and lab.read("mm/later.h") == "a header\n"
-    lab.good(kernel=other_base(lab), base="7.3")
-    assert lab.read("mm/tests/kunit.c") == "tests\n" and not (lab.tree / "mm" / "later.h").exists()
-
-
-@pytest.mark.parametrize("path, old, message", [
-    ("mm/tests/kunit.c", "something else",
-     "compat/6.12/0001-older.patch: mm/tests/kunit.c: hunk #1 does not fit our file"),
-    ("mm/Kconfig", "line 1", "touches mm/Kconfig, which is not our file"),
-])
-def test_compat_that_does_not_fit_is_named(lab, path, old, message):
-    lab.good()
-    compat(lab, path, old)
-    assert message in lab.bad()
-
-
-def test_compat_replaces_no_file(lab):
-    lab.good()
+    for path, old, message in (("mm/tests/kunit.c", "something else", "kunit.c: hunk #1 does not fit our file"),
+                               ("mm/Kconfig", "line 1", "touches mm/Kconfig, which is not our file")):
+        compat(lab, path, old)
+        assert message in lab.bad()
     write(lab.repo / "compat" / "6.12" / "mm" / "tests" / "kunit.c", "another\n")
     assert "mm/tests/kunit.c is there already" in lab.bad()
 
 
 # The package
 
-@pytest.fixture
-def package(lab):
-    """A machine whose dpkg knows the source package; returns its PATH."""
-    tarball = lab.path / "linux-source-6.12.tar.xz"
+def test_make_base_writes_base(lab):
+    """A machine whose dpkg knows the source package, or does not."""
+    tarball, tool = lab.path / "linux-source-6.12.tar.xz", lab.path / "bin" / "dpkg-query"
     with tarfile.open(tarball, "w:xz") as archive:
         archive.add(lab.kernel, "linux-source-6.12")
-    tool = lab.path / "bin" / "dpkg-query"
-    write(tool, f'#!/bin/sh\ncase $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac\n')
+    package = {"kernel": False, "path": f"{tool.parent}:{os.environ['PATH']}"}
+    write(tool, "#!/bin/sh\nexit 1\n")
     tool.chmod(0o755)
-    return f"{tool.parent}:{os.environ['PATH']}"
-
-
-def test_base_comes_from_the_package(lab, package):
-    lab.good(kernel=False, path=package)
+    assert re.search("linux-source-6.12 is not installed\n.*make setup", lab.bad(**package))
+    write(tool, f"#!/bin/sh\ncase $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac\n")
+    lab.good("--update-base", **package)
     assert lab.read("mm/page_reporting.c") == "ours\n"
-
-
-def test_make_base_writes_base(lab, package):
-    lab.good("--update-base", kernel=False, path=package)
     write_base(lab, **{"mm/page_alloc.c": "0" * 40})
-    assert "the base moved" in lab.good(kernel=False, path=package)
-    lab.good("--update-base", kernel=False, path=package)
-    assert f"blob {blob(NUMBERS)} mm/page_alloc.c\n" in (lab.repo / "bases" / "6.12").read_text()
-    assert "version 6.12.7-1\n" in (lab.repo / "bases" / "6.12").read_text()
-    assert "warning:" not in lab.good(kernel=False, path=package)
-
-
-def test_base_is_not_written_from_another_kernel(lab):
+    assert "the base moved" in lab.good(**package)
+    lab.good("--update-base", **package)
+    record = (lab.repo / "bases" / "6.12").read_text()
+    assert f"blob {blob(NUMBERS)} mm/page_alloc.c\n" in record and "version 6.12.7-1\n" in record
+    assert "warning:" not in lab.good(**package)
     assert "only the Debian package" in lab.bad("--update-base")
-    assert not (lab.repo / "bases" / "6.12").exists()
-
-
-def test_package_missing_says_how_to_get_it(lab):
-    write(lab.path / "bin" / "dpkg-query", "#!/bin/sh\nexit 1\n")
-    (lab.path / "bin" / "dpkg-query").chmod(0o755)
-    message = lab.bad(kernel=False, path=f"{lab.path}/bin:{os.environ['PATH']}")
-    assert "linux-source-6.12 is not installed" in message and "make setup" in message
 
 
 # KERNEL=
@@ -478,14 +397,16 @@ def test_own_directory_is_only_read(lab):
     lab.good()
     assert snapshot(lab.kernel) == before
     assert not (lab.tree / ".config").exists() and not (lab.tree / "mm/page_alloc.o").exists()
+    write(lab.kernel / "mm" / "Kconfig", NUMBERS + "more\n")
+    lab.good()
+    assert lab.read("mm/Kconfig") == NUMBERS + "more\n" and lab.read("mm/page_reporting.c") == "ours\n"
 
 
 def test_own_git_tree_as_it_stands(lab):
     """Tracked files with their changes; nothing that git does not know."""
     git = ["git", "-C", lab.kernel, "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(git + ["init", "-q"], check=True)
-    subprocess.run(git + ["add", "-A"], check=True)
-    subprocess.run(git + ["commit", "-qm", "base"], check=True)
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"]):
+        subprocess.run(git + words, check=True)
     write(lab.kernel / "mm" / "Kconfig", "work in progress\n")
     write(lab.kernel / "notes.txt", "private\n")
     (lab.kernel / "tools" / "run.sh").unlink()
@@ -497,64 +418,131 @@ def test_own_git_tree_as_it_stands(lab):
     assert snapshot(lab.kernel) == before
 
 
-def test_change_in_own_tree_makes_the_tree_anew(lab):
-    lab.good()
-    write(lab.kernel / "mm" / "Kconfig", NUMBERS + "more\n")
-    lab.good()
-    assert lab.read("mm/Kconfig") == NUMBERS + "more\n"
-    assert lab.read("mm/page_reporting.c") == "ours\n"
+def test_own_tarball(lab):
+    for suffix in (".tar", ".tar.gz", ".tar.xz", ".tar.zst"):
+        tarball = lab.path / f"linux-6.12.7{suffix}"
+        subprocess.run(["tar", "-c", "-a", "-f", tarball, "-C", lab.path, "linux"], check=True)
+        assert "Linux 6.12.7" in lab.good(kernel=tarball)
+        assert lab.read("mm/page_reporting.c") == "ours\n" and "hooked" in lab.read("mm/page_alloc.c")
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz", ".tar.zst"])
-def test_own_tarball(lab, suffix):
-    tarball = lab.path / f"linux-6.12.7{suffix}"
-    subprocess.run(["tar", "-c", "-a", "-f", tarball, "-C", lab.path, "linux"], check=True)
-    before = tarball.read_bytes()
-    lab.good(kernel=tarball)
-    assert lab.read("mm/page_reporting.c") == "ours\n" and "hooked" in lab.read("mm/page_alloc.c")
-    assert tarball.read_bytes() == before
-
-
-def not_a_tree(path):
-    write(path / "empty" / "readme", "no kernel here\n")
-    return path / "empty"
-
-
-def cut_tarball(path):
-    make_kernel(path / "whole")
-    subprocess.run(["tar", "-cJf", path / "cut.tar.xz", "-C", path, "whole"], check=True)
-    (path / "cut.tar.xz").write_bytes((path / "cut.tar.xz").read_bytes()[:200])
-    return path / "cut.tar.xz"
-
-
-def old_tarball(path):
-    make_kernel(path / "old", version="6", patchlevel="1")
-    subprocess.run(["tar", "-czf", path / "old.tar.gz", "-C", path, "old"], check=True)
-    return path / "old.tar.gz"
-
-
-def text_file(path):
-    write(path / "kernel.txt", "x")
-    return path / "kernel.txt"
-
-
-@pytest.mark.parametrize("make, reason", [
-    (lambda path: path / "nowhere", "no such file"),
-    (not_a_tree, "not a kernel source tree"),
-    (text_file, "neither a directory nor one of .tar"),
-    (lambda path: make_kernel(path / "newer", patchlevel="13"), "this is Linux 6.13; the series is for 6.12"),
-    (old_tarball, "this is Linux 6.1; the series is for 6.12"),
-    (cut_tarball, "does not unpack"),
-], ids=["missing", "not-a-tree", "text", "6.13", "6.1-tarball", "cut-tarball"])
-def test_wrong_kernel_is_one_line_and_changes_nothing(lab, make, reason):
+def test_wrong_kernel_is_one_line_and_changes_nothing(lab):
     lab.good()
     base = snapshot(lab.build / "base")
-    message = lab.bad(kernel=make(lab.path))
-    assert reason in message and "KERNEL=" in message
+    write(lab.path / "empty" / "readme", "no kernel here\n")
+    write(lab.path / "kernel.txt", "x")
+    old = make_kernel(lab.path / "old", patchlevel="1")
+    subprocess.run(["tar", "-cJf", lab.path / "old.tar.xz", "-C", lab.path, "old"], check=True)
+    (lab.path / "cut.tar.xz").write_bytes((lab.path / "old.tar.xz").read_bytes()[:200])
+    for kernel, reason in ((lab.path / "nowhere", "no such file"), (lab.path / "empty", "not a kernel source tree"),
+                           (lab.path / "kernel.txt", "neither a directory nor one of .tar"),
+                           (old, "this is Linux 6.1; the series is for 6.12"),
+                           (lab.path / "old.tar.xz", "this is Linux 6.1; the series is for 6.12"),
+                           (lab.path / "cut.tar.xz", "does not unpack"), (lab.tree, "writes to")):
+        message = lab.bad(kernel=kernel)
+        assert reason in message and f"KERNEL={kernel}" in message
+        assert len([line for line in message.splitlines() if "remedy" not in line]) == 1
     assert snapshot(lab.build / "base") == base
-    assert len([line for line in message.splitlines() if "remedy" not in line]) == 1
 
 
-def test_kernel_inside_the_build_folder_is_refused(lab):
-    lab.good()
-    assert "writes to" in lab.bad(kernel=lab.tree)
+# A base out of another suite of the archive, with apt's tools as stand-ins
+
+# Two sources of packages, of which the first is not Debian's main archive.
+TARGETS = "http://other.example/debian-security oldstable-security\nhttp://mirror.example/debian oldstable\n"
+
+
+class Archive(Lab):
+    """A repository with a base in the suite "later", and a PATH with an archive that says what a test wants."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.bin, self.calls_file = path / "bin", path / "calls"
+        make_kernel(path / "linux-source-7.3", version="7", patchlevel="3")
+        write(self.repo / "bases" / "7.3", "package linux-source-7.3\nsuite later\nversion 7.3.7-1\nupstream 7.3.7\n")
+        self.targets, self.update, self.has = TARGETS, "exit 0", {"linux-source-7.3": ["7.3.7-1"]}
+
+    def tool(self, name, script):
+        write(self.bin / name, f'#!/bin/bash\necho "{name} $*" >>{self.calls_file}\n{script}\n')
+        (self.bin / name).chmod(0o755)
+
+    def package(self, version):
+        """A .deb with the kernel's tarball."""
+        root = self.path / "deb"
+        (root / "usr" / "src").mkdir(parents=True, exist_ok=True)
+        subprocess.run(["tar", "-cJf", root / "usr/src/linux-source-7.3.tar.xz", "-C", self.path,
+                        "linux-source-7.3"], check=True)
+        write(root / "DEBIAN" / "control", f"Package: linux-source-7.3\nVersion: {version}\nArchitecture: all\n"
+              "Maintainer: A <a@example.org>\nDescription: x\n")
+        subprocess.run(["dpkg-deb", "-Zxz", "-b", root, self.path / "package"], check=True, capture_output=True)
+
+    def run(self, *arguments, **_):
+        lines = "\n".join(f" {name} | {version} | http://mirror.example/debian later/main amd64 Packages"
+                          for name, versions in self.has.items() for version in versions)
+        for version in self.has.get("linux-source-7.3", ())[:1]:
+            self.package(version)
+        self.tool("apt-get", f"""case "$*" in
+            indextargets*) printf '{self.targets}' ;;
+            *update*) {self.update} ;;
+            *download*) last=${{!#}}; cp {self.path}/package "linux-source-7.3_${{last##*=}}_all.deb" ;;
+            esac""")
+        self.tool("apt-cache", f"""case "$*" in
+            *pkgnames*) printf '%s\\n' {' '.join(self.has)} ;;
+            *madison*) echo '{lines}' | while read -r line; do
+                [[ " $* " != *" ${{line%% *}} "* ]] || echo "$line"; done ;;
+            esac""")
+        return super().run(*arguments, kernel=False, path=f"{self.bin}:{os.environ['PATH']}", base="7.3")
+
+    def calls(self, words):
+        return [call for call in self.calls_file.read_text().splitlines() if words in call]
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path)
+
+
+def test_pinned_version_is_fetched_once(archive):
+    """By an apt with a configuration, a keyring and folders of its own, from the machine's own mirror."""
+    archive.has["linux-source-7.3"] = ["7.3.9-1", "7.3.7-1"]
+    out, folder = archive.good(), archive.build / "archive"
+    assert "fetch linux-source-7.3 from later" in out and "linux-source-7.3 7.3.7-1 ->" not in out
+    assert archive.read("mm/page_reporting.c") == "ours\n"
+    assert [path.name for path in folder.glob("*7.3*")] == ["linux-source-7.3_7.3.7-1.tar.xz"]
+    assert (folder / "sources.list").read_text() == ("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg "
+                                                     "target=Packages] http://mirror.example/debian later main\n")
+    assert archive.calls("update") and all(f"-c {folder}/apt.conf" in call for call in archive.calls("update"))
+    said = subprocess.run(["/usr/bin/apt-config", "-c", folder / "apt.conf", "dump"], env={"LC_ALL": "C"},
+                          capture_output=True, text=True, check=True).stdout
+    for name, part in (("State::lists", "lists"), ("Etc::sourceparts", "none"), ("Cache", "cache")):
+        assert f'Dir::{name} "{folder}/{part}";' in said
+    assert "APT::Update::Post-Invoke::" not in said and "APT::Update::Post-Invoke-Success::" not in said
+    archive.calls_file.unlink()
+    archive.update = "exit 100"
+    assert "nothing to do" in archive.good() and not archive.calls_file.exists()
+
+
+def test_newer_version_is_a_warning_and_for_make_base(archive):
+    archive.has["linux-source-7.3"] = ["7.3.9-1"]
+    out = archive.good()
+    assert "warning: the base moved: linux-source-7.3 7.3.7-1 -> 7.3.9-1" in out and "going on" in out
+    archive.has["linux-source-7.3"] = ["7.3.11-1", "7.3.9-1"]
+    archive.good("--update-base")
+    assert "suite later\nversion 7.3.11-1\n" in (archive.repo / "bases" / "7.3").read_text()
+
+
+def test_archive_that_has_it_not(archive):
+    """What is gone can be skipped, what fails cannot; nothing is left half fetched."""
+    archive.has = {"linux-source-7.10": ["7.10.2-1"], "linux-source-7.5": ["7.5.1-1"]}
+    for says, status, cause in (
+            ("", 4, "linux-source-7.3 is gone from later, which has linux-source-7.5 7.5.1-1, linux-source-7.10 7.10"),
+            ("E: The repository 'x' does not have a Release file.", 4, "the archive has no suite later any more\n"),
+            ("E: Failed to fetch http://x  Temporary failure resolving 'x'", 1, "the index of later: E: Failed to"),
+            ("W: GPG error: x: The following signatures couldn't be verified", 1, "the index of later: W: GPG error"),
+            (None, 1, "none of this machine's package sources is Debian's main archive")):
+        if says:
+            archive.update = f'echo "{says}" >&2; exit 100'
+        elif says is None:
+            archive.targets = "http://other.example/ubuntu x"
+        done = archive.run()
+        assert done.returncode == status and f"tree: fetch the base: {cause}" in done.stderr, done.stdout + done.stderr
+        assert not list(archive.build.rglob("*.deb")) and not list(archive.build.rglob("*.tmp"))

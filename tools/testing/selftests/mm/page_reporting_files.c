@@ -140,6 +140,36 @@ static int test_order_back(void)
 	return result;
 }
 
+/* What a script does that sets both for a while. */
+static void set_for_a_while(void)
+{
+	char order[16], delay[16];
+
+	pr_read(PR_ORDER, order, sizeof(order));
+	pr_read(PR_DELAY, delay, sizeof(delay));
+	pr_must_write(PR_ORDER, "0");
+	pr_must_write(PR_DELAY, "100");
+	pr_must_write(PR_ORDER, order);
+	pr_must_write(PR_DELAY, delay);
+}
+
+/* Not even the next device, which asks for another order, sees that it was there. */
+static int test_restored(void)
+{
+	int result = pr_need_sample("order=7");
+
+	if (result)
+		return result;
+	pr_must_write(PR_DELAY, "-1");
+	set_for_a_while();
+	result = expect_text(PR_ORDER, "7") || expect_text(PR_DELAY, "-1");
+	pr_must_write(PR_DELAY, PR_NEVER_MS);
+	pr_must_write(PR_FLUSH, "all");
+	result = result || expect_text(PR_EFFECTIVE, "7") || pr_check_gauge(7);
+	return result || pr_need_sample("order=5") || expect_text(PR_ORDER, "5") ||
+	       expect_text(PR_EFFECTIVE, "5");
+}
+
 static int test_states(void)
 {
 	int result = pr_need_sample("");
@@ -158,6 +188,34 @@ static int test_states(void)
 	if (pr_join(child, 60000))
 		result = pr_fail("the flush failed");
 	return result || expect_text(PR_STATE, "idle");
+}
+
+/* It grows while the driver waits for its host, and is 0 otherwise. */
+static int test_age(void)
+{
+	int result = pr_need_sample("");
+	long first, second;
+	pid_t child;
+
+	if (result)
+		return result;
+	pr_must_write(PR_FLUSH, "all");
+	result = expect_text(PR_AGE, "0");
+	pr_take_and_give(pr_some_memory());
+	pr_sample_set("delay_ms", 60000);
+	child = pr_flush_in_child("all");
+	result = result || expect_text(PR_STATE, "active");
+	pr_sleep_ms(500);
+	first = pr_number(PR_AGE);
+	pr_sleep_ms(500);
+	second = pr_number(PR_AGE);
+	pr_sample_set("delay_ms", 0);
+	if (pr_join(child, 60000))
+		result = pr_fail("the flush failed");
+	if (!first || second < first + 400)
+		result = pr_fail("a report that waits is %ld and, 500 ms later, %ld ms old", first,
+				 second);
+	return result || expect_text(PR_AGE, "0");
 }
 
 static int test_shorter_delay(void)
@@ -243,7 +301,9 @@ static const struct pr_case cases[] = {
 	{ "the order follows the parameter", test_order },
 	{ "the order may change while a report is under way", test_order_waits },
 	{ "-1 gives the choice of the order back", test_order_back },
+	{ "what is saved and restored leaves no trace", test_restored },
 	{ "the state is idle, requested, active and idle again", test_states },
+	{ "a report has an age until the driver has answered", test_age },
 	{ "a shorter delay brings forward what is queued", test_shorter_delay },
 	{ "a longer delay puts off what is queued", test_longer_delay },
 	{ "a refused delay changes nothing", test_refused_delay },

@@ -142,6 +142,26 @@ static int test_twice(void)
 	return expect_error(pr_flush("all"), 0) || expect_last(0, SLACK_PAGES, 0);
 }
 
+/* What the host had already is reported once more, and counts once as cleared. */
+static int test_again(void)
+{
+	int result = pr_need_device();
+	struct pr_counters before, after;
+	long had;
+
+	if (result)
+		return result;
+	pr_must_write(PR_FLUSH, "all");
+	before = pr_count();
+	had = before.of[PR_GAUGE] / 2;
+	result = expect_error(pr_flush("again"), 0) || expect_last(had, LONG_MAX, 0);
+	after = pr_count();
+	if (!result && after.of[PR_CLEAR] - before.of[PR_CLEAR] < had)
+		result = pr_fail("of %ld reported pages, %ld were cleared", before.of[PR_GAUGE],
+				 after.of[PR_CLEAR] - before.of[PR_CLEAR]);
+	return result || pr_check_all_reported(SLACK_PAGES) || pr_check_identity();
+}
+
 static int test_order_0(void)
 {
 	int result = pr_need_device();
@@ -489,6 +509,7 @@ static const struct pr_case cases[] = {
 	{ "without a device there is nothing to flush to", test_no_device },
 	{ "all that is free is reported", test_all },
 	{ "a second flush finds nothing", test_twice },
+	{ "what is reported is reported again", test_again },
 	{ "a size is reported", test_size },
 	{ "a size is reported, and no more than a block beyond it", test_size_exact },
 	{ "a byte is a block", test_size_rounded },

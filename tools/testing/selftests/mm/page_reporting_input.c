@@ -34,6 +34,7 @@ static const char * const no_flushes[] = {
 	"\n", " ", "\t", "0", "0\n", "00", "0x0", "0k", "0G", "-1", "-0", "-4096", "-512M", "+512M",
 	"abc", "ALL", "All", "al", "allx", "all all", "all,", "compact all", "Compact", "all\n\n", "\nall", "all 512M",
 	"M", "k", "G", "512MB", "512Mi", "512M M", "512MM", "1G1", "512M\n\n", "5 12M",
+	"AGAIN", "Again", "agai", "againx", "again again", "again 512M", "all again", "again\n\n",
 	"0xg", "1.5G", "1,5G", "--1", "18446744073709551616", "99999999999999999999", "16E",
 	"17179869184G", "18014398509481984k", "18446744073709551615", "none", "NaN", "0x1000", "0x",
 };
@@ -63,10 +64,10 @@ static const struct good good_switches[] = {
 
 static const char * const good_flushes[] = {
 	"1", "4096", "4095", "64k", "1M\n", "01000000", "1G", "1g", "1T", "1P", "15E", "all",
-	"all\n", "compact", "compact\n",
+	"all\n", "again", "again\n", "compact", "compact\n",
 };
 
-static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE };
+static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE };
 
 static char long_text[LONG_TEXT + 1];
 

@@ -24,6 +24,7 @@
 #define PR_DEVICE	PR_FILES "device"
 #define PR_EFFECTIVE	PR_FILES "order"
 #define PR_STATE	PR_FILES "state"
+#define PR_AGE		PR_FILES "report_age_ms"
 #define PR_FLUSH	PR_FILES "flush"
 
 #define PR_VERIFY	"/sys/kernel/debug/page_reporting/verify"

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Checks the patches that "series make" has made, part by part: check-series [PART ...].
+
+What is built is one copy of the base that goes from state to state in place, and only files that
+differ are written, so that make and ccache do no more than a state asks for. A run that is
+interrupted goes on where it stopped; one that came to its end does everything again.
+"""
+import concurrent.futures as futures
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+import build as builder
+import common
+import series
+import tree
+from common import Fail, say
+from lab import kunit, programs, tap, vm
+
+# Another machine: none of this may show in the patches.
+ELSEWHERE = {'TZ': 'Asia/Tokyo', 'LC_ALL': 'C.UTF-8', 'COLUMNS': '40', 'GIT_AUTHOR_NAME': 'Somebody Else',
+             'GIT_AUTHOR_DATE': '1000000000 +0900'}
+THEIR_GIT = '[format]\n\tsignature = else\n\tnumbered = false\n[diff]\n\tnoprefix = true\n\tcontext = 7\n' \
+            '[core]\n\tautocrlf = true\n\tabbrev = 40\n[user]\n\tname = Somebody\n\temail = s@example.org\n'
+# What running something in the tree leaves there
+STRAY = re.compile(r'(^|/)__pycache__/|^\.checkpatch-camelcase\.')
+WHOLE, PARTIAL = ('vmlinux', 'modules'), ('mm/', 'drivers/virtio/')
+ON, OFF, HYPERV = 'debug', 'off', 'hyperv'
+# Less than the kernel of the tests, as it is built often, and the sample driver
+FRAGMENTS = {ON: ('guest', 'x86', 'kunit', 'debug', 'sample'), OFF: ('guest', 'x86', 'off'),
+             HYPERV: ('guest', 'x86', 'hyperv')}
+SAMPLE = 'CONFIG_SAMPLES=y\nCONFIG_SAMPLE_PAGE_REPORTING=m\n'
+# Where it can go wrong for the other driver, which needs a kernel of its own
+HYPERV_TOUCHES = ('drivers/hv/', 'include/linux/page_reporting.h')
+KCONFIG_SYMBOL = re.compile(r'^\s*(?:menu)?config (\w+)$', re.M)
+WARNING = re.compile(r'warning:', re.I)
+KUNIT_DEADLINE_S = 900
+
+# What checkpatch says of a patch without being right, each with the reason. An exception that
+# nothing needs any more is an error.
+EXCEPTIONS = (
+    (r'WARNING:FILE_PATH_CHANGES', 'MAINTAINERS gets the one entry for all files that are new, not one in each patch'),
+    (r'mm/Kconfig:\d+: WARNING:EMBEDDED_FILENAME', 'sourcing mm/Kconfig.page_reporting names mm/Kconfig'),
+    (r'include/trace/events/\S*: CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT)',
+     'TRACE_EVENT() is laid out as in all headers of events'),
+    (r'include/linux/page-flags.h:\d+: CHECK:CAMELCASE', 'PAGEFLAG() is given a name in CamelCase by all flags'),
+    (r'mm/page_reporting.c:\d+: WARNING:EMBEDDED_FILENAME', 'the table of files has the one that it stands in'),
+    (r'mm/tests/page_reporting_device_kunit.c:\d+: WARNING:INCLUDE_LINUX',
+     'register_nmi_handler() is in asm/nmi.h alone'),
+    (r'tools/mm/page-reporting.c:\d+: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO',
+     'tools/mm has no header that defines __printf()'),
+    (r'tools/testing/page_reporting/[\w/-]+:\d+: ERROR:EXECUTE_PERMISSIONS',
+     'programs whose names have no ending, as those in scripts/ of the kernel'),
+)
+
+
+class Subject:
+    """The series that is checked, and where that happens."""
+
+    def __init__(self, repo, build):
+        self.repo, self.build, self.base = repo, build, series.load_base(build)
+        self.work = build / 'check-series'
+        self.patches = sorted(path for path in (build / 'series').glob('*.patch')
+                              if not path.name.endswith('0000-cover-letter.patch'))
+        if not self.patches:
+            raise Fail('check-series', f'there are no patches in {build.name}/series', "'make series' makes them")
+        self._applied, self.passed = None, self.work / 'passed.json'
+        # The files that any patch touches
+        self.touched = sorted({name for path in self.patches for name in
+                               re.findall(r'^diff --git a/(\S+) b/\S+$', path.read_text(encoding='utf-8'), re.M)})
+
+    def applied(self):
+        """(a repository of the files that are touched, its commits, the base's first)."""
+        if not self._applied:
+            shutil.rmtree(self.work / 'git', ignore_errors=True)
+            git = series.started(self.work / 'git', self.repo)
+            git.put({path: tree.content_of(self.base / path) for path in self.touched})
+            git.git('commit', '-q', '--allow-empty', '-m', 'The base')
+            for patch in self.patches:
+                git.git('am', '-q', str(patch), step=patch.name)
+            self._applied = git, git.git('rev-list', '--reverse', 'HEAD').split()
+        return self._applied
+
+    def files_at(self, commit):
+        """{path: (content, executable), or None} of what is touched, as a commit has it."""
+        git, _ = self.applied()
+        git.git('checkout', '-q', '--force', '--detach', commit)
+        return {path: tree.content_of(git.folder / path) for path in self.touched}
+
+
+# am, tree, bytes
+
+def check_am(subject):
+    """git am takes the patches, on the base"""
+    _, commits = subject.applied()
+    short = len(subject.patches) - (len(commits) - 1)
+    return [f'{short} patches made no commit'] if short else []
+
+
+def check_tree(subject):
+    """the last patch gives the tree that "make tree" gives, file by file, and the rest is the base's"""
+    ours = subject.files_at(subject.applied()[1][-1])
+    there = need_tree(subject.build)
+    names = {name for top in (there, subject.base) for name in tree.walk_files(top) if not STRAY.search(name)}
+    faults = []
+    with common.Progress('check-series tree', len(names)) as progress:
+        for name in sorted(names | set(ours)):
+            progress.advance()
+            have, want = look(there / name), ours[name] if name in ours else look(subject.base / name)
+            if have != want:
+                whose = 'what the patches make' if name in ours else 'the base'
+                how = (f'in the tree, not in {whose}' if not want else f'in {whose}, not in the tree' if not have
+                       else f'the tree differs from {whose}')
+                faults.append(f'{name}: {how}')
+    return faults
+
+
+def need_tree(build):
+    if not (build / 'tree').is_dir():
+        raise Fail('check-series', f'there is no {build.name}/tree', "'make tree' makes it")
+    return build / 'tree'
+
+
+def look(path):
+    """What git would keep of a path: a link's target, or content and whether it is executable."""
+    return os.readlink(path) if path.is_symlink() else tree.content_of(path)
+
+
+def check_bytes(subject):
+    """made again, by somebody else in another time zone, the patches are the same bytes"""
+    with common.fresh_dir(subject.build, 'again') as temp:
+        (temp / 'base').symlink_to(subject.base)
+        shutil.copy(subject.build / 'base.json', temp)
+        (temp / '.gitconfig').write_text(THEIR_GIT, encoding='utf-8')
+        version = re.match(r'v(\d+)-', subject.patches[0].name)
+        env = {**common.clean_env(), **ELSEWHERE, 'HOME': str(temp), 'VERSION': version[1] if version else ''}
+        command = [common.REPO / 'scripts' / 'series', 'make', '--repo', subject.repo, '--build', temp]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Fail('series make', (done.stderr or done.stdout).strip())
+        return sorted(unlike(subject.build / 'series', temp / 'series'))
+
+
+def unlike(first, second):
+    """The names under which two folders differ."""
+    sides = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (first, second)]
+    return [f'{name}: another one comes out now; "make series" for what is new'
+            for name in sides[0].keys() | sides[1].keys() if sides[0].get(name) != sides[1].get(name)]
+
+
+# checkpatch
+
+def check_checkpatch(subject):
+    """checkpatch.pl --strict on each patch; what it may say is listed, and said"""
+    script = need_tree(subject.build) / 'scripts' / 'checkpatch.pl'
+    # Spelling is for "scripts/lint codespell", which reads series/ as well, in a tenth of the time.
+    command = ['perl', script, '--strict', '--terse', '--showfile', '--show-types', '--no-summary']
+    # The longest first, so that it does not run on alone in the end.
+    patches = sorted(subject.patches, key=lambda path: -path.stat().st_size)
+    jobs = {patch.name: [*command, patch] for patch in patches}
+    # spdxcheck.py wants modules of Debian's Python.
+    env = common.clean_env(PATH='/usr/sbin:/usr/bin:/sbin:/bin')
+    said = side_by_side('check-series checkpatch', jobs, cwd=script.parent.parent, env=env)
+    return judge([f'{name}: {line}' for name in sorted(said) for line in said[name]], EXCEPTIONS)
+
+
+def judge(lines, exceptions):
+    """Lines that no exception covers, and exceptions that cover no line."""
+    found = [line for line in lines if not any(re.search(pattern, line) for pattern, _ in exceptions)]
+    return found + [f'nothing needs this exception any more: {pattern} ({reason})' for pattern, reason in exceptions
+                    if not any(re.search(pattern, line) for line in lines)]
+
+
+def side_by_side(title, jobs, **kwargs):
+    """Runs {name: command}, as many at a time as there are CPUs: {name: lines}, none where it ended with 0."""
+    def said(command):
+        done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors='replace', check=False, **kwargs)
+        progress.advance()
+        return (done.stdout.strip() or f'exit status {done.returncode}').split('\n') if done.returncode else []
+
+    with common.Progress(title, len(jobs)) as progress, futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(jobs, pool.map(said, jobs.values())))
+
+
+# Kernels
+
+class Kernels:
+    """One source that goes from state to state, and the kernels that are built of it."""
+
+    def __init__(self, subject, part):
+        self.subject, self.work = subject, subject.work
+        builder.BUILD, builder.CONFIGS = self.work, self.work / 'configs'
+        builder.KERNELS = {name: dataclasses.replace(builder.KERNELS[name], fragments=fragments, arguments=())
+                           for name, fragments in FRAGMENTS.items()}
+        self.part = part
+        self.state = None
+        self._options = set()
+        self._prepare()
+
+    def _prepare(self):
+        """A copy of the base, in which files are replaced, and none is written to."""
+        known = common.read_json(self.subject.build / 'base.json')
+        state = common.read_json(self.work / 'tree.json')
+        if state and state['identity'] == known['identity'] and (self.work / 'tree').is_dir():
+            return
+        with common.fresh_dir(self.work, 'tree') as temp:
+            say('check-series: copy the base')
+            subprocess.run(['cp', '-al', f'{self.subject.base}/.', temp], check=True)
+            (self.work / 'tree.json').unlink(missing_ok=True)
+            tree.replace_dir(temp, self.work / 'tree', self.work)
+        self.subject.passed.unlink(missing_ok=True)
+        (self.work / 'base').unlink(missing_ok=True)
+        (self.work / 'base').symlink_to(self.subject.base)
+        common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
+
+    def switch(self, commit):
+        """Makes the source that of a commit; returns the paths that changed."""
+        git, commits = self.subject.applied()
+        if not self._options:
+            self._options = symbols(self.subject.files_at(commits[-1]))
+        files = self.subject.files_at(commit)
+        changed = tree.install(self.work, common.read_json(self.work / 'tree.json'), files)
+        # The lab's fragments, without what the state does not know yet
+        texts = {path.name: path.read_text(encoding='utf-8') for path in (common.REPO / 'configs').glob('*.config')}
+        texts = {name: without(text, self._options - symbols(files))
+                 for name, text in {**texts, 'sample.config': SAMPLE}.items()}
+        for name, text in texts.items():
+            common.write_atomic(builder.CONFIGS / name, text)
+        self.state = tree.digest(git.git('rev-parse', f'{commit}^{{tree}}'), texts)
+        return changed
+
+    def build(self, name, targets, anew=False):
+        """What is wrong with a kernel of this state, as lines.
+
+        anew: for who boots it, as one that passed before may have made room for another state's since
+        """
+        if not anew and self.has_passed(name, *targets):
+            return []
+        try:
+            # A warning that was said once is not said again by a later make; an error is.
+            builder.build(name, (*targets, 'KCFLAGS=-Werror'))
+        except Fail as fail:
+            return str(fail).split('\n')
+        log = (self.work / 'log' / f'{name}.log').read_text(encoding='utf-8', errors='replace')
+        lines = [line for line in log.split('\n') if WARNING.search(line)]
+        if lines:       # of the linker, or of modpost
+            shutil.rmtree(self.work / name)
+        else:
+            self.note_passed(name, *targets)
+        return lines
+
+    def has_passed(self, *what):
+        """Whether a run that was interrupted came that far."""
+        return [self.part, self.state, *what] in (common.read_json(self.subject.passed) or [])
+
+    def note_passed(self, *what):
+        common.write_json(self.subject.passed, [*(common.read_json(self.subject.passed) or []),
+                                                [self.part, self.state, *what]])
+
+
+def symbols(files):
+    """The options that these files define, of those that are Kconfig's."""
+    return {symbol for path, file in files.items() if file and pathlib.Path(path).name.startswith('Kconfig')
+            for symbol in KCONFIG_SYMBOL.findall(file[0].decode(errors='replace'))}
+
+
+def without(fragment, unknown):
+    """A fragment without the lines about these options."""
+    return ''.join(line for line in fragment.splitlines(keepends=True)
+                   if not (match := re.match(r'(?:# )?CONFIG_(\w+)', line)) or match[1] not in unknown)
+
+
+def about(title, lines):
+    """Faults, with what they are faults of."""
+    return [title, *(f'    {line}' for line in lines)] if lines else []
+
+
+def check_builds(subject):
+    """each state builds mm/ and drivers/virtio/, the first and the last the whole kernel, on and off"""
+    kernels, faults = Kernels(subject, 'builds'), []
+    _, commits = subject.applied()
+    for number, (patch, commit) in enumerate(zip(subject.patches, commits[1:]), 1):
+        say(f'check-series builds: {number} of {len(subject.patches)}: {patch.name}')
+        for name, targets in builds_of(kernels.switch(commit), number in (1, len(subject.patches))):
+            faults += about(f'{patch.name}, kernel {name}:', kernels.build(name, targets))
+    return faults
+
+
+def builds_of(changed, at_an_end):
+    """What to build of a state: (kernel, targets)."""
+    targets = WHOLE if at_an_end else PARTIAL
+    found = [(ON, targets), (OFF, targets)]
+    if at_an_end or any(path.startswith(HYPERV_TOUCHES) for path in changed):
+        found.append((HYPERV, ('drivers/hv/hv_balloon.o',)))
+    return found
+
+
+# Reverts
+
+def check_reverts(subject):
+    """without any one of the steps marked revertible, the tip builds and passes KUnit"""
+    kernels, faults = Kernels(subject, 'reverts'), []
+    _, commits = subject.applied()
+    steps = series.read_steps(subject.repo)
+    if len(steps) != len(subject.patches):
+        raise Fail('reverts', 'the patches are not those of series/', "'make series' for what is new")
+    marked = [(step, commit) for step, commit in zip(steps, commits[1:]) if step.revertible]
+    for number, (step, commit) in enumerate(marked, 1):
+        say(f'check-series reverts: {number} of {len(marked)}: {step.name}')
+        faults += about(f'{step.name}, reverted:', faults_without(kernels, commit))
+    return faults if marked else ['no step is marked revertible']
+
+
+def faults_without(kernels, commit):
+    git, commits = kernels.subject.applied()
+    git.git('checkout', '-q', '--force', '--detach', commits[-1])
+    status, printed, complaint = git.run('revert', '--no-edit', commit)
+    if status:
+        conflicts = git.git('diff', '--name-only', '--diff-filter=U').split()
+        git.run('revert', '--abort')
+        return [f'conflicts in {", ".join(conflicts)}'] if conflicts else (complaint or printed).strip().split('\n')
+    kernels.switch(git.git('rev-parse', 'HEAD').strip())
+    if kernels.has_passed('reverted'):
+        return []
+    lines = kernels.build(OFF, ('mm/',)) or kernels.build(ON, WHOLE, anew=True) or run_kunit(kernels)
+    if not lines:
+        kernels.note_passed('reverted')
+    return lines
+
+
+def run_kunit(kernels):
+    """What is wrong with KUnit in a guest of the kernel that is there."""
+    # A revert that takes a case away takes it out of the suite's source.
+    cases = [case for path in sorted((kernels.work / 'tree' / 'mm' / 'tests').glob('*_kunit.c'))
+             for case in kunit.cases_of(path)]
+    say(f'check-series reverts: {len(cases)} cases of KUnit')
+    try:
+        initrd = programs.build(kernels.work / ON, kernels.work / 'guest-programs')
+        with vm.VM(kernels.work / ON / 'vmlinux', initrd, balloon=None, mem_mib=2048, parallel=True,
+                   cmdline=kunit.BOOT_LINE, boot_deadline_s=KUNIT_DEADLINE_S, run_deadline_s=120) as guest:
+            return not_passed(cases, guest.finish().console)
+    except Fail as error:
+        return str(error).split('\n')
+
+
+def not_passed(cases, console):
+    """A case that skips itself has not been shown to pass."""
+    results = tap.statuses(console)
+    return [f'{case}: {results.get(case, "no result")}' for case in cases if results.get(case) != 'PASS']
+
+
+PARTS = common.checks_of(globals())
+
+
+def main():
+    args = common.parse_names(
+        __doc__, PARTS, ('--repo', {'type': pathlib.Path, 'default': common.REPO, 'help': 'where our files are'}),
+        ('--build', {'type': pathlib.Path, 'help': 'where to work (default: REPO/build)'}))
+    repo, began = args.repo.resolve(), time.monotonic()
+    build = (args.build or common.build_dir(repo)).resolve()
+    with common.locked(build / 'check-series' / '.lock', 'check-series'):
+        subject = Subject(repo, build)
+        results = common.run_checks('check-series', PARTS, args.names, subject)
+        others = [key for key in common.read_json(subject.passed) or [] if key[0] not in results]
+        common.write_json(subject.passed, others)
+    failed = [name for name, passed in results.items() if not passed]
+    say(f"check-series: {', '.join(failed)}{' failed, ' if failed else ''}{len(results) - len(failed)} of "
+        f'{len(results)} passed in {(time.monotonic() - began) / 60:.1f} min')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    common.run_main('check-series', main)

@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tools/mm/page-reporting on trees of made-up files: what it prints, every check of doctor, bad input.
+
+On a live kernel it is run by the kselftest page_reporting_tool.
+"""
+
+import json
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from lab import paths
+
+SOURCE = paths.REPO / "tools/mm/page-reporting.c"
+GUIDE = paths.REPO / "Documentation/admin-guide/mm/free_page_reporting.rst"
+FILES = "sys/kernel/mm/page_reporting"
+PARAMS = "sys/module/page_reporting/parameters"
+BALLOON = "sys/bus/virtio/devices/virtio0"
+PID = 4242
+MIB_PAGES = 256
+PAGES_OF = {"nr_free_pages": 3072, "nr_free_reported": 3000, "pgreport": 9000, "pgreport_fail": 0,
+            "pgreport_refault": 5000, "pgreport_merge": 500, "pgreport_clear": 500}       # MiB
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory):
+    program = tmp_path_factory.mktemp("tool") / "page-reporting"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, SOURCE], check=True, timeout=60)
+    return program
+
+
+class Root:
+    """A folder with the files that the tool reads."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def put(self, path, text):
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # In one step, as a file of the kernel's is read.
+        target.with_name(target.name + ".new").write_text(text, encoding="utf-8")
+        target.with_name(target.name + ".new").rename(target)
+
+    def remove(self, path):
+        (self.folder / path).unlink()
+
+    def link(self, path, target):
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).symlink_to(target)
+
+    def vmstat(self, **mib):
+        counters = {**PAGES_OF, **mib}
+        numbers = {name: value * MIB_PAGES for name, value in counters.items() if name in PAGES_OF}
+        numbers.update({"page_reporting_pass": 100, "page_reporting_skip": 0,
+                        **{name: value for name, value in counters.items() if name not in PAGES_OF}})
+        self.put("proc/vmstat", "".join(f"{name} {value}\n" for name, value in numbers.items()))
+
+    def meminfo(self, **kib):
+        lines = {"MemTotal": 4 << 20, "MemFree": 3 << 20, "Buffers": 1 << 10, "Cached": 100 << 10, "Shmem": 1 << 10,
+                 "HugePages_Total": 0, "HugePages_Free": 0, "Hugepagesize": 2048, **kib}
+        self.put("proc/meminfo", "".join(f"{name}:{'':8}{value}{'' if 'Pages' in name else ' kB'}\n"
+                                         for name, value in lines.items()))
+
+    def features(self, *bits):
+        self.put(f"{BALLOON}/features", "".join("1" if bit in bits else "0" for bit in range(64)) + "\n")
+
+
+def guest(root):
+    """A healthy guest of 4 GiB, of which 3 are free."""
+    for name, text in {"device": "virtballoon_free_page_report [virtio_balloon]", "state": "idle", "order": "9",
+                       "report_age_ms": "0", "flush": "pages=512 duration_us=2500 error=0"}.items():
+        root.put(f"{FILES}/{name}", text + "\n")
+    root.put(f"{PARAMS}/page_reporting_delay_ms", "-1\n")
+    root.put(f"{PARAMS}/page_reporting_order", "9\n")
+    root.put("proc/cmdline", "root=/dev/vda ro quiet\n")
+    root.put("proc/uptime", "1000.00 3900.00\n")
+    root.put("proc/buddyinfo", "Node 0, zone      DMA      0      0      0      0      0      0      0      0      "
+                               "1      1      2 \n"
+                               "Node 0, zone    DMA32      5      4      3      2      1      9      9      9      "
+                               "9      8    760 \n")
+    root.put(f"{BALLOON}/device", "0x0005\n")
+    root.link(f"{BALLOON}/driver", "../../drivers/virtio_balloon")
+    (root.folder / "sys/bus/virtio/drivers/virtio_balloon").mkdir(parents=True)
+    root.features(4, 5)
+    root.vmstat()
+    root.meminfo()
+
+
+def no_device(root):
+    root.put(f"{FILES}/device", "none\n")
+    root.vmstat(nr_free_reported=0, pgreport=0, pgreport_refault=0, pgreport_merge=0, pgreport_clear=0)
+
+
+MAPPING = ("{start:x}-{end:x} {flags} 00000000 00:00 0 {path}\n"
+           "Size:           {kib} kB\nKernelPageSize:    {page} kB\nMMUPageSize:           4 kB\nRss: {kib} kB\n")
+
+
+def smaps(root, path="", flags="rw-p", page=4, more=0):
+    """The guest's memory, behind a program, and `more` small mappings."""
+    base, text = 0x7f0000000000, ""
+    for number in range(more + 1):
+        start = 0x550000000000 + number * 0x10000
+        text += MAPPING.format(start=start, end=start + 0x8000, flags="r-xp", path="/usr/bin/qemu", kib=32, page=4)
+    # Larger than all else, and nobody's memory.
+    text += MAPPING.format(start=base, end=base + (64 << 30), flags="---p", path="", kib=0, page=4)
+    base += 128 << 30
+    text += MAPPING.format(start=base, end=base + (4 << 30), flags=flags, path=path, kib=1 << 20, page=page)
+    root.put(f"proc/{PID}/smaps", text)
+
+
+def rollup(root, **kib):
+    lines = {"Rss": 900 << 10, "AnonHugePages": 800 << 10, "ShmemPmdMapped": 0, "Shared_Hugetlb": 0,
+             "Private_Hugetlb": 0, "Locked": 0, **kib}
+    root.put(f"proc/{PID}/smaps_rollup", "55-7f ---p 00000000 00:00 0 [rollup]\n" +
+             "".join(f"{name}:{'':8}{value} kB\n" for name, value in lines.items()))
+
+
+def command(root, *words):
+    root.put(f"proc/{PID}/cmdline", "\0".join(("/usr/bin/qemu-system-x86_64", "-m", "4G", *words)) + "\0")
+
+
+def host(root):
+    """A host with a healthy machine of 4 GiB, QEMU, on anonymous memory."""
+    command(root, "-device", "virtio-balloon-pci,free-page-reporting=on")
+    root.put(f"proc/{PID}/comm", "qemu-system-x86\n")
+    smaps(root)
+    rollup(root)
+    root.link(f"proc/{PID}/fd/0", "/dev/null")
+    root.link(f"proc/{PID}/fd/9", "anon_inode:kvm-vm")
+    root.put("proc/sys/vm/max_map_count", "65530\n")
+    root.put("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n")
+    root.put("guest.json", json.dumps({"on": True, "total_bytes": 4 << 30, "reported_bytes": 3 << 30}))
+
+
+def case(check, result, saw, *changes):
+    return pytest.param(check, result, saw, changes, id=f"{check}-{saw[:30].strip().replace(' ', '-')}")
+
+
+# What makes each check fire: its name, its result, words of what it saw, and what is wrong.
+GUEST_CASES = [
+    case("kernel", "bad", "no free page reporting", lambda root: root.remove(f"{FILES}/device"),
+         lambda root: root.remove(f"{PARAMS}/page_reporting_order")),
+    case("kernel", "bad", "another implementation", lambda root: root.remove(f"{FILES}/device")),
+    case("balloon", "bad", "none on the virtio bus", no_device, lambda root: root.put(f"{BALLOON}/device", "0x0001\n")),
+    case("driver", "bad", "the balloon has none", no_device, lambda root: root.remove(f"{BALLOON}/driver")),
+    case("offer", "bad", "does not offer reporting", no_device, lambda root: root.features(4)),
+    case("offer", "bad", "offers reporting, and there is no device", no_device),
+    case("poison", "bad", "page_poison=1", lambda root: root.put("proc/cmdline", "quiet page_poison=1\n")),
+    case("poison", "bad", "init_on_free=1", no_device, lambda root: root.features(),
+         lambda root: root.put("proc/cmdline", "init_on_free=0 init_on_free=1\n")),
+    case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/sev-guest/dev", "10:1\n")),
+    case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/tdx_guest/dev", "10:1\n")),
+    case("answer", "bad", "for 61 s", lambda root: root.put(f"{FILES}/report_age_ms", "61200\n")),
+    case("errors", "bad", "of 1000 MiB failed", lambda root: root.vmstat(pgreport_fail=1000)),
+    case("share", "bad", "of 3072 MiB that are free, 200 MiB", lambda root: root.vmstat(nr_free_reported=200)),
+    case("blocks", "bad", "8 MiB are in blocks", lambda root: root.put(
+        "proc/buddyinfo", "Node 0, zone   Normal 400000 90000 9000 9000 5000 2000 0 0 0 2 1\n")),
+    case("delay", "note", "after 3600 s", lambda root: root.put(f"{PARAMS}/page_reporting_delay_ms", "3600000\n")),
+    case("order", "note", "of 64 KiB break up", lambda root: root.put(f"{FILES}/order", "4\n")),
+    case("order", "note", "below 4 MiB", lambda root: root.put(f"{FILES}/order", "10\n")),
+    case("shortage", "note", "in 100 passes", lambda root: root.vmstat(page_reporting_skip=90)),
+    case("merges", "note", "8000 MiB merged", lambda root: root.vmstat(pgreport_merge=8000)),
+    case("cache", "note", "3000 of 4096 MiB hold", lambda root: root.meminfo(Cached=3000 << 10)),
+    case("hugetlb", "note", "1024 MiB of huge pages", lambda root: root.meminfo(HugePages_Free=512)),
+]
+
+HOST_CASES = [
+    case("switch", "bad", "no balloon with", lambda root: command(root, "-device", "virtio-balloon-pci")),
+    case("template", "bad", "private mapping of /srv/template", lambda root: smaps(root, "/srv/template")),
+    case("pages", "bad", "1024 MiB", lambda root: smaps(root, "/dev/hugepages/qemu (deleted)", "rw-s", 1 << 20)),
+    case("vfio", "bad", "assigned by vfio", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[vfio-device]")),
+    case("vfio", "bad", "assigned by vfio", lambda root: root.link(f"proc/{PID}/fd/7", "/dev/vfio/12")),
+    case("locked", "bad", "3000 MiB are locked", lambda root: rollup(root, Locked=3000 << 10)),
+    case("private", "bad", "confidential", lambda root: command(
+        root, "-object", "sev-guest,id=sev0", "-device", "virtio-balloon-pci,free-page-reporting=on")),
+    case("userfaultfd", "note", "is open", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[userfaultfd]")),
+    case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=87),
+         lambda root: root.put("proc/sys/vm/max_map_count", "100\n")),
+    case("huge", "note", "5 % of resident memory", lambda root: rollup(root, Rss=3000 << 10, AnonHugePages=150 << 10),
+         lambda root: root.put("guest.json", json.dumps({"total_bytes": 4 << 30, "reported_bytes": 0}))),
+    case("huge", "note", "no transparent huge pages", lambda root: root.put(
+        "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n")),
+    case("dropped", "bad", "4000 MiB are resident",
+         lambda root: rollup(root, Rss=4000 << 10, AnonHugePages=4000 << 10)),
+]
+
+# They only say how things are.
+NEVER_WRONG = {"resident", "backing"}
+# What the device that is missing, or what was changed, leads to as well.
+FOLLOWS = {"poison": {"offer"}, "share": {"blocks"}}
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(tmp_path)
+
+
+def run(tool, root, *words, **arguments):
+    return subprocess.run([tool, "--root", root.folder, *words],
+                          **{"capture_output": True, "text": True, "check": False, "timeout": 60, **arguments})
+
+
+def findings(tool, root, *words):
+    """What doctor found, by check, and its exit status."""
+    done = run(tool, root, "--json", "doctor", *words)
+    assert not done.stderr
+    report = json.loads(done.stdout)
+    assert report["bad"] == sum(found["result"] == "bad" for found in report["checks"])
+    assert done.returncode == bool(report["bad"])
+    return {found["check"]: found for found in report["checks"]}
+
+
+@pytest.fixture
+def on_host(root):
+    """Paths of the option --guest are below the prefix, too."""
+    host(root)
+    return lambda tool: findings(tool, root, "--host", str(PID), "--guest", "/guest.json")
+
+
+def expect(found, check, result, saw):
+    assert found[check]["result"] == result and saw in found[check]["saw"], found[check]
+    assert found[check]["todo"]
+    others = {name for name, finding in found.items() if finding["result"] not in ("ok", "skipped")} - {check}
+    assert others <= FOLLOWS.get(check, set()), others
+
+
+@pytest.mark.parametrize("check, result, saw, changes", GUEST_CASES)
+def test_check_of_a_guest(tool, root, check, result, saw, changes):
+    guest(root)
+    for change in changes:
+        change(root)
+    expect(findings(tool, root), check, result, saw)
+
+
+@pytest.mark.parametrize("check, result, saw, changes", HOST_CASES)
+def test_check_on_the_host(tool, root, on_host, check, result, saw, changes):
+    for change in changes:
+        change(root)
+    expect(on_host(tool), check, result, saw)
+
+
+def test_check_of_reuse(tool, root):
+    """Rates are those of a second, in which the counters grow."""
+    guest(root)
+    child = subprocess.Popen([tool, "--root", root.folder, "--json", "doctor"], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.4)
+    root.vmstat(pgreport=9500, pgreport_refault=5500)
+    report = json.loads(child.communicate(timeout=60)[0])
+    expect({found["check"]: found for found in report["checks"]}, "reuse", "bad", "MiB/s are used again")
+
+
+def test_errors_that_go_on(tool, root):
+    """Few of many reports failed, and one more while doctor looks."""
+    guest(root)
+    root.vmstat(pgreport_fail=1)
+    child = subprocess.Popen([tool, "--root", root.folder, "--json", "doctor"], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.4)
+    root.vmstat(pgreport_fail=2)
+    report = json.loads(child.communicate(timeout=60)[0])
+    expect({found["check"]: found for found in report["checks"]}, "errors", "bad", "2 MiB failed")
+
+
+def test_healthy_guest(tool, root):
+    guest(root)
+    found = findings(tool, root)
+    assert {finding["result"] for finding in found.values()} == {"ok", "skipped"}, found
+    assert {name for name, finding in found.items() if finding["result"] == "skipped"} == {"driver", "offer"}
+
+
+def test_healthy_host(tool, on_host):
+    found = on_host(tool)
+    assert {finding["result"] for finding in found.values()} == {"ok"}, found
+    assert "900 MiB are resident, 800 MiB of them in huge pages" in found["resident"]["saw"]
+    assert "4096 MiB of guest memory are private, anonymous, in pages of 4 KiB" in found["backing"]["saw"]
+
+
+def test_libvirts_command_line(tool, root, on_host):
+    command(root, "-device", '{"driver":"virtio-balloon-pci","id":"balloon0","free-page-reporting":true}')
+    assert on_host(tool)["switch"]["result"] == "ok"
+
+
+def test_template_is_safe_without_reports(tool, root, on_host):
+    smaps(root, "/srv/template")
+    command(root, "-device", "virtio-balloon-pci")
+    found = on_host(tool)
+    assert (found["switch"]["result"], found["template"]["result"]) == ("bad", "ok")
+
+
+def test_other_hypervisor(tool, root, on_host):
+    root.put(f"proc/{PID}/comm", "firecracker\n")
+    command(root, "--api-sock", "/run/fc")
+    assert on_host(tool)["switch"]["result"] == "skipped"
+
+
+def test_kernel_without_counters(tool, root):
+    """CONFIG_VM_EVENT_COUNTERS=n: what cannot be known is no trouble."""
+    guest(root)
+    root.put("proc/vmstat", "nr_free_pages 786432\nnr_free_reported 780000\n")
+    found = findings(tool, root)
+    assert {name for name, finding in found.items() if finding["result"] == "skipped"} == \
+        {"driver", "offer", "errors", "shortage", "reuse", "merges"}
+
+
+def test_guide_has_every_check_and_every_check_fires(tool, root):
+    """The table of the guide is what doctor looks for, in its order; each row was made to fire above."""
+    guest(root)
+    host(root)
+    checks = [*findings(tool, root), *findings(tool, root, "--host", str(PID))]
+    text = GUIDE.read_text(encoding="utf-8").partition("Troubleshooting\n====")[2].partition("Tracepoints\n====")[0]
+    assert re.findall(r"^``([a-z]+)``", text, re.M) == checks
+    fired = {param.values[0] for param in (*GUEST_CASES, *HOST_CASES)} | {"reuse"}
+    assert fired == set(checks) - NEVER_WRONG
+
+
+def test_doctor_for_people(tool, root):
+    guest(root)
+    root.vmstat(nr_free_reported=200)
+    done = run(tool, root, "doctor")
+    assert done.returncode == 1
+    assert "bad  share         of 3072 MiB that are free, 200 MiB are reported\n" + \
+        " " * 19 + "-> page-reporting flush" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+STATUS = """\
+reporting       on, to virtballoon_free_page_report [virtio_balloon], idle
+smallest block  2048 KiB (order 9)
+delay           decided by the kernel
+free memory     3072 MiB, of which 3000 MiB are reported (97.7 %)
+used again      5000 MiB since boot, 5.0 MiB/s
+oldest report   none is out
+"""
+
+
+def test_status(tool, root):
+    guest(root)
+    done = run(tool, root, "status")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", STATUS)
+
+
+def test_status_of_what_is_set_and_waits(tool, root):
+    guest(root)
+    root.put(f"{FILES}/report_age_ms", "61234\n")
+    root.put(f"{FILES}/order", "-1\n")
+    root.put(f"{PARAMS}/page_reporting_delay_ms", "2000\n")
+    said = run(tool, root, "status").stdout
+    assert "61.2 s, not answered yet" in said and "smallest block  decided by" in said and "2000 ms" in said
+    root.put(f"{FILES}/device", "none\n")
+    assert "off: there is no device" in run(tool, root, "status").stdout
+
+
+def test_status_for_programs(tool, root):
+    guest(root)
+    root.put(f"{FILES}/device", 'odd"name\\\n')
+    assert json.loads(run(tool, root, "status", "--json").stdout) == {
+        "on": True, "device": 'odd"name\\', "state": "idle", "order": 9, "delay_ms": -1, "report_age_ms": 0,
+        "total_bytes": 4 << 30, "free_bytes": 3072 << 20, "reported_bytes": 3000 << 20,
+        "refaulted_bytes": 5000 << 20, "refaulted_bytes_per_s": 5 << 20}
+
+
+def test_status_is_quick(tool, root):
+    """5 ms, of which the machine that this runs on may be short at times."""
+    guest(root)
+    times = []
+    for _ in range(20):
+        start = time.monotonic()
+        run(tool, root, "status")
+        times.append(time.monotonic() - start)
+    assert min(times) < 0.005
+
+
+def test_status_without_the_feature(tool, root):
+    done = run(tool, root, "status")
+    assert (done.returncode, done.stderr) == (1, "page-reporting: there is no /sys/kernel/mm/page_reporting/device: "
+                                                 "page-reporting doctor says more\n")
+
+
+def test_watch(tool, root):
+    guest(root)
+    child = subprocess.Popen([tool, "--root", root.folder, "watch", "--count", "2"], stdout=subprocess.PIPE, text=True)
+    assert "used again 0.0 MiB/s, no report out" in child.stdout.readline()
+    root.vmstat(pgreport_refault=5100)
+    root.put(f"{FILES}/report_age_ms", "1500\n")
+    line = child.stdout.readline()
+    rate = float(re.search(r"used again ([\d.]+) MiB/s, oldest report 1.5 s$", line)[1])
+    assert 50 < rate <= 100
+    assert child.wait(timeout=60) == 0 and not child.stdout.read()
+
+
+def test_watch_for_programs(tool, root):
+    guest(root)
+    lines = run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()
+    assert [json.loads(line)["reported_bytes"] for line in lines] == [3000 << 20] * 2
+
+
+@pytest.mark.parametrize("target, status, reason", [
+    ("/dev/full", 1, "No space left on device"),
+    ("/nowhere/flush", 1, "this kernel has no /sys/kernel/mm/page_reporting/flush"),
+])
+def test_flush_that_fails(tool, root, target, status, reason):
+    guest(root)
+    root.remove(f"{FILES}/flush")
+    root.link(f"{FILES}/flush", target)
+    done = run(tool, root, "flush")
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == f"page-reporting: flush all: {reason}\n"
+
+
+@pytest.mark.parametrize("what", ["all", "again", "compact", "1", "512M", "4g", "15E"])
+def test_flush_writes_the_word(tool, root, what):
+    guest(root)
+    done = run(tool, root, "flush", what)
+    # The file is none of the kernel's, and has the word in place of its beginning.
+    text = (root.folder / FILES / "flush").read_text(encoding="utf-8")
+    assert text == what + "pages=512 duration_us=2500 error=0\n"[len(what):]
+    assert (done.returncode, done.stderr) == (1, f"page-reporting: /sys/kernel/mm/page_reporting/flush reads "
+                                                 f"'{text.strip()}'\n")
+
+
+BAD_WORDS = [
+    ([], "give status"), (["foo"], "foo: no such command"), (["status", "x"], "too many words"),
+    (["--foo", "status"], "--foo: no such option"), (["-x", "status"], "no such option"),
+    (["flush", "0"], "flush 0: give all"), (["flush", ""], "flush : give all"), (["flush", "12x"], "give all"),
+    (["flush", "-1"], "no such option"), (["flush", "16E"], "give all"), (["flush", "ALL"], "give all"),
+    (["flush", "99999999999999999999"], "give all"), (["flush", "512MB"], "give all"),
+    (["flush", "all", "all"], "too many words"), (["watch", "--count"], "needs a value"),
+    (["watch", "--count", "0"], "--count 0: give a number"), (["watch", "--count", "1x"], "give a number"),
+    (["status", "--count", "2"], "--count is for watch"), (["status", "--host", "1"], "--host is for doctor"),
+    (["doctor", "--host", "abc"], "--host abc: give a number"), (["doctor", "--host", "-1"], "give a number"),
+    (["doctor", "--host", str(PID)], f"--host {PID}: there is no such process"),
+    (["doctor", "--guest", "x"], "--guest is for doctor --host"),
+    (["doctor", "--host", "1", "--guest", "/nowhere"], "--guest /nowhere: No such file"),
+    (["doctor", "--host", "1", "--guest", "/proc/cmdline"], "give the output of page-reporting --json status"),
+]
+
+
+@pytest.mark.parametrize("words, reason", BAD_WORDS)
+def test_bad_input_is_one_line(tool, root, words, reason):
+    guest(root)
+    done = run(tool, root, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"page-reporting: .+\n", done.stderr) and reason in done.stderr
+
+
+def test_help(tool):
+    done = subprocess.run([tool, "--help"], capture_output=True, text=True, check=True, timeout=60)
+    for word in ("status", "watch", "flush", "doctor", "--host", "--json", "--root"):
+        assert word in done.stdout
+
+
+def test_what_the_guest_says_comes_by_a_pipe(tool, root):
+    guest(root)
+    host(root)
+    said = run(tool, root, "--json", "status").stdout
+    done = run(tool, root, "--json", "doctor", "--host", str(PID), "--guest", "-", input=said)
+    assert {found["check"]: found for found in json.loads(done.stdout)["checks"]}["dropped"]["result"] == "ok"
+
+
+@pytest.mark.parametrize("balloon, found", [("on", set()), ("off", {"switch"})])
+def test_doctor_of_a_real_machine(tool, boot, balloon, found):
+    with boot(steps=[["hog", "mem=128M"]], balloon=balloon) as vm:
+        vm.wait_event("freed")
+        done = subprocess.run([tool, "--json", "doctor", "--host", str(vm.pid)], capture_output=True, text=True,
+                              check=False, timeout=60)
+        vm.send("quit")
+        vm.finish()
+    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    assert {name for name, check in checks.items() if check["result"] == "bad"} == found, checks
+    assert done.returncode == bool(found)
+    assert "1024 MiB of guest memory are private, anonymous" in checks["backing"]["saw"]
+
+
+def test_kernels_own_makefile(tmp_path):
+    """tools/mm/Makefile builds it, without a warning, and cleans up."""
+    tree = paths.TREE
+    assert "page-reporting" in (tree / "tools/mm/Makefile").read_text(encoding="utf-8")
+    (tmp_path / "tools").mkdir()
+    subprocess.run(["cp", "-r", *(tree / "tools" / name for name in ("mm", "lib", "scripts", "build", "include")),
+                    tmp_path / "tools"], check=True)
+    folder = tmp_path / "tools" / "mm"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    made = subprocess.run(["make", "-C", folder, "page-reporting"], capture_output=True, text=True,
+                          check=False, env=environment, timeout=300)
+    assert made.returncode == 0 and "warning" not in made.stderr, made.stderr
+    assert (folder / "page-reporting").is_file()
+    subprocess.run(["make", "-C", folder, "clean"], capture_output=True, check=True, env=environment)
+    assert not (folder / "page-reporting").exists()
