@@ -23,7 +23,7 @@
  * moves, and no refault.
  *
  * A round looks at all pageblocks a few times, which costs up to 10 us for each.
- * So enough is one of 32 pages, and at least 8 pageblocks. While fragments
+ * So enough is one of 64 pages, and at least 8 pageblocks. While fragments
  * still come in, a round would have to be followed by others: so enough is also
  * half of what there is.
  *
@@ -61,7 +61,7 @@
 #define RESERVE			32
 
 /* An excess of one of so many pages is worth a round, and no less than this. */
-#define LEAST_SHARE		32
+#define LEAST_SHARE		64
 #define LEAST_BLOCKS		8
 
 /* Rounds are so many B apart, and doubled this often at most. */

@@ -450,11 +450,11 @@ CASE(too_little_is_left_alone)
 
 	zone_init(&zone, 1000);
 	start(&zone);
-	/* A survey is worth 1000 / 32 pageblocks. */
-	for (i = 0; i < 32; i++)
+	/* A survey is worth 1000 / 64 pageblocks. */
+	for (i = 0; i < 16; i++)
 		zone.blocks[i].used = 20;
 	CHECK_EQ(pass(&zone, 0), PAGE_REPORTING_NEVER);
-	for (; i < 34; i++)
+	for (; i < 18; i++)
 		zone.blocks[i].used = 20;
 	CHECK(pass(&zone, 0) != PAGE_REPORTING_NEVER);
 	zone_free(&zone);
