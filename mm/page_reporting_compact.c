@@ -771,10 +771,10 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 	return compact;
 }
 
-static bool page_reporting_cap_is_open(unsigned int share)
+static bool page_reporting_cap_is_open(unsigned int quarters)
 {
 	return page_reporting_cap_allows_moves(&page_reporting_move_cap,
-					       totalram_pages(), share,
+					       totalram_pages(), quarters,
 					       page_reporting_now_ms());
 }
 
@@ -793,14 +793,14 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 		surplus = page_reporting_fragments_sample(&compact->fragments,
 							  page_reporting_fragment_level(zone),
 							  now_ms);
-		/* Half of the burst is enough for a round that is worth it. */
-		if (!surplus || !page_reporting_cap_is_open(2) ||
+		/* A quarter of the burst is enough for a round that is worth it. */
+		if (!surplus || !page_reporting_cap_is_open(3) ||
 		    page_reporting_must_rest(zone))
 			return page_reporting_fragments_wait(&compact->fragments, now_ms);
 		page_reporting_begin_round(compact, zone, surplus);
 	}
 	why = page_reporting_slice(pass, zone, false);
-	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(1) &&
+	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(4) &&
 	    now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS)
 		return PAGE_REPORTING_SLICE_MS;
 	page_reporting_end_round(compact, zone, why == PAGE_REPORTING_ROUND_OVER);

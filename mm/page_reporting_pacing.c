@@ -465,14 +465,14 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 }
 
 /*
- * The same for moves, whose @cap is another one. @share: the part of the burst
- * that may be spent already, 1 for all of it, 2 for half of it.
+ * The same for moves, whose @cap is another one. @quarters: how much of the burst
+ * may be spent already.
  */
 bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int share, u64 now_ms)
+				     unsigned int quarters, u64 now_ms)
 {
 	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
-	return cap->debt_ns < div64_u64(huge_pages(pages) * CAP_MOVE_BURST_NS, share);
+	return cap->debt_ns < huge_pages(pages) * (CAP_MOVE_BURST_NS / 4) * quarters;
 }
 
 /* Adds CPU time in ns to the debt. */

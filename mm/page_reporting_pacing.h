@@ -90,7 +90,7 @@ void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
 bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int share, u64 now_ms);
+				     unsigned int quarters, u64 now_ms);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /*

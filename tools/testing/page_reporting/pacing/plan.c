@@ -569,16 +569,16 @@ CASE(moves_have_a_cap)
 	u64 huge = 4 * GIB / BLOCK + 1, spent = 0, ms;
 
 	page_reporting_cap_init(&cap, 0);
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, 0));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, 0));
 	for (ms = 0; ms < 120000; ms += 20)
-		if (page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, ms)) {
+		if (page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, ms)) {
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
 	CHECK_LE(spent, huge * 1000000 + 120000 * 5000 + 1000000);
 	CHECK(spent > huge * 900000 + 120000 * 4000);
-	/* A quarter of the burst is left: a round needs half of it. */
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 1, 120000 + 102000));
-	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 102000));
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 2, 120000 + 206000));
+	/* An eighth of the burst is left: a round needs a quarter of it. */
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, 120000 + 51000));
+	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 3, 120000 + 51000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 3, 120000 + 104000));
 }
