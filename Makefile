@@ -33,12 +33,12 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
+.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants test-fixes series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
 
 # What "make help" shows, in this order
 groups := See it=demo top bench bench-selfcheck trace-examples;
 groups += Install it=deb install-tree;
-groups += Test it=test lint kunit mutants test-sanitize;
+groups += Test it=test lint kunit mutants test-sanitize test-fixes;
 groups += Send it=series check-series series-edit series-save;
 groups += Parts of these=setup tree kernel base;
 groups += Clean up=clean distclean
@@ -130,6 +130,11 @@ kunit: tree	## Our KUnit suite with the kernel's own kunit.py
 mutants: tree	## Break the engine on purpose; see which test notices
 	@scripts/build guest
 	@$(lab) mutants
+
+test-fixes: tree	## With BASE=7.3: the base's own defects, without and with the patches of fixes/
+	@scripts/fixes
+	@scripts/build fixes-stock fixes-patched
+	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
 
 series: tree	## The patches, one idea each, and a cover letter: build/series
 	@scripts/series make

@@ -22,10 +22,11 @@ import common
 from common import Fail, say
 
 OVERLAY = ('include', 'mm', 'Documentation', 'tools', 'samples')
-# Of this repository: what was measured, and the tests of scripts/
+# Of this repository: what was measured, the tests of scripts/, and those of fixes/
 NOT_OVERLAY = tuple('tools/testing/page_reporting/' + name for name in (
     'results/', 'pacing/results/', 'tests/test_lint.py', 'tests/test_run.py', 'tests/test_series.py',
-    'tests/test_setup.py', 'tests/test_texts.py', 'tests/test_tree.py'))
+    'tests/test_setup.py', 'tests/test_texts.py', 'tests/test_tree.py',
+    'tests/test_fixes.py', 'module/fixes.c', 'guest/hibernate.c'))
 TARBALLS = ('.tar', '.tar.gz', '.tgz', '.tar.zst', '.tar.xz')
 COMPLAINT = re.compile(r'\w+: .+')      # of tar, among the names of files
 BUILD_PRODUCT = re.compile(r'(\.(o|ko|a|mod|mod\.c|rej|orig)|/\.[^/]*\.cmd|/modules\.order)$'

@@ -219,6 +219,7 @@ static void long_pass_is_not_late(struct kunit *test)
 	struct zone *zone = fpr_largest_zone();
 	struct page_reporting_budget budget;
 	struct page_reporting_pacing *pacing;
+	struct page_reporting_demand *pool;
 	unsigned int window_ms;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
@@ -229,10 +230,11 @@ static void long_pass_is_not_late(struct kunit *test)
 
 	/* Nothing has changed for longer than B, and a pass comes just in time. */
 	spin_lock_irq(&zone->lock);
-	pacing = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE].pacing;
+	pool = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE];
+	pacing = &pool->pacing;
 	window_ms = pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 	page_reporting_pacing_init(pacing, pacing->order,
-				   page_reporting_level(&zone->page_reporting->pool[PAGE_REPORTING_MOVABLE]),
+				   page_reporting_level(pool),
 				   page_reporting_now_ms() - 10 * window_ms);
 	memset(pacing->past, 0, sizeof(pacing->past));
 	pacing->due_ms = page_reporting_now_ms();

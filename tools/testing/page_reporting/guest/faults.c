@@ -5,7 +5,6 @@
  *   faults on
  *   faults off
  */
-#include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
 
@@ -27,23 +26,12 @@ static const struct {
 	{ "fail_page_alloc/task-filter", "Y" },
 };
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0)
-		fail("open", path, errno);
-	if (write(fd, text, strlen(text)) < 0)
-		fail("write", path, errno);
-	close(fd);
-}
-
 static void put_knob(const char *file, const char *text)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/%s", file);
-	put(path, text);
+	write_text(path, text);
 }
 
 static void set_probability(const char *percent)

@@ -10,6 +10,7 @@
 #define GUEST_REPORT_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <stdnoreturn.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MIB 1048576UL
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -75,6 +77,18 @@ static inline long number(const char *arg, const char *value, long max)
 	if (errno || end == value || *end || n < 0 || n > max)
 		usage(arg, "give a whole decimal value, 0 or more");
 	return n;
+}
+
+/* Write @text to a file that is there, in one call; a failure ends the program. */
+static inline void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0)
+		fail("open", path, errno);
+	if (write(fd, text, strlen(text)) < 0)
+		fail("write", path, errno);
+	close(fd);
 }
 
 /* Read the first @size - 1 bytes of a file, without the closing newline; -errno on failure. */

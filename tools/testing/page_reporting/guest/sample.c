@@ -31,17 +31,6 @@ static void read_stats(char *text, size_t size)
 		fail("read", SAMPLE_STATS, -err);
 }
 
-static void put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0)
-		fail("open", path, errno);
-	if (write(fd, text, strlen(text)) < 0)
-		fail("write", path, errno);
-	close(fd);
-}
-
 static void load(char **params)
 {
 	char text[1024] = "";
@@ -69,7 +58,7 @@ static void set(char *arg)
 		usage(arg, "give PARAMETER=VALUE");
 	*equals = '\0';
 	snprintf(path, sizeof(path), "/sys/module/" SAMPLE "/parameters/%s", arg);
-	put(path, equals + 1);
+	write_text(path, equals + 1);
 }
 
 static void report_stats(void)
@@ -112,19 +101,19 @@ static void suspend(const char *state)
 	unsigned long before;
 	long long start;
 
-	put("/sys/power/pm_test", "devices");
+	write_text("/sys/power/pm_test", "devices");
 	start = now_ms();
 	before = counter("reports=");
-	put("/sys/power/state", state);
+	write_text("/sys/power/state", state);
 	report("event=suspended before=%lu after=%lu ms=%lld", before, counter("reports="),
 	       now_ms() - start);
 }
 
 static void suspend_to_ram(void)
 {
-	put(WAKE_ALARM, "+4");
-	put("/sys/power/mem_sleep", "deep");
-	put("/sys/power/state", "mem");
+	write_text(WAKE_ALARM, "+4");
+	write_text("/sys/power/mem_sleep", "deep");
+	write_text("/sys/power/state", "mem");
 	report("event=awake pages=%lu t_ms=%lld", counter("pages="), now_ms());
 }
 
@@ -133,9 +122,9 @@ static void hibernate(const char *how)
 {
 	if (swapon(DISK, 0))
 		fail("swap to", DISK, errno);
-	put("/sys/power/disk", how);
+	write_text("/sys/power/disk", how);
 	report("event=hibernating pages=%lu", counter("pages="));
-	put("/sys/power/state", "disk");
+	write_text("/sys/power/state", "disk");
 	report("event=awake pages=%lu t_ms=%lld", counter("pages="), now_ms());
 }
 

@@ -229,7 +229,9 @@ class Qemu:
         with self.changed:
             if self._suspicion:
                 self._fail(*self._suspicion[:2])
-            elif not self.done and not self._stopping:
+            elif self._stopping and not self.done:
+                self._fail(GuestDied, f"{self.step}: stopped before the guest was done")
+            elif not self.done:
                 said = "".join(f"\n  {line}" for line in self.stderr)
                 self._fail(GuestDied, f"{self.step}: QEMU ended with status "
                                       f"{self.process.returncode} before the guest was done{said}")

@@ -452,7 +452,8 @@ def test_one_block_beside_a_busy_one(boot):
 def test_split_reports_nothing_again(boot):
     """What is left of a reported block of 4 MiB, of which a piece is in use, stays reported."""
     got = small(boot, "split", "split", 1024, 64, 5, 250)
-    assert got.figures["repeated_mib"] < 2      # a block of others, in passing
+    # A huge page of others, in passing, and one of what the per-CPU lists had
+    assert got.figures["repeated_mib"] <= 4
     assert 1 <= got.figures["reported_per_reportable"] < 1.05
 
 

@@ -14,6 +14,8 @@ import pytest
 from lab import paths, programs, qmp
 from lab.vm import VM
 
+pytestmark = pytest.mark.product
+
 MEM_MIB, KEPT_MIB, SPARE_MIB = 1024, 256, 512
 # At rest: the pattern, the kernel and QEMU. What is reported beyond that has gone.
 LEFT_MIB = KEPT_MIB + 250

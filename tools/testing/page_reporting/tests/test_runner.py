@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The runner: it tells what happened to a guest, and never leaves a QEMU behind."""
 
+import concurrent.futures
 import itertools
 import os
 import signal
@@ -48,6 +49,16 @@ def test_signal_leaves_no_qemu(tmp_path, number, status):
     run.communicate(timeout=20)
     assert run.returncode == status
     assert not list(tmp_path.iterdir())
+
+
+def test_stop_ends_the_wait_of_another_thread(boot):
+    """The runs of a bench are threads, which end together when it is interrupted."""
+    with boot(steps=[HOG]) as vm, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        vm.wait_event("ready")
+        waits = pool.submit(vm.sleep, 60)
+        vm.stop()
+        with pytest.raises(GuestDied, match="stopped"):
+            waits.result(timeout=20)
 
 
 def test_crash_leaves_no_qemu(tmp_path):

@@ -19,9 +19,11 @@ PROGRAMS = ("counters", "files", "flush", "input", "stress", "tool")
 
 # Why a case may skip itself in each guest, and how many of each program do. None does with the sample driver.
 SKIPS = {
-    "balloon": ("there is a device|the device is not the sample driver", {"counters": 5, "files": 8, "flush": 17, "tool": 3}),
+    "balloon": ("there is a device|the device is not the sample driver",
+                {"counters": 5, "files": 8, "flush": 17, "tool": 3}),
     "sample": ("nothing", {}),
-    "nothing": ("no device, and no module|no module", {"counters": 9, "files": 12, "flush": 23, "stress": 4, "tool": 4}),
+    "nothing": ("no device, and no module|no module",
+                {"counters": 9, "files": 12, "flush": 23, "stress": 4, "tool": 4}),
 }
 # In so small a guest, what fills it may leave each of its zones enough.
 MAY_SKIP = {"zones that are short of memory are left alone, which counts"}

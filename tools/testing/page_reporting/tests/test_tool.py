@@ -14,6 +14,8 @@ import pytest
 
 from lab import paths
 
+pytestmark = pytest.mark.product
+
 SOURCE = paths.REPO / "tools/mm/page-reporting.c"
 GUIDE = paths.REPO / "Documentation/admin-guide/mm/free_page_reporting.rst"
 FILES = "sys/kernel/mm/page_reporting"
