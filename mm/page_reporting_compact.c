@@ -105,6 +105,7 @@ enum page_reporting_slice {
 	PAGE_REPORTING_GO_ON,
 	PAGE_REPORTING_SLICE_OVER,	/* the round goes on in the next one */
 	PAGE_REPORTING_ROUND_OVER,	/* nothing is left to try */
+	PAGE_REPORTING_ROUND_DEAR,	/* it costs more than was planned for */
 	PAGE_REPORTING_ROUND_GIVEN_UP,
 };
 
@@ -124,6 +125,8 @@ enum page_reporting_slice {
  * @emptied: pageblocks emptied in this round
  * @failed: pageblocks that it tried to empty in vain
  * @moved: pages moved
+ * @cost_ns: CPU time spent
+ * @flush: whatever that costs
  *
  * Belongs to the work, which never runs twice at a time.
  */
@@ -141,6 +144,8 @@ struct page_reporting_compact {
 	unsigned long emptied;
 	unsigned long failed;
 	unsigned long moved;
+	u64 cost_ns;
+	bool flush;
 };
 
 /* What a pageblock holds. */
@@ -188,16 +193,16 @@ static bool page_reporting_can_compact(unsigned int order)
 	       pageblock_order <= PAGE_REPORTING_UNIT_ORDER + 1;
 }
 
-/* Pages in free blocks below a pageblock. */
-static u64 page_reporting_fragment_level(struct zone *zone)
+static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 {
+	struct page_reporting_free free = {};
 	unsigned int order;
-	u64 pages = 0;
 
 	guard(spinlock_irq)(&zone->lock);
-	for (order = 0; order < pageblock_order; order++)
-		pages += (u64)zone->free_area[order].nr_free << order;
-	return pages;
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		*(order < pageblock_order ? &free.small : &free.whole) +=
+			(u64)zone->free_area[order].nr_free << order;
+	return free;
 }
 
 static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn)
@@ -630,11 +635,21 @@ static void page_reporting_rewind(struct page_reporting_compact *compact,
 	compact->shares = false;
 }
 
+static void page_reporting_make_plan(struct page_reporting_compact *compact,
+				     struct zone *zone, unsigned int classes)
+{
+	compact->plan = page_reporting_plan(&compact->survey, compact->surplus,
+					    classes, pageblock_nr_pages);
+	compact->planned = compact->plan;
+	page_reporting_rewind(compact, zone);
+}
+
 static enum page_reporting_slice
 page_reporting_survey_next(struct page_reporting_compact *compact,
 			   struct zone *zone)
 {
 	struct page_reporting_block block;
+	unsigned int classes;
 	struct page *page;
 
 	if (compact->source < pageblock_start_pfn(zone_end_pfn(zone))) {
@@ -648,12 +663,27 @@ page_reporting_survey_next(struct page_reporting_compact *compact,
 		compact->source += pageblock_nr_pages;
 		return PAGE_REPORTING_GO_ON;
 	}
-	compact->plan = page_reporting_plan(&compact->survey, compact->surplus,
-					    pageblock_nr_pages);
-	compact->planned = compact->plan;
-	page_reporting_rewind(compact, zone);
+	classes = compact->flush ? PAGE_REPORTING_CLASSES :
+		  page_reporting_fragments_affordable(&compact->fragments,
+						      page_reporting_now_ms());
+	page_reporting_make_plan(compact, zone, classes);
 	compact->stage = PAGE_REPORTING_EMPTYING;
 	return PAGE_REPORTING_GO_ON;
+}
+
+/* Leaves what costs more than it is worth. There is less of it each time. */
+static enum page_reporting_slice
+page_reporting_plan_again(struct page_reporting_compact *compact,
+			  struct zone *zone)
+{
+	unsigned int classes =
+		page_reporting_fragments_affordable(&compact->fragments,
+						    page_reporting_now_ms());
+
+	page_reporting_make_plan(compact, zone,
+				 min(classes, compact->plan.sparse));
+	return compact->plan.blocks ? PAGE_REPORTING_GO_ON :
+				      PAGE_REPORTING_ROUND_DEAR;
 }
 
 /* Is the zone too short of memory, or about to lose some? */
@@ -669,11 +699,18 @@ static bool page_reporting_must_rest(struct zone *zone)
 #endif
 }
 
-/* Adds the CPU time since @since_ns to the debt. Returns the time now. */
-static u64 page_reporting_charge_moves(u64 since_ns)
+/* Adds the CPU time since @since_ns to the debt, and tells what moves cost. */
+static u64 page_reporting_charge_moves(struct page_reporting_compact *compact,
+				       u64 since_ns, unsigned long moved)
 {
 	u64 now_ns = task_sched_runtime(current), part;
 
+	compact->cost_ns += now_ns - since_ns;
+	if (compact->flush)
+		return now_ns;
+	if (compact->stage == PAGE_REPORTING_EMPTYING)
+		page_reporting_fragments_moved(&compact->fragments, moved,
+					       now_ns - since_ns);
 	/* A charge is limited, but a step may search all of the zone. */
 	for (; since_ns < now_ns; since_ns += part) {
 		part = min(now_ns - since_ns, (u64)NSEC_PER_MSEC);
@@ -692,25 +729,33 @@ page_reporting_step(struct page_reporting_pass *pass, struct zone *zone)
 		return PAGE_REPORTING_ROUND_GIVEN_UP;
 	if (compact->stage == PAGE_REPORTING_SURVEYING)
 		return page_reporting_survey_next(compact, zone);
+	if (!compact->flush && compact->plan.blocks &&
+	    page_reporting_fragments_too_dear(&compact->fragments,
+					      compact->plan.sparse,
+					      page_reporting_now_ms()))
+		return page_reporting_plan_again(compact, zone);
 	return page_reporting_empty_next(compact, zone);
 }
 
 /* A flush goes on to the end, and its CPU time is none of ours. */
 static enum page_reporting_slice
-page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
-		     bool flush)
+page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone)
 {
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
 	u64 end_ns = ktime_get_ns() + PAGE_REPORTING_SLICE_MS * NSEC_PER_MSEC;
 	enum page_reporting_slice next = PAGE_REPORTING_GO_ON;
 	u64 cpu_ns = task_sched_runtime(current);
+	unsigned long moved;
 
 	while (next == PAGE_REPORTING_GO_ON) {
-		if (pass->ended(pass) || (!flush && ktime_get_ns() >= end_ns))
+		moved = compact->moved;
+		if (pass->ended(pass) ||
+		    (!compact->flush && ktime_get_ns() >= end_ns))
 			next = PAGE_REPORTING_SLICE_OVER;
 		else
 			next = page_reporting_step(pass, zone);
-		if (!flush)
-			cpu_ns = page_reporting_charge_moves(cpu_ns);
+		cpu_ns = page_reporting_charge_moves(compact, cpu_ns,
+						     compact->moved - moved);
 		cond_resched();
 	}
 	page_reporting_put_holes(zone);
@@ -718,8 +763,10 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 }
 
 static void page_reporting_begin_round(struct page_reporting_compact *compact,
-				       struct zone *zone, u64 surplus)
+				       struct zone *zone, u64 surplus, bool flush)
 {
+	u64 begin_ns = task_sched_runtime(current);
+
 	/* Pages on these lists could neither be moved nor merge. */
 	lru_add_drain_all();
 	drain_all_pages(zone);
@@ -731,19 +778,35 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	compact->emptied = 0;
 	compact->failed = 0;
 	compact->moved = 0;
+	compact->cost_ns = 0;
+	compact->flush = flush;
 	page_reporting_rewind(compact, zone);
+	page_reporting_charge_moves(compact, begin_ns, 0);
+}
+
+static enum page_reporting_end page_reporting_end_of(enum page_reporting_slice why)
+{
+	if (why == PAGE_REPORTING_ROUND_OVER)
+		return PAGE_REPORTING_END_DONE;
+	return why == PAGE_REPORTING_ROUND_DEAR ? PAGE_REPORTING_END_DEAR :
+						  PAGE_REPORTING_END_CUT;
 }
 
 static void page_reporting_end_round(struct page_reporting_compact *compact,
-				     struct zone *zone, bool done)
+				     struct zone *zone,
+				     enum page_reporting_slice why)
 {
+	const struct page_reporting_round round = {
+		.plan = compact->planned,
+		.blocks = compact->emptied,
+		.cost_ns = compact->cost_ns,
+		.end = page_reporting_end_of(why),
+	};
 	u64 now_ms = page_reporting_now_ms();
 
 	compact->stage = PAGE_REPORTING_NO_ROUND;
-	page_reporting_fragments_emptied(&compact->fragments, &compact->planned,
-					 compact->emptied, done,
-					 page_reporting_fragment_level(zone),
-					 now_ms);
+	page_reporting_fragments_emptied(&compact->fragments, &round,
+					 page_reporting_free_in(zone), now_ms);
 	trace_page_reporting_compact(zone, compact->planned.blocks,
 				     compact->emptied, compact->failed,
 				     compact->moved, now_ms - compact->begin_ms);
@@ -765,7 +828,7 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 		return NULL;
 	page_reporting_fragments_init(&compact->fragments, pageblock_order,
 				      zone_managed_pages(zone),
-				      page_reporting_fragment_level(zone),
+				      page_reporting_free_in(zone).small,
 				      page_reporting_now_ms());
 	zone->page_reporting->compact = compact;
 	return compact;
@@ -791,19 +854,19 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 		return PAGE_REPORTING_NEVER;
 	if (compact->stage == PAGE_REPORTING_NO_ROUND) {
 		surplus = page_reporting_fragments_sample(&compact->fragments,
-							  page_reporting_fragment_level(zone),
+							  page_reporting_free_in(zone),
 							  now_ms);
 		/* A quarter of the burst is enough for a round that is worth it. */
 		if (!surplus || !page_reporting_cap_is_open(3) ||
 		    page_reporting_must_rest(zone))
 			return page_reporting_fragments_wait(&compact->fragments, now_ms);
-		page_reporting_begin_round(compact, zone, surplus);
+		page_reporting_begin_round(compact, zone, surplus, false);
 	}
-	why = page_reporting_slice(pass, zone, false);
+	why = page_reporting_slice(pass, zone);
 	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(4) &&
 	    now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS)
 		return PAGE_REPORTING_SLICE_MS;
-	page_reporting_end_round(compact, zone, why == PAGE_REPORTING_ROUND_OVER);
+	page_reporting_end_round(compact, zone, why);
 	return page_reporting_fragments_wait(&compact->fragments,
 					     page_reporting_now_ms());
 }
@@ -854,10 +917,9 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 		if (!compact || page_reporting_must_rest(zone))
 			continue;
 		page_reporting_begin_round(compact, zone,
-					   page_reporting_fragment_level(zone));
-		why = page_reporting_slice(pass, zone, true);
-		page_reporting_end_round(compact, zone,
-					 why == PAGE_REPORTING_ROUND_OVER);
+					   page_reporting_free_in(zone).small, true);
+		why = page_reporting_slice(pass, zone);
+		page_reporting_end_round(compact, zone, why);
 		pass->moved += compact->moved;
 		if (pass->ended(pass))
 			return;

@@ -88,7 +88,7 @@
  * most 1 % of the time and one such release.
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
- * moving pages takes longer: 0.5 % of one CPU, and 1 ms for each 2 MiB at once,
+ * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
  * enough to move half of them on a host that takes twice as long.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
@@ -136,8 +136,6 @@
 #define SMALL_REFAULT_NS		3600U
 #define SMALL_REPORT_NS			4000U
 #define SMALL_FACTOR			2
-/* To move 4 KiB. Half of a pageblock that is emptied is taken to be in use. */
-#define MOVE_NS				2000U
 
 /* One CPU is worth as much as 4 GiB. See "Price". */
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
@@ -156,11 +154,14 @@
 /* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
 /* The same for moves: half of all memory once. */
-#define CAP_MOVE_NS_PER_MS		5000U
+#define CAP_MOVE_NS_PER_MS		2500U
 #define CAP_MOVE_BURST_NS		1000000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
+
+/* Longer than any price takes to be paid, so that a product does not overflow. */
+#define RENT_MAX_MS			((u64)3600 * 1000)
 
 /* Above the number of pages of any machine. */
 #define PAGES_MAX			BIT_ULL(52)
@@ -178,6 +179,33 @@ static u64 price_ns(unsigned int shift)
 		return HUGE_PRICE_NS;
 	return SMALL_FACTOR * (SMALL_REFAULT_NS +
 			       (SMALL_REPORT_NS >> (shift - UNIT_SHIFT)));
+}
+
+static u64 units(u64 pages)
+{
+	return pages << (PAGE_SHIFT - UNIT_SHIFT);
+}
+
+/* The price of the report and the refault of huge pages. */
+u64 page_reporting_pacing_price_ns(u64 pages)
+{
+	return units(pages) * HUGE_PRICE_NS;
+}
+
+/* What it costs to keep these pages for so long, as CPU time. */
+u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms)
+{
+	return div64_u64(units(pages) * min(ms, RENT_MAX_MS) * 1000000,
+			 UNITS_PER_CPU);
+}
+
+/* For how long these pages can be kept at the price of so much CPU time. */
+u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns)
+{
+	u64 ms_ns = units(pages) * 1000000;
+
+	return div64_u64(min(ns, U64_MAX / UNITS_PER_CPU - ms_ns) * UNITS_PER_CPU +
+			 ms_ns - 1, ms_ns);
 }
 
 /* B for a price per 4 KiB. */
@@ -430,7 +458,9 @@ void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
 					  unsigned int order, u64 level,
 					  u64 now_ms)
 {
-	start(pacing, order, break_even_ms(HUGE_PRICE_NS + MOVE_NS / 2), level,
+	/* Half of a pageblock that is emptied is taken to be in use. */
+	start(pacing, order,
+	      break_even_ms(HUGE_PRICE_NS + PAGE_REPORTING_MOVE_NS / 2), level,
 	      now_ms);
 }
 

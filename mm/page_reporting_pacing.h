@@ -6,6 +6,9 @@
 #include <linux/limits.h>
 #include <linux/types.h>
 
+/* What it is taken to cost to move 4 KiB, in ns. */
+#define PAGE_REPORTING_MOVE_NS		2000U
+
 /* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
 #define PAGE_REPORTING_WINDOWS		8
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
@@ -77,6 +80,9 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 unsigned int
 page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing);
 unsigned int page_reporting_pacing_soonest_ms(void);
+u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms);
+u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns);
+u64 page_reporting_pacing_price_ns(u64 pages);
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms);
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,

@@ -32,6 +32,9 @@ struct page_reporting_survey {
  * @of_sparse: how many of that class; of the classes below, all are emptied
  * @dense: the lowest class to fill first; above @sparse
  * @more: more would fit, but is not idle
+ * @cheap: classes that have enough pageblocks for a round
+ * @next: classes that have enough beside those that are affordable now; 0 if
+ *	there is nothing beside them
  * @shares: they are not enough: then fill those of @sparse that are not emptied
  */
 struct page_reporting_plan {
@@ -41,7 +44,40 @@ struct page_reporting_plan {
 	u64 of_sparse;
 	unsigned int dense;
 	bool more;
+	unsigned int cheap;
+	unsigned int next;
 	bool shares;
+};
+
+/**
+ * struct page_reporting_free - the free memory of a zone, in pages
+ * @small: in blocks below a pageblock: the fragments
+ * @whole: in others
+ */
+struct page_reporting_free {
+	u64 small;
+	u64 whole;
+};
+
+/* How a round ended. */
+enum page_reporting_end {
+	PAGE_REPORTING_END_DONE,	/* it has tried all that it had planned */
+	PAGE_REPORTING_END_DEAR,	/* moves cost more than was planned for */
+	PAGE_REPORTING_END_CUT,		/* it had to stop */
+};
+
+/**
+ * struct page_reporting_round - what came of a round
+ * @plan: what it had planned
+ * @blocks: pageblocks that it has emptied
+ * @cost_ns: CPU time that it has spent
+ * @end: how it ended
+ */
+struct page_reporting_round {
+	struct page_reporting_plan plan;
+	u64 blocks;
+	u64 cost_ns;
+	enum page_reporting_end end;
 };
 
 /**
@@ -50,7 +86,15 @@ struct page_reporting_plan {
  * @excess: pages in small free blocks above @floor, at the latest sample
  * @floor: pages that the last round has left, or fewer, if it was less since
  * @least: the excess that is worth a round, in pages
+ * @since_ms: enough has been idle since then; U64_MAX if it is not
+ * @aged: the least that was idle since then, in pages
+ * @spent_ns: CPU time of the latest moves
+ * @moved: the latest moves, in pages
+ * @ask: no round starts before so many classes are affordable
  * @start_ms: no round starts before; 0 before the first one
+ * @pays_ms: until when the last round has to last to have paid off
+ * @gained: pages that it has gained, and that may be in use again before
+ * @left: what was free when it had ended
  * @backoff: doublings of the time between two rounds
  */
 struct page_reporting_fragments {
@@ -58,7 +102,15 @@ struct page_reporting_fragments {
 	u64 excess;
 	u64 floor;
 	u64 least;
+	u64 since_ms;
+	u64 aged;
+	u64 spent_ns;
+	u64 moved;
+	unsigned int ask;
 	u64 start_ms;
+	u64 pays_ms;
+	u64 gained;
+	struct page_reporting_free left;
 	unsigned int backoff;
 };
 
@@ -68,19 +120,25 @@ void page_reporting_survey_add(struct page_reporting_survey *survey,
 			       unsigned int holes);
 struct page_reporting_plan
 page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
-		    unsigned int block);
+		    unsigned int classes, unsigned int block);
 
 void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 				   unsigned int order, u64 pages, u64 level,
 				   u64 now_ms);
 u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
-				    u64 level, u64 now_ms);
+				    struct page_reporting_free free, u64 now_ms);
 unsigned int
 page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 			      u64 now_ms);
+unsigned int
+page_reporting_fragments_affordable(const struct page_reporting_fragments *fragments,
+				    u64 now_ms);
+bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fragments,
+				       unsigned int class, u64 now_ms);
+void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
+				    u64 pages, u64 ns);
 void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments,
-				      const struct page_reporting_plan *plan,
-				      u64 blocks, bool done, u64 level,
-				      u64 now_ms);
+				      const struct page_reporting_round *round,
+				      struct page_reporting_free free, u64 now_ms);
 
 #endif /* _MM_PAGE_REPORTING_PLAN_H */
