@@ -185,12 +185,28 @@ void page_reporting_compact_reset(void)
 				page_reporting_now_ms());
 }
 
-/* Is a pageblock what is reported, and about as large as the host's pages? */
+/**
+ * page_reporting_compacts - does it pay to make whole blocks of fragments?
+ * @order: of the smallest block that is reported
+ *
+ * A pageblock has to be what is reported, and about as large as the host's pages.
+ *
+ * Context: Any.
+ * Return: PAGE_REPORTING_COMPACTS, or why not.
+ */
+enum page_reporting_compacts page_reporting_compacts(unsigned int order)
+{
+	if (pageblock_order > PAGE_REPORTING_UNIT_ORDER + 1)
+		return PAGE_REPORTING_COMPACT_PAGEBLOCK;
+	if (order < PAGE_REPORTING_UNIT_ORDER || order > pageblock_order)
+		return PAGE_REPORTING_COMPACT_ORDER;
+	return READ_ONCE(page_reporting_compact_on) ? PAGE_REPORTING_COMPACTS :
+						      PAGE_REPORTING_COMPACT_OFF;
+}
+
 static bool page_reporting_can_compact(unsigned int order)
 {
-	return READ_ONCE(page_reporting_compact_on) &&
-	       order >= PAGE_REPORTING_UNIT_ORDER && order <= pageblock_order &&
-	       pageblock_order <= PAGE_REPORTING_UNIT_ORDER + 1;
+	return page_reporting_compacts(order) == PAGE_REPORTING_COMPACTS;
 }
 
 static struct page_reporting_free page_reporting_free_in(struct zone *zone)

@@ -265,13 +265,29 @@ unsigned int page_reporting_report_age_ms(void);
  * page_reporting_compact.c: how do fragments become whole blocks?
  */
 
+/* Whether pages are moved to make whole blocks, or why not. */
+enum page_reporting_compacts {
+	PAGE_REPORTING_COMPACTS,
+	PAGE_REPORTING_COMPACT_OFF,		/* by the parameter */
+	PAGE_REPORTING_COMPACT_ORDER,		/* other blocks are reported */
+	PAGE_REPORTING_COMPACT_PAGEBLOCK,	/* to empty one would not pay */
+	PAGE_REPORTING_COMPACT_UNABLE,		/* no CONFIG_MIGRATION */
+};
+
 #ifdef CONFIG_PAGE_REPORTING_COMPACT
+enum page_reporting_compacts page_reporting_compacts(unsigned int order);
 void page_reporting_compact(struct page_reporting_pass *pass);
 void page_reporting_compact_now(struct page_reporting_pass *pass);
 void page_reporting_compact_reset(void);
 void page_reporting_set_compact(bool on);
 bool page_reporting_get_compact(void);
 #else
+static inline enum page_reporting_compacts
+page_reporting_compacts(unsigned int order)
+{
+	return PAGE_REPORTING_COMPACT_UNABLE;
+}
+
 static inline void page_reporting_compact(struct page_reporting_pass *pass)
 {
 }

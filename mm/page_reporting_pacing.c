@@ -162,6 +162,8 @@
 
 /* Longer than any price takes to be paid, so that a product does not overflow. */
 #define RENT_MAX_MS			((u64)3600 * 1000)
+#define RENT_MAX_NS			BIT_ULL(42)
+#define UNITS_MAX			BIT_ULL(42)
 
 /* Above the number of pages of any machine. */
 #define PAGES_MAX			BIT_ULL(52)
@@ -192,20 +194,21 @@ u64 page_reporting_pacing_price_ns(u64 pages)
 	return units(pages) * HUGE_PRICE_NS;
 }
 
-/* What it costs to keep these pages for so long, as CPU time. */
+/* What it costs to keep so many pages, 4 GiB at most, as CPU time. */
 u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms)
 {
-	return div64_u64(units(pages) * min(ms, RENT_MAX_MS) * 1000000,
+	u64 most = UNITS_PER_CPU;
+
+	return div64_u64(min(units(pages), most) * min(ms, RENT_MAX_MS) * 1000000,
 			 UNITS_PER_CPU);
 }
 
 /* For how long these pages can be kept at the price of so much CPU time. */
 u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns)
 {
-	u64 ms_ns = units(pages) * 1000000;
+	u64 ms_ns = min(units(pages), UNITS_MAX) * 1000000;
 
-	return div64_u64(min(ns, U64_MAX / UNITS_PER_CPU - ms_ns) * UNITS_PER_CPU +
-			 ms_ns - 1, ms_ns);
+	return div64_u64(min(ns, RENT_MAX_NS) * UNITS_PER_CPU + ms_ns - 1, ms_ns);
 }
 
 /* B for a price per 4 KiB. */

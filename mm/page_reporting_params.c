@@ -167,6 +167,27 @@ static ssize_t report_age_ms_show(struct kobject *kobj,
 	return sysfs_emit(buf, "%u\n", page_reporting_report_age_ms());
 }
 
+static ssize_t compact_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
+{
+	static const char * const names[] = {
+		[PAGE_REPORTING_COMPACTS] = "on",
+		[PAGE_REPORTING_COMPACT_OFF] = "off",
+		[PAGE_REPORTING_COMPACT_ORDER] = "order",
+		[PAGE_REPORTING_COMPACT_PAGEBLOCK] = "pageblock",
+		[PAGE_REPORTING_COMPACT_UNABLE] = "unable",
+	};
+	struct page_reporting_status status = page_reporting_get_status();
+	enum page_reporting_compacts why = page_reporting_compacts(status.order);
+
+	if (!status.report)
+		return sysfs_emit(buf, "none\n");
+	if (why == PAGE_REPORTING_COMPACTS &&
+	    status.delay_ms != PAGE_REPORTING_ADAPTIVE)
+		return sysfs_emit(buf, "flush\n");
+	return sysfs_emit(buf, "%s\n", names[why]);
+}
+
 static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
@@ -226,6 +247,7 @@ static struct kobj_attribute device_attr = __ATTR_RO(device);
 static struct kobj_attribute order_attr = __ATTR_RO(order);
 static struct kobj_attribute state_attr = __ATTR_RO(state);
 static struct kobj_attribute report_age_ms_attr = __ATTR_RO(report_age_ms);
+static struct kobj_attribute compact_attr = __ATTR_RO(compact);
 static struct kobj_attribute flush_attr = __ATTR_RW(flush);
 
 static struct attribute *page_reporting_attrs[] = {
@@ -233,6 +255,7 @@ static struct attribute *page_reporting_attrs[] = {
 	&order_attr.attr,
 	&state_attr.attr,
 	&report_age_ms_attr.attr,
+	&compact_attr.attr,
 	&flush_attr.attr,
 	NULL,
 };

@@ -497,6 +497,7 @@ CASE(rent_is_a_share_of_a_cpu)
 	CHECK_EQ(page_reporting_pacing_rent_ns(BLOCK, U64_MAX),
 		 page_reporting_pacing_rent_ns(BLOCK, 3600000));
 	CHECK(page_reporting_pacing_rent_ms(BLOCK, U64_MAX) > 3600000);
+	CHECK_EQ(page_reporting_pacing_rent_ms(U64_MAX >> 12, 1), 1);
 }
 
 CASE(plan_leaves_what_is_not_worth_its_price)

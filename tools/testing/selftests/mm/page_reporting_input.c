@@ -67,7 +67,7 @@ static const char * const good_flushes[] = {
 	"all\n", "again", "again\n", "compact", "compact\n",
 };
 
-static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE };
+static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE, PR_COMPACTS };
 
 static char long_text[LONG_TEXT + 1];
 
