@@ -16,7 +16,7 @@
  *
  * #. Free pages of other pageblocks, the *holes*, are isolated, as many as
  *    there are pages to move. They stay isolated for one slice at most.
- * #. The used pages are taken off the LRU lists, 32 at a time, and migrated to
+ * #. The used pages are taken off the LRU lists, 64 at a time, and migrated to
  *    the holes, without waiting for page locks or writeback.
  * #. The per-CPU lists of this CPU are drained, so that the pages merge.
  *
@@ -86,7 +86,7 @@
 #define PAGE_REPORTING_LOCKED		64
 
 /* Pages that are unmapped at a time: whoever touches one has to wait. */
-#define PAGE_REPORTING_MOVES		32
+#define PAGE_REPORTING_MOVES		64
 
 /* A round that has to stop is given up after this time: the survey is old. */
 #define PAGE_REPORTING_ROUND_MS		10000

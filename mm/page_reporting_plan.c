@@ -92,6 +92,11 @@
 /* A round that costs so many times what was planned for is given up. */
 #define TOO_DEAR		2
 
+/* A longer time is not needed: its rent would pay any price. */
+#define AGE_MAX_MS		((u64)3600 * 1000)
+/* A share of the pages is one of so many bits. */
+#define SHARE_SHIFT		10
+
 /* The price of a move is that of about so many moves. It has a limit. */
 #define PRICE_PAGES		4096
 #define PRICE_MAX_NS		(64ULL * PAGE_REPORTING_MOVE_NS)
@@ -222,7 +227,6 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 	*fragments = (struct page_reporting_fragments) {
 		.excess = level,
 		.least = max(pages / LEAST_SHARE, (u64)LEAST_BLOCKS << order),
-		.since_ms = U64_MAX,
 		.spent_ns = (u64)PRICE_PAGES / 8 * PAGE_REPORTING_MOVE_NS,
 		.moved = PRICE_PAGES / 8,
 	};
@@ -274,12 +278,19 @@ static unsigned int classes_for(const struct page_reporting_fragments *fragments
 	return min(pages, block) * PAGE_REPORTING_CLASSES / block;
 }
 
+/* For how long what is idle was idle, on average. */
+static u64 age_ms(const struct page_reporting_fragments *fragments, u64 now_ms)
+{
+	if (!fragments->idle)
+		return 0;
+	return fragments->age_ms + now_ms - min(now_ms, fragments->noted_ms);
+}
+
+/* The rent that was paid for a pageblock's worth of it. */
 static u64 rent_ns(const struct page_reporting_fragments *fragments, u64 now_ms)
 {
-	if (now_ms <= fragments->since_ms)
-		return 0;
 	return page_reporting_pacing_rent_ns(block_of(fragments),
-					     now_ms - fragments->since_ms);
+					     age_ms(fragments, now_ms));
 }
 
 /* How many classes are worth emptying now, the emptiest ones. */
@@ -298,17 +309,18 @@ bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fr
 				    TOO_DEAR * rent_ns(fragments, now_ms));
 }
 
-/* When a pageblock of the class below @classes is worth emptying. */
-static u64 affordable_ms(const struct page_reporting_fragments *fragments,
-			 unsigned int classes)
+/* For how long a pageblock of the class below @classes is not worth emptying. */
+static u64 until_affordable_ms(const struct page_reporting_fragments *fragments,
+			       unsigned int classes, u64 now_ms)
 {
-	u64 block = block_of(fragments), ns;
+	u64 block = block_of(fragments), ns, ms;
 
-	if (!classes || fragments->since_ms == U64_MAX)
+	if (!classes)
 		return 0;
 	ns = page_reporting_pacing_price_ns(block) +
 	     (classes * block / PAGE_REPORTING_CLASSES + 1) * (move_ns(fragments) + 1);
-	return fragments->since_ms + page_reporting_pacing_rent_ms(block, ns);
+	ms = page_reporting_pacing_rent_ms(block, ns);
+	return ms - min(ms, age_ms(fragments, now_ms));
 }
 
 /* Was half of what the last round has gained taken apart again? */
@@ -344,20 +356,27 @@ static void look_back(struct page_reporting_fragments *fragments,
 	}
 }
 
-/* Notes for how long enough has been idle, and how much at least. */
-static void grow_old(struct page_reporting_fragments *fragments, u64 idle,
-		     u64 now_ms)
+/* Notes how much is idle, if that is enough for a round, and for how long. */
+static void note_idle(struct page_reporting_fragments *fragments, u64 idle,
+		      u64 now_ms)
 {
-	u64 b_ms = fragments->pacing.break_even_ms;
+	u64 b_ms = fragments->pacing.break_even_ms, old;
 
 	if (idle < enough(fragments)) {
-		fragments->since_ms = U64_MAX;
+		fragments->idle = 0;
 		fragments->ask = 0;
-	} else if (fragments->since_ms == U64_MAX) {
-		fragments->since_ms = now_ms - min(now_ms, b_ms);
-		fragments->aged = idle;
+		return;
 	}
-	fragments->aged = min(fragments->aged, idle);
+	fragments->age_ms = min(age_ms(fragments, now_ms), AGE_MAX_MS);
+	if (idle > fragments->idle) {
+		/* What is new among it was idle for B. */
+		old = div64_u64(fragments->idle << SHARE_SHIFT, idle);
+		fragments->age_ms = (fragments->age_ms * old +
+				     b_ms * ((1 << SHARE_SHIFT) - old)) >>
+				    SHARE_SHIFT;
+	}
+	fragments->idle = idle;
+	fragments->noted_ms = now_ms;
 }
 
 /**
@@ -384,11 +403,11 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	page_reporting_pacing_fell(pacing, seen);
 	page_reporting_pacing_advance(pacing, seen, now_ms);
 	idle = page_reporting_pacing_decide(pacing, level, now_ms);
-	grow_old(fragments, idle, now_ms);
-	if (fragments->since_ms == U64_MAX || now_ms < fragments->start_ms ||
-	    now_ms < affordable_ms(fragments, fragments->ask))
+	note_idle(fragments, idle, now_ms);
+	if (now_ms < fragments->start_ms ||
+	    until_affordable_ms(fragments, fragments->ask, now_ms))
 		return 0;
-	return fragments->aged;
+	return fragments->idle;
 }
 
 /**
@@ -404,19 +423,18 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 {
 	struct page_reporting_pacing *pacing = &fragments->pacing;
 	unsigned int wait_ms;
-	u64 start_ms;
+	u64 rest_ms;
 
 	if (fragments->excess < fragments->least)
 		return PAGE_REPORTING_NEVER;
 	wait_ms = page_reporting_pacing_wait(pacing, fragments->excess,
 					     enough(fragments) - block_of(fragments),
 					     now_ms);
-	start_ms = max(fragments->start_ms,
-		       affordable_ms(fragments, fragments->ask));
-	if (now_ms >= start_ms)
-		return wait_ms;
-	pacing->due_ms = max(pacing->due_ms, start_ms);
-	return max_t(u64, wait_ms, start_ms - now_ms);
+	rest_ms = max(fragments->start_ms - min(fragments->start_ms, now_ms),
+		      until_affordable_ms(fragments, fragments->ask, now_ms));
+	if (rest_ms)
+		pacing->due_ms = max(pacing->due_ms, now_ms + rest_ms);
+	return max_t(u64, wait_ms, rest_ms);
 }
 
 /* When the next round may start, after one that has cost and gained this. */
@@ -458,9 +476,7 @@ void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments
 	fragments->excess = free.small - fragments->floor;
 	page_reporting_pacing_isolated(&fragments->pacing,
 				       before - min(before, fragments->excess));
-	fragments->aged -= min(fragments->aged, fragments->gained);
 	fragments->ask = done ? round->plan.next : round->plan.cheap;
-	/* Whatever else is left has to grow as old. */
-	if (done && !round->plan.next)
-		fragments->since_ms = U64_MAX;
+	/* What is left is as old as it was. */
+	fragments->idle -= min(fragments->idle, fragments->gained);
 }

@@ -86,8 +86,10 @@ struct page_reporting_round {
  * @excess: pages in small free blocks above @floor, at the latest sample
  * @floor: pages that the last round has left, or fewer, if it was less since
  * @least: the excess that is worth a round, in pages
- * @since_ms: enough has been idle since then; U64_MAX if it is not
- * @aged: the least that was idle since then, in pages
+ * @idle: pages that were idle for B at the latest sample; 0 if they were not
+ *	enough
+ * @age_ms: for how long they were idle by then, on average
+ * @noted_ms: when the latest sample was
  * @spent_ns: CPU time of the latest moves
  * @moved: the latest moves, in pages
  * @ask: no round starts before so many classes are affordable
@@ -102,8 +104,9 @@ struct page_reporting_fragments {
 	u64 excess;
 	u64 floor;
 	u64 least;
-	u64 since_ms;
-	u64 aged;
+	u64 idle;
+	u64 age_ms;
+	u64 noted_ms;
 	u64 spent_ns;
 	u64 moved;
 	unsigned int ask;
