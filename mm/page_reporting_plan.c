@@ -25,7 +25,8 @@
  * its CPU has to flush their translations, or without hardware for nested
  * paging. A round that finds moves to cost more than twice what it can afford
  * plans again for the rest, with the cheaper pageblocks only. The next round is
- * due when there are enough of others whose price is paid. Meanwhile some of
+ * due when the price of those others is paid of which there are most for their
+ * price. Meanwhile some of
  * them get cheaper by themselves, as the allocator prefers the smallest free
  * blocks, and those are in the fullest pageblocks: in a guest that replaces
  * pages at random, what is in use in the emptier half of the pageblocks fell
@@ -83,6 +84,9 @@
 #define LEAST_SHARE		64
 #define LEAST_BLOCKS		8
 
+/* A report and a refault cost about as much as moves of so many classes. */
+#define REFAULT_CLASSES		4
+
 /* Rounds are so many B apart, and doubled this often at most. */
 #define APART			4
 #define BACKOFF_MAX		4U
@@ -100,6 +104,10 @@
 /* The price of a move is that of about so many moves. It has a limit. */
 #define PRICE_PAGES		4096
 #define PRICE_MAX_NS		(64ULL * PAGE_REPORTING_MOVE_NS)
+/* A price of so many times that of the others counts for no more than that. */
+#define OUTLIER			4
+/* So many pages may have been tried in vain. */
+#define OUTLIER_PAGES		64
 
 /* The class of a pageblock of @block pages of which @used are in use. */
 unsigned int page_reporting_class(unsigned int used, unsigned int block)
@@ -155,18 +163,25 @@ static void choose_targets(const struct page_reporting_survey *survey,
 	}
 }
 
-/* How many classes have enough pageblocks for a round beside the first ones. */
-static unsigned int enough_in(const struct page_reporting_survey *survey,
-			      unsigned int class)
+/*
+ * Up to which class it is best to wait, beside those below @class: where there
+ * are most pageblocks for the price of the dearest. 0 if there are none.
+ */
+static unsigned int best_of(const struct page_reporting_survey *survey,
+			    unsigned int class)
 {
-	u64 blocks = 0;
+	unsigned int best = 0;
+	u64 blocks = 0, most = 0, worth;
 
 	for (; class < EMPTIED; class++) {
 		blocks += survey->blocks[class];
-		if (blocks >= LEAST_BLOCKS)
-			return class + 1;
+		worth = div64_u64(blocks << SHARE_SHIFT, class + REFAULT_CLASSES);
+		if (worth > most) {
+			most = worth;
+			best = class + 1;
+		}
 	}
-	return blocks ? EMPTIED : 0;
+	return best;
 }
 
 /**
@@ -204,10 +219,10 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 		holes -= min(holes, survey->holes[class]);
 	}
 	plan.more = plan.blocks == most;
-	plan.cheap = enough_in(survey, 0);
+	plan.cheap = best_of(survey, 0);
 	/* Where not all was taken that is affordable, a price is no matter. */
 	if (class == classes)
-		plan.next = enough_in(survey, classes);
+		plan.next = best_of(survey, classes);
 	choose_targets(survey, &plan);
 	return plan;
 }
@@ -259,8 +274,12 @@ static u64 move_ns(const struct page_reporting_fragments *fragments)
 void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
 				    u64 pages, u64 ns)
 {
+	u64 most_ns = OUTLIER * (move_ns(fragments) + 1);
+
+	pages = min(pages, (u64)PRICE_PAGES);
 	fragments->moved += pages;
-	fragments->spent_ns += min(ns, PRICE_MAX_NS * PRICE_PAGES);
+	/* The hypervisor may have run something else meanwhile. */
+	fragments->spent_ns += min(ns, most_ns * (pages + OUTLIER_PAGES));
 	while (fragments->moved > PRICE_PAGES) {
 		fragments->moved /= 2;
 		fragments->spent_ns /= 2;

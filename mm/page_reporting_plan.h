@@ -32,9 +32,9 @@ struct page_reporting_survey {
  * @of_sparse: how many of that class; of the classes below, all are emptied
  * @dense: the lowest class to fill first; above @sparse
  * @more: more would fit, but is not idle
- * @cheap: classes that have enough pageblocks for a round
- * @next: classes that have enough beside those that are affordable now; 0 if
- *	there is nothing beside them
+ * @cheap: up to how many classes it is best to wait for
+ * @next: the same beside those that are affordable now; 0 if there is nothing
+ *	beside them
  * @shares: they are not enough: then fill those of @sparse that are not emptied
  */
 struct page_reporting_plan {

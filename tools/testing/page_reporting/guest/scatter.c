@@ -8,16 +8,20 @@
  *   free=P	how much of it to give back, in percent (90)
  *   wait=S	how long to wait after that (20)
  *   flush=1	make whole blocks of what is free and report it, in the middle of that wait
+ *   rounds=N	in each round, replace one of 16 pages at random, make whole blocks of what is free by a
+ *		flush, while some pages are held by a pipe and others are locked, and compare all
  *   churn=S	for how long to replace pages, at most one every 20 us; not at all without it
  *
  * Events: touched, scattered (given back), flushed (with the time that it took), settled (the wait
  * is over, with what was moved), churned (with how often, the mean time, the CPU time of the kernel's
  * workers, and the time of touching a new page and of reading one that is there: 50, 99 and 99.9 %
- * were faster, in ns), intact (nothing was lost).
+ * were faster, in ns), rounds (they are over, with what was moved), intact (nothing was lost).
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "report.h"
@@ -27,11 +31,13 @@
 #define FLUSH		"/sys/kernel/mm/page_reporting/flush"
 #define PAGE		4096UL
 #define PAUSE_NS	20000
+/* Pages that are held, and that are locked, in a round. */
+#define HELD		64
 /* One step of each histogram is an eighth of a power of two. */
 #define STEPS		8
 #define BUCKETS		(STEPS * 40)
 
-static long mib, free_percent = 90, wait_s = 20, flush, churn_s;
+static long mib, free_percent = 90, wait_s = 20, flush, churn_s, rounds;
 
 /* The pages in a random order: the first @there of them are there. */
 static unsigned int *pages;
@@ -95,7 +101,7 @@ static void parse(int argc, char **argv)
 		long *value;
 	} options[] = {
 		{ "mib", &mib }, { "free", &free_percent }, { "wait", &wait_s },
-		{ "flush", &flush }, { "churn", &churn_s },
+		{ "flush", &flush }, { "churn", &churn_s }, { "rounds", &rounds },
 	};
 	size_t o;
 	int i;
@@ -105,7 +111,7 @@ static void parse(int argc, char **argv)
 			if (is_option(argv[i], options[o].name))
 				break;
 		if (o == ARRAY_SIZE(options))
-			usage(argv[i], "options are mib, free, wait, flush, churn");
+			usage(argv[i], "options are mib, free, wait, flush, churn, rounds");
 		*options[o].value = number(argv[i], strchr(argv[i], '=') + 1, INT_MAX);
 	}
 	if (!mib || free_percent < 1 || free_percent > 99)
@@ -209,32 +215,94 @@ static void churn(void)
 	       time_of(&reads, 500), time_of(&reads, 990), time_of(&reads, 999));
 }
 
-static void flush_now(void)
+static void write_flush(void)
 {
 	int fd = open(FLUSH, O_WRONLY);
-	long long begin = now_ms();
-	char text[128];
 
 	if (fd < 0 || write(fd, "compact", 7) != 7)
 		fail("scatter:", FLUSH, errno);
 	close(fd);
+}
+
+static void flush_now(void)
+{
+	long long begin = now_ms();
+	char text[128];
+
+	write_flush();
 	if (read_text(FLUSH, text, sizeof(text)))
 		fail("scatter:", FLUSH, EIO);
 	report("event=flushed t_ms=%lld took_ms=%lld text=\"%s\"", now_ms(), now_ms() - begin, text);
+}
+
+static bool is_page(const uint64_t *page, unsigned long place)
+{
+	return page[0] == pages[place] + 1ULL && page[PAGE / sizeof(*page) - 1] == ~page[0];
 }
 
 static void check(void)
 {
 	unsigned long i, wrong = 0;
 
-	for (i = 0; i < there; i++) {
-		uint64_t *page = page_at(i);
-
-		wrong += page[0] != pages[i] + 1ULL || page[PAGE / sizeof(*page) - 1] != ~page[0];
-	}
+	for (i = 0; i < there; i++)
+		wrong += !is_page(page_at(i), i);
 	if (wrong)
 		fail("scatter:", "pages that changed", EIO);
-	report("event=intact t_ms=%lld pages=%lu", now_ms(), there);
+}
+
+/* Pages from @first on, that a pipe holds. */
+static void hold(unsigned long first, int pipe)
+{
+	unsigned long i;
+
+	for (i = first; i < first + HELD; i++)
+		if (vmsplice(pipe, &(struct iovec){ page_at(i), PAGE }, 1, 0) != PAGE)
+			fail("scatter:", "vmsplice", errno);
+}
+
+/* What came out of the pipe is what was put in. */
+static void release(unsigned long first, int pipe)
+{
+	static uint64_t page[PAGE / sizeof(uint64_t)];
+	unsigned long i;
+
+	for (i = first; i < first + HELD; i++)
+		if (read(pipe, page, PAGE) != PAGE || !is_page(page, i))
+			fail("scatter:", "a page in a pipe that changed", EIO);
+}
+
+static void one_round(const int *pipes)
+{
+	unsigned long i, held, locked;
+
+	for (i = 0; i < there / 16; i++)
+		replace_one();
+	held = random_below(there - HELD);
+	locked = random_below(there - HELD);
+	hold(held, pipes[1]);
+	for (i = locked; i < locked + HELD; i++)
+		if (mlock(page_at(i), PAGE))
+			fail("scatter:", "mlock", errno);
+	write_flush();
+	check();
+	release(held, pipes[0]);
+	if (munlockall())
+		fail("scatter:", "munlockall", errno);
+}
+
+static void do_rounds(void)
+{
+	long i, part = rounds < 20 ? rounds : rounds / 20;
+	int pipes[2];
+
+	if (pipe(pipes) || fcntl(pipes[1], F_SETPIPE_SZ, 2 * HELD * PAGE) < 0)
+		fail("scatter:", "pipe", errno);
+	for (i = 1; i <= rounds; i++) {
+		one_round(pipes);
+		if (i % part == 0)
+			report("event=progress t_ms=%lld rounds=%ld %s", now_ms(), i, moves());
+	}
+	report("event=rounds t_ms=%lld nr=%ld %s", now_ms(), rounds, moves());
 }
 
 int main(int argc, char **argv)
@@ -259,6 +327,9 @@ int main(int argc, char **argv)
 	       workers_ms() - workers);
 	if (churn_s)
 		churn();
+	if (rounds)
+		do_rounds();
 	check();
+	report("event=intact t_ms=%lld pages=%lu", now_ms(), there);
 	return 0;
 }
