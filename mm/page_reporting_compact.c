@@ -40,6 +40,9 @@
  * free takes this back. Passes over a zone with enough fragments follow until
  * there was a round.
  *
+ * Both it and compaction move pages from the start of a zone to its end, so that
+ * neither undoes what the other one does.
+ *
  * It applies with a delay of -1, and in a flush that asks for it, where blocks of
  * a pageblock are reported, and where this is about a huge page of the host. If
  * smaller blocks are reported, then fragments are.
@@ -53,9 +56,11 @@
 
 #include <linux/align.h>
 #include <linux/cleanup.h>
+#include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
+#include <linux/kernel_stat.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/migrate.h>
@@ -90,6 +95,9 @@
 
 /* A round that has to stop is given up after this time: the survey is old. */
 #define PAGE_REPORTING_ROUND_MS		10000
+
+/* The load of a shorter time says little. */
+#define PAGE_REPORTING_LOAD_MS		100
 
 /* Order of a free that may mean fragments: rare enough, and no hole too small. */
 #define PAGE_REPORTING_FRAGMENT_ORDER	3
@@ -166,6 +174,21 @@ static struct page_reporting_holes page_reporting_holes;
 
 /* The CPU cap for moves. Registration resets it, and only the work uses it. */
 static struct page_reporting_cap page_reporting_move_cap;
+
+/*
+ * What CPUs do beside moves: @busy_ns until @at_ns, and what share of the burst
+ * that leaves. @moves: pages were moved since.
+ */
+struct page_reporting_load {
+	u64 busy_ns;
+	u64 at_ns;
+	unsigned int share;
+	bool moves;
+};
+
+static struct page_reporting_load page_reporting_load = {
+	.share = PAGE_REPORTING_SHARES / 4,
+};
 
 static bool page_reporting_compact_on = true;
 
@@ -321,7 +344,9 @@ static void page_reporting_take_holes(struct page *page, unsigned int pages)
 		step = 1U << order;
 		if (order >= pageblock_order || PageReported(p))
 			continue;
-		if (!__isolate_free_page(p, order))
+		/* It may be isolated, to go offline or for CMA, at any time. */
+		if (get_pageblock_migratetype(p) != MIGRATE_MOVABLE ||
+		    !__isolate_free_page(p, order))
 			break;
 		list_add_tail(&p->lru, &holes->free[order]);
 		holes->pages += step;
@@ -360,7 +385,6 @@ static void page_reporting_put_holes(struct zone *zone)
 	struct page_reporting_holes *holes = &page_reporting_holes;
 	unsigned int order, steps = 0;
 	struct page *page, *next;
-
 
 	spin_lock_irq(&zone->lock);
 	for (order = 0; order < pageblock_order; order++) {
@@ -850,10 +874,50 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 	return compact;
 }
 
-static bool page_reporting_cap_is_open(unsigned int quarters)
+/* CPU time since boot for which no CPU was idle, of all CPUs together. */
+static u64 page_reporting_busy_ns(void)
 {
+	static const enum cpu_usage_stat stats[] = {
+		CPUTIME_USER, CPUTIME_NICE, CPUTIME_SYSTEM, CPUTIME_SOFTIRQ,
+		CPUTIME_IRQ,
+	};
+	struct kernel_cpustat cpustat;
+	unsigned int cpu, i;
+	u64 ns = 0;
+
+	for_each_possible_cpu(cpu) {
+		kcpustat_cpu_fetch(&cpustat, cpu);
+		for (i = 0; i < ARRAY_SIZE(stats); i++)
+			ns += cpustat.cpustat[stats[i]];
+	}
+	return ns;
+}
+
+/* Looks at what others do, once a pass. While pages are moved, it is not known. */
+static void page_reporting_look_at_load(void)
+{
+	struct page_reporting_load *load = &page_reporting_load;
+	u64 now_ns = ktime_get_ns(), busy_ns;
+
+	if (now_ns < load->at_ns + PAGE_REPORTING_LOAD_MS * NSEC_PER_MSEC)
+		return;
+	busy_ns = page_reporting_busy_ns();
+	if (!load->moves)
+		load->share = page_reporting_cap_share(busy_ns - load->busy_ns,
+						       now_ns - load->at_ns);
+	load->at_ns = now_ns;
+	load->busy_ns = busy_ns;
+	load->moves = false;
+}
+
+/* May the round go on, or may one start, which has to be worth it? */
+static bool page_reporting_cap_is_open(bool start)
+{
+	unsigned int share = page_reporting_load.share;
+
 	return page_reporting_cap_allows_moves(&page_reporting_move_cap,
-					       totalram_pages(), quarters,
+					       totalram_pages(),
+					       start ? share * 3 / 4 : share,
 					       page_reporting_now_ms());
 }
 
@@ -872,14 +936,15 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 		surplus = page_reporting_fragments_sample(&compact->fragments,
 							  page_reporting_free_in(zone),
 							  now_ms);
-		/* A quarter of the burst is enough for a round that is worth it. */
-		if (!surplus || !page_reporting_cap_is_open(3) ||
+		/* A quarter of what may be spent is enough for a round. */
+		if (!surplus || !page_reporting_cap_is_open(true) ||
 		    page_reporting_must_rest(zone))
 			return page_reporting_fragments_wait(&compact->fragments, now_ms);
 		page_reporting_begin_round(compact, zone, surplus, false);
 	}
+	page_reporting_load.moves = true;
 	why = page_reporting_slice(pass, zone);
-	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(4) &&
+	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(false) &&
 	    now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS)
 		return PAGE_REPORTING_SLICE_MS;
 	page_reporting_end_round(compact, zone, why);
@@ -901,6 +966,7 @@ void page_reporting_compact(struct page_reporting_pass *pass)
 
 	if (!page_reporting_can_compact(pass->order))
 		return;
+	page_reporting_look_at_load();
 	/* Before a sample takes zone->lock: a free after it asks for a pass. */
 	WRITE_ONCE(page_reporting_notify_order, PAGE_REPORTING_FRAGMENT_ORDER);
 	for_each_populated_zone(zone) {

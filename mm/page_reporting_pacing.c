@@ -89,7 +89,10 @@
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
  * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
- * enough to move half of them on a host that takes twice as long.
+ * enough to move half of them on a host that takes twice as long. Where others
+ * use a CPU or more, only a quarter of that may be spent at once. So in a guest
+ * of 4 GiB that works, moves take at most 0.7 % of a CPU over two minutes,
+ * whatever they cost.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -498,14 +501,27 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 }
 
 /*
- * The same for moves, whose @cap is another one. @quarters: how much of the burst
- * may be spent already.
+ * How many shares of the burst of moves may be spent, if CPUs other than for
+ * moves were busy for @busy_ns of @ns, all of them together: a quarter from one
+ * busy CPU on.
  */
-bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int quarters, u64 now_ms)
+unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
 {
+	unsigned int most = PAGE_REPORTING_SHARES * 3 / 4;
+
+	if (busy_ns >= ns)
+		return PAGE_REPORTING_SHARES - most;
+	return PAGE_REPORTING_SHARES - div64_u64(most * busy_ns, ns);
+}
+
+/* The same for moves, whose @cap is another one, and which have this share. */
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms)
+{
+	u64 most = huge_pages(pages) * (CAP_MOVE_BURST_NS / PAGE_REPORTING_SHARES);
+
 	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
-	return cap->debt_ns < huge_pages(pages) * (CAP_MOVE_BURST_NS / 4) * quarters;
+	return cap->debt_ns < most * share;
 }
 
 /* Adds CPU time in ns to the debt. */

@@ -6,6 +6,9 @@
 #include <linux/limits.h>
 #include <linux/types.h>
 
+/* All of the CPU time that moves may take at once is so many shares of it. */
+#define PAGE_REPORTING_SHARES		16U
+
 /* What it is taken to cost to move 4 KiB, in ns. */
 #define PAGE_REPORTING_MOVE_NS		2000U
 
@@ -96,7 +99,8 @@ void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
 bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int quarters, u64 now_ms);
+				     unsigned int share, u64 now_ms);
+unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /*

@@ -394,6 +394,9 @@ static void note_idle(struct page_reporting_fragments *fragments, u64 idle,
 				     b_ms * ((1 << SHARE_SHIFT) - old)) >>
 				    SHARE_SHIFT;
 	}
+	/* With so many more, others may be the best to wait for. */
+	if (idle > fragments->asked + fragments->asked / 4)
+		fragments->ask = 0;
 	fragments->idle = idle;
 	fragments->noted_ms = now_ms;
 }
@@ -498,4 +501,5 @@ void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments
 	fragments->ask = done ? round->plan.next : round->plan.cheap;
 	/* What is left is as old as it was. */
 	fragments->idle -= min(fragments->idle, fragments->gained);
+	fragments->asked = fragments->idle;
 }

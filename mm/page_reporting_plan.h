@@ -93,6 +93,7 @@ struct page_reporting_round {
  * @spent_ns: CPU time of the latest moves
  * @moved: the latest moves, in pages
  * @ask: no round starts before so many classes are affordable
+ * @asked: pages that were idle when that was found out
  * @start_ms: no round starts before; 0 before the first one
  * @pays_ms: until when the last round has to last to have paid off
  * @gained: pages that it has gained, and that may be in use again before
@@ -110,6 +111,7 @@ struct page_reporting_fragments {
 	u64 spent_ns;
 	u64 moved;
 	unsigned int ask;
+	u64 asked;
 	u64 start_ms;
 	u64 pays_ms;
 	u64 gained;

@@ -638,6 +638,27 @@ CASE(round_waits_for_most_of_them)
 	zone_free(&zone);
 }
 
+/* Half of it was freed at the first look, and the rest makes all of it cheap. */
+CASE(more_fragments_are_looked_at_again)
+{
+	struct zone zone;
+	unsigned int i;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	zone.move_ns = 20000;
+	scatter(&zone, 1, 300);
+	CHECK_LE(pass_until(&zone, zone.now_ms + 2500), 10);
+	scatter(&zone, 2, 50);
+	/* 300 pages would be worth it after 13 s. Frees ask for passes. */
+	for (i = 0; i < 18; i++) {
+		pass(&zone, 0);
+		zone.now_ms += 500;
+	}
+	CHECK(zone.emptied > 700);
+	zone_free(&zone);
+}
+
 /* What has become dear, and then cheap, is cheap. */
 CASE(price_is_forgotten)
 {
@@ -906,16 +927,37 @@ CASE(moves_have_a_cap)
 	u64 huge = 4 * GIB / BLOCK + 1, spent = 0, ms;
 
 	page_reporting_cap_init(&cap, 0);
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, 0));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 0));
 	for (ms = 0; ms < 120000; ms += 20)
-		if (page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, ms)) {
+		if (page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, ms)) {
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
 	CHECK_LE(spent, huge * 1000000 + 120000 * 2500 + 1000000);
 	CHECK(spent > huge * 900000 + 120000 * 2000);
 	/* An eighth of the burst is left: a round needs a quarter of it. */
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 4, 120000 + 102000));
-	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, 3, 120000 + 102000));
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, 3, 120000 + 208000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 120000 + 102000));
+	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 102000));
+	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 208000));
+}
+
+/* In a guest of 4 GiB that works: 1 % of two minutes at most, whatever moves cost. */
+CASE(moves_leave_a_busy_guest_alone)
+{
+	struct page_reporting_cap cap;
+	u64 spent = 0, ms;
+
+	CHECK_EQ(page_reporting_cap_share(0, 1000), PAGE_REPORTING_SHARES);
+	CHECK_EQ(page_reporting_cap_share(500, 1000), PAGE_REPORTING_SHARES * 5 / 8);
+	CHECK_EQ(page_reporting_cap_share(1000, 1000), PAGE_REPORTING_SHARES / 4);
+	CHECK_EQ(page_reporting_cap_share(8000, 1000), PAGE_REPORTING_SHARES / 4);
+	page_reporting_cap_init(&cap, 0);
+	for (ms = 0; ms < 120000; ms += 20)
+		if (page_reporting_cap_allows_moves(&cap, 4 * GIB,
+						    page_reporting_cap_share(1000, 1000), ms)) {
+			page_reporting_cap_charge(&cap, 5000000);
+			spent += 5000000;
+		}
+	CHECK_LE(spent, 120000ULL * 1000000 * 7 / 1000);
+	CHECK(spent > 120000ULL * 1000000 * 5 / 1000);
 }
