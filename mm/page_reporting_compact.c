@@ -279,6 +279,7 @@ static struct page_reporting_block page_reporting_look(struct page *page,
 		struct page *p = page + i;
 
 		step = 1;
+		/* Without zone->lock: what is wrong is found out later. */
 		if (data_race(PageBuddy(p))) {
 			order = buddy_order_unsafe(p);
 			if (order <= MAX_PAGE_ORDER)
@@ -513,6 +514,7 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 		struct page *p = page + i;
 
 		step = 1;
+		/* Without zone->lock: what is wrong is found out later. */
 		if (data_race(PageBuddy(p))) {
 			order = buddy_order_unsafe(p);
 			if (order <= MAX_PAGE_ORDER)
@@ -545,6 +547,7 @@ static bool page_reporting_is_whole(struct page *page)
 	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
 		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
 
+		/* Only counted. */
 		if (data_race(PageBuddy(head)) && buddy_order_unsafe(head) >= order)
 			return true;
 	}

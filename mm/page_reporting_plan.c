@@ -102,7 +102,7 @@
 #define SHARE_SHIFT		10
 
 /* The price of a move is that of about so many moves. It has a limit. */
-#define PRICE_PAGES		4096
+#define PRICE_PAGES		4096ULL
 #define PRICE_MAX_NS		(64ULL * PAGE_REPORTING_MOVE_NS)
 /* A price of so many times that of the others counts for no more than that. */
 #define OUTLIER			4
@@ -242,7 +242,7 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 	*fragments = (struct page_reporting_fragments) {
 		.excess = level,
 		.least = max(pages / LEAST_SHARE, (u64)LEAST_BLOCKS << order),
-		.spent_ns = (u64)PRICE_PAGES / 8 * PAGE_REPORTING_MOVE_NS,
+		.spent_ns = PRICE_PAGES / 8 * PAGE_REPORTING_MOVE_NS,
 		.moved = PRICE_PAGES / 8,
 	};
 	page_reporting_pacing_init_fragments(&fragments->pacing, order, level,
@@ -276,7 +276,7 @@ void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
 {
 	u64 most_ns = OUTLIER * (move_ns(fragments) + 1);
 
-	pages = min(pages, (u64)PRICE_PAGES);
+	pages = min(pages, PRICE_PAGES);
 	fragments->moved += pages;
 	/* The hypervisor may have run something else meanwhile. */
 	fragments->spent_ns += min(ns, most_ns * (pages + OUTLIER_PAGES));
@@ -293,7 +293,7 @@ static unsigned int classes_for(const struct page_reporting_fragments *fragments
 	u64 block = block_of(fragments), pages;
 
 	rent_ns -= min(rent_ns, page_reporting_pacing_price_ns(block));
-	pages = div64_u64(rent_ns, max(move_ns(fragments), (u64)1));
+	pages = div64_u64(rent_ns, move_ns(fragments) ?: 1);
 	return min(pages, block) * PAGE_REPORTING_CLASSES / block;
 }
 

@@ -8,6 +8,7 @@
  *   free=P	how much of it to give back, in percent (90)
  *   wait=S	how long to wait after that (20)
  *   flush=1	make whole blocks of what is free and report it, in the middle of that wait
+ *   flush=2	the same with the kernel's own compaction, which looks at all memory once
  *   rounds=N	in each round, replace one of 16 pages at random, make whole blocks of what is free by a
  *		flush, while some pages are held by a pipe and others are locked, and compare all
  *   churn=S	for how long to replace pages, at most one every 20 us; not at all without it
@@ -217,11 +218,7 @@ static void churn(void)
 
 static void write_flush(void)
 {
-	int fd = open(FLUSH, O_WRONLY);
-
-	if (fd < 0 || write(fd, "compact", 7) != 7)
-		fail("scatter:", FLUSH, errno);
-	close(fd);
+	write_text(FLUSH, "compact");
 }
 
 static void flush_now(void)
@@ -229,7 +226,12 @@ static void flush_now(void)
 	long long begin = now_ms();
 	char text[128];
 
-	write_flush();
+	if (flush == 2) {
+		write_text("/proc/sys/vm/compact_memory", "1");
+		write_text(FLUSH, "all");
+	} else {
+		write_flush();
+	}
 	if (read_text(FLUSH, text, sizeof(text)))
 		fail("scatter:", FLUSH, EIO);
 	report("event=flushed t_ms=%lld took_ms=%lld text=\"%s\"", now_ms(), now_ms() - begin, text);
