@@ -88,6 +88,13 @@
  * does not have to wait, and between any two points in time, reporting takes at
  * most 1 % of the time and one such release.
  *
+ * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
+ * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
+ * enough to move half of them on a host that takes twice as long. Where others
+ * use a CPU or more, only a quarter of that may be spent at once. So in a guest
+ * of 4 GiB that works, moves take at most 0.7 % of a CPU over two minutes,
+ * whatever they cost.
+ *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
  * as a share of the memory that a periodic demand takes, once it is learned;
@@ -150,9 +157,17 @@
 #define CAP_NS_PER_MS			10000U
 /* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
+/* The same for moves: half of all memory once. */
+#define CAP_MOVE_NS_PER_MS		2500U
+#define CAP_MOVE_BURST_NS		1000000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
+
+/* Longer than any price takes to be paid, so that a product does not overflow. */
+#define RENT_MAX_MS			((u64)3600 * 1000)
+#define RENT_MAX_NS			BIT_ULL(42)
+#define UNITS_MAX			BIT_ULL(42)
 
 /* Above the number of pages of any machine. */
 #define PAGES_MAX			BIT_ULL(52)
@@ -172,9 +187,38 @@ static u64 price_ns(unsigned int shift)
 			       (SMALL_REPORT_NS >> (shift - UNIT_SHIFT)));
 }
 
-static unsigned int break_even_ms(unsigned int shift)
+static u64 units(u64 pages)
 {
-	unsigned int ms = div64_u64(price_ns(shift) * UNITS_PER_CPU, 1000000);
+	return pages << (PAGE_SHIFT - UNIT_SHIFT);
+}
+
+/* The price of the report and the refault of huge pages. */
+u64 page_reporting_pacing_price_ns(u64 pages)
+{
+	return units(pages) * HUGE_PRICE_NS;
+}
+
+/* What it costs to keep so many pages, 4 GiB at most, as CPU time. */
+u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms)
+{
+	u64 most = UNITS_PER_CPU;
+
+	return div64_u64(min(units(pages), most) * min(ms, RENT_MAX_MS) * 1000000,
+			 UNITS_PER_CPU);
+}
+
+/* For how long these pages can be kept at the price of so much CPU time. */
+u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns)
+{
+	u64 ms_ns = min(units(pages), UNITS_MAX) * 1000000;
+
+	return div64_u64(min(ns, RENT_MAX_NS) * UNITS_PER_CPU + ms_ns - 1, ms_ns);
+}
+
+/* B for a price per 4 KiB. */
+static unsigned int break_even_ms(u64 ns)
+{
+	unsigned int ms = div64_u64(ns * UNITS_PER_CPU, 1000000);
 
 	return ms - ms % BREAK_EVEN_MULTIPLE;
 }
@@ -276,7 +320,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
 /* Delay in ms from the free of a block of 2 MiB or more; others wait longer. */
 unsigned int page_reporting_pacing_soonest_ms(void)
 {
-	return first_ms(break_even_ms(HUGE_SHIFT));
+	return first_ms(break_even_ms(HUGE_PRICE_NS));
 }
 
 /**
@@ -397,19 +441,37 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
-/* Starts with nothing learned. @order is that of the smallest block. */
-void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
-				unsigned int order, u64 level, u64 now_ms)
+static void start(struct page_reporting_pacing *pacing, unsigned int order,
+		  unsigned int b_ms, u64 level, u64 now_ms)
 {
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
 		.due_ms = U64_MAX,
 		.started_ms = now_ms,
 		.recent_ms = now_ms,
-		.break_even_ms = break_even_ms(order + PAGE_SHIFT),
+		.break_even_ms = b_ms,
 		.order = order,
 	};
 	open_window(pacing, now_ms);
+}
+
+/* Starts with nothing learned. @order is that of the smallest block. */
+void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
+				unsigned int order, u64 level, u64 now_ms)
+{
+	start(pacing, order, break_even_ms(price_ns(order + PAGE_SHIFT)), level,
+	      now_ms);
+}
+
+/* The same for fragments, of which whole blocks of @order can be made. */
+void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
+					  unsigned int order, u64 level,
+					  u64 now_ms)
+{
+	/* Half of a pageblock that is emptied is taken to be in use. */
+	start(pacing, order,
+	      break_even_ms(HUGE_PRICE_NS + PAGE_REPORTING_MOVE_NS / 2), level,
+	      now_ms);
 }
 
 /* Starts without a debt. */
@@ -418,19 +480,52 @@ void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms)
 	*cap = (struct page_reporting_cap) { .paid_ms = now_ms };
 }
 
+static void pay(struct page_reporting_cap *cap, u64 ns_per_ms, u64 now_ms)
+{
+	/* After this long, a debt of any size is paid off. */
+	u64 ms = min(elapsed(now_ms, cap->paid_ms),
+		     div64_u64(CAP_DEBT_MAX_NS, ns_per_ms) + 1);
+
+	cap->debt_ns -= min(cap->debt_ns, ms * ns_per_ms);
+	cap->paid_ms = max(cap->paid_ms, now_ms);
+}
+
+/* No overflow: 2^43 huge pages at most, less than 2^20 ns for each. */
+static u64 huge_pages(u64 pages)
+{
+	return (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+}
+
 /* Is there CPU time left for reports? @pages is the guest's memory. */
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms)
 {
-	/* After this long, a debt of any size is paid off. */
-	u64 ms = min(elapsed(now_ms, cap->paid_ms),
-		     CAP_DEBT_MAX_NS / CAP_NS_PER_MS + 1);
-	u64 huge = (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+	pay(cap, CAP_NS_PER_MS, now_ms);
+	return cap->debt_ns < huge_pages(pages) * CAP_BURST_NS;
+}
 
-	cap->debt_ns -= min(cap->debt_ns, ms * CAP_NS_PER_MS);
-	cap->paid_ms = max(cap->paid_ms, now_ms);
-	/* No overflow: 2^43 huge pages at most, less than 2^16 ns each. */
-	return cap->debt_ns < huge * CAP_BURST_NS;
+/*
+ * How many shares of the burst of moves may be spent, if CPUs other than for
+ * moves were busy for @busy_ns of @ns, all of them together: a quarter from one
+ * busy CPU on.
+ */
+unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
+{
+	unsigned int most = PAGE_REPORTING_SHARES * 3 / 4;
+
+	if (busy_ns >= ns)
+		return PAGE_REPORTING_SHARES - most;
+	return PAGE_REPORTING_SHARES - div64_u64(most * busy_ns, ns);
+}
+
+/* The same for moves, whose @cap is another one, and which have this share. */
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms)
+{
+	u64 most = huge_pages(pages) * (CAP_MOVE_BURST_NS / PAGE_REPORTING_SHARES);
+
+	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
+	return cap->debt_ns < most * share;
 }
 
 /* Adds CPU time in ns to the debt. */
