@@ -34,7 +34,7 @@ class Kernel:
 
 
 KERNELS = {
-    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit')),
+    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit', 'life'), ('vmlinux', 'modules', 'bzImage')),
     'debug': Kernel('the same with lock, list and page checking',
                     ('guest', 'x86', 'kunit', 'debug', 'stress', 'sleep')),
     'kasan': Kernel('debug with KASAN', ('guest', 'x86', 'kunit', 'debug', 'stress', 'kasan')),
