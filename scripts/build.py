@@ -51,6 +51,8 @@ KERNELS = {
     'ours-off': Kernel('ours without the feature', ('guest', 'x86', 'bench', 'off')),
     'stock-trace': Kernel('stock with the irqsoff tracer', ('guest', 'x86', 'trace'), source='base'),
     'ours-trace': Kernel('ours with the irqsoff tracer', ('guest', 'x86', 'trace')),
+    'stock-cache': Kernel('stock with a disk and what limits page cache', ('guest', 'x86', 'bench', 'cache'), source='base'),
+    'ours-cache': Kernel('ours with the same', ('guest', 'x86', 'bench', 'cache')),
     'fixes-stock': Kernel('stock in the configuration for the tests of fixes/', ('guest', 'x86', 'fixes', 'sleep'),
                           source='base'),
     'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='fixed'),
