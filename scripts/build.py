@@ -57,6 +57,8 @@ KERNELS = {
                           source='base'),
     'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='fixed'),
     'observe': Kernel('with perf, ftrace and BPF, for the examples of the guide', ('guest', 'x86', 'bench', 'observe')),
+    'userland': Kernel('what boots the userland of the package, built sooner than that',
+                       ('guest', 'x86', 'bench', 'observe', 'cache', 'userland'), ('bzImage',)),
     'arm64-4k': Kernel('arm64 with pages of 4 KiB, for tests', ('guest', 'arm64', 'pages-4k', 'kunit'), ('Image',),
                        arch='arm64'),
     'arm64-64k': Kernel('the same with pages of 64 KiB', ('guest', 'arm64', 'pages-64k', 'kunit'), ('Image',),
