@@ -24,9 +24,9 @@
  * pool of them has a level of its own: see "zones" in mm/page_reporting_mark.c.
  *
  * **Derivation.** All of the surplus is reported at once, as each page of it is
- * worth the same. The lowest level is kept for each window of B / 8: the open
- * one and 16 closed ones. Eight windows span B, so no page leaves before it was
- * idle for B, and all 16 span 2 B. A window is closed by the first event after
+ * worth the same. The lowest level is kept for each window of B / 16: the open
+ * one and 32 closed ones. 16 windows span B, so no page leaves before it was
+ * idle for B, and all 32 span 2 B. A window is closed by the first event after
  * its end: a block is added to the free lists or removed, or a pass runs. The
  * level does not change between events, so no timer has to close windows.
  * Reported pages leave from the bottom of the stack, and lower all minima by as
@@ -47,21 +47,22 @@
  * not from a night without demand, a stall, or ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
- * level is old enough. The next pass is requested for one window after that, as
- * the level often falls just before. While the level is too low, the next pass
- * is due in 10/8 B, which reveals stalls.
+ * level is old enough. The next pass is requested for two windows after that,
+ * as the level often falls just before. While the level is too low, the next
+ * pass is due in 19/16 B, which reveals stalls.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
- * as if it were idle. If the next pass is late by more than a window, at most
- * two of the windows without an event are counted. A stall shorter than 10/8 B,
- * or in a pass, may go unnoticed, and make a page look idle for as much longer.
+ * as if it were idle. If the next pass is late by more than two windows, at
+ * most four of the windows without an event are counted. A stall shorter than
+ * 19/16 B, or in a pass, may go unnoticed, and make a page look idle for as much
+ * longer.
  *
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
- * B costs B, two windows and a refault, 2 1/4 times as much. One that leaves
- * after 2 B costs 3 1/4 times as much, but was kept because another page was
- * needed again after B to 2 B, at a cost of at most 2 1/4, and each such page
- * accounts for only one page that is kept. So the two together cost at most
+ * B costs B, three windows and a refault, less than 2 1/4 times as much. One
+ * that leaves after 2 B costs up to 3 1/4 times as much, but was kept because
+ * another page was needed again after B to 2 B, at a cost of at most 2 1/4, and
+ * each such page accounts for only one page that is kept. So the two together cost at most
  * 2 3/4 times as much as with a known future, and so does any sum of such pairs
  * and single pages. This assumes that the free lists behave as one stack, that
  * the price of a page does not depend on how many are reported, that passes run
@@ -103,22 +104,22 @@
  * without                         in                               with  without
  * ==============================  ============================  =======  =======
  * keeping for 2 B                 512 MiB/0.9 s, refaults           0 %    100 %
- * keeping for B only              release of 1.5 GiB, 90 %       0.81 s    1.5 s
- * an amount rather than a flag    bursts, cost                     2.07     2.68
- * a fall by what is kept in vain  day and night, cost              1.38     1.54
- * forgetting reports after B      128 MiB every 1.8 s, cost        2.13     2.71
- * leaving out the start           release after the boot         0.81 s   1.55 s
- * looking for stalls              512 MiB, stop of 1.5 s          0 MiB  874 MiB
- * a wait for the oldest window    512 MiB/0.9 s, passes           1.3/s   11.1/s
- * a wait longer by a window       512 MiB/0.5 s, passes           1.2/s    2.2/s
- * eight windows, but four         release of 1.5 GiB, 90 %       0.81 s   0.91 s
+ * keeping for B only              release of 1.5 GiB, 90 %       0.77 s    1.5 s
+ * an amount rather than a flag    bursts, cost                     2.03     2.64
+ * a fall by what is kept in vain  day and night, cost              1.38     1.55
+ * forgetting reports after B      128 MiB every 1.8 s, cost        2.06     2.66
+ * leaving out the start           release after the boot         0.77 s   1.55 s
+ * looking for stalls              512 MiB, stop of 1.5 s          0 MiB  879 MiB
+ * a wait for the oldest window    512 MiB/0.9 s, passes           1.3/s   22.2/s
+ * a wait longer by two windows    512 MiB/0.5 s, passes           1.2/s    2.5/s
+ * 16 windows, but eight           release of 1.5 GiB, 90 %       0.77 s   0.81 s
  * a price for small blocks        order 4, holes, refaults          7 %    100 %
  * the CPU cap                     2 ms a report, CPU time           1 %     16 %
- * a level for each migratetype    two types of 0.9 s, refaults      0 %     44 %
+ * a level for each migratetype    two types of 0.9 s, refaults      0 %     40 %
  * ==============================  ============================  =======  =======
  *
  * **End.** Once demand has ended, all free memory is reported after at most 2 B
- * and two windows. After that, no pass is due until a block is freed.
+ * and three windows. After that, no pass is due until a block is freed.
  */
 
 #include <linux/bits.h>
@@ -147,7 +148,7 @@
 #define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
 
 /* Windows without an event that count if a pass is late. See "Stalls". */
-#define LATE_WINDOWS			2
+#define LATE_WINDOWS			4
 
 /* For this many B after the start, most reports are of memory never used. */
 #define START_BREAK_EVENS		2
@@ -283,7 +284,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 {
 	unsigned int length_ms = window_ms(pacing);
 	u64 over = div64_u64(elapsed(now_ms, pacing->opened_ms), length_ms);
-	bool late = elapsed(now_ms, pacing->due_ms) > length_ms;
+	bool late = elapsed(now_ms, pacing->due_ms) >
+		    PAGE_REPORTING_SLACK * length_ms;
 	unsigned int i;
 
 	/* Each free requests a pass, which is then due after this. */
@@ -328,7 +330,7 @@ unsigned int page_reporting_pacing_soonest_ms(void)
  * @left: pages that were granted now and were not reported
  * @now_ms: the current time
  *
- * Return: ms from now, at least 1 and at most 10/8 B; a later pass counts as a
+ * Return: ms from now, at least 1 and at most 19/16 B; a later pass counts as a
  * sign of a stall. PAGE_REPORTING_NEVER if the level is below one block.
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
@@ -348,8 +350,10 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 	windows = min(windows_until(pacing, PAGE_REPORTING_WINDOWS,
 				    pacing->keep + left + block),
 		      windows_until(pacing, PAGE_REPORTING_PAST, left + block));
-	/* One window more: if the level falls meanwhile, it saves a pass. */
-	wait_ms = (u64)(windows + (windows > 1)) * window_ms(pacing);
+	/* If the level falls in these windows, the slack saves a pass. */
+	if (windows > 1)
+		windows += PAGE_REPORTING_SLACK;
+	wait_ms = (u64)windows * window_ms(pacing);
 	wait_ms -= min(wait_ms, elapsed(now_ms, pacing->opened_ms));
 	wait_ms = max(wait_ms, 1ULL);
 	pacing->due_ms = now_ms + wait_ms;

@@ -13,8 +13,11 @@
 #define PAGE_REPORTING_MOVE_NS		2000U
 
 /* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
-#define PAGE_REPORTING_WINDOWS		8
+#define PAGE_REPORTING_WINDOWS		16
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
+
+/* A wait is longer by this many windows, and one as much later is late. */
+#define PAGE_REPORTING_SLACK		2
 
 /* As @due_ms: from the start of a pass until it has looked at the pool. */
 #define PAGE_REPORTING_PASS_RUNS	(U64_MAX - 1)

@@ -10,7 +10,7 @@
 #include "../../../../mm/page_reporting_plan.h"
 
 /* B of a pageblock of which half is in use. */
-#define B_MS		1768
+#define B_MS		1760
 #define MANY		(1000 * BLOCK)
 #define ALL		PAGE_REPORTING_CLASSES
 /* How many moves it takes to learn what one costs. */
@@ -449,7 +449,7 @@ CASE(round_after_b)
 		wait_ms = pass(&zone, 0);
 		if (zone.rounds)
 			break;
-		CHECK_LE(wait_ms, 10 * B_MS / 8 + 1);
+		CHECK_LE(wait_ms, 19 * B_MS / 16 + 1);
 		zone.now_ms += wait_ms;
 	} while (true);
 	CHECK(zone.now_ms - freed_ms >= B_MS);
