@@ -186,7 +186,7 @@ static void debt_lets_nothing_go(struct kunit *test)
 	u64 granted = 5UL << MAX_PAGE_ORDER;
 
 	/* More than a report of this machine takes, and paid off in hours. */
-	fpr_engine_set_debt(NSEC_PER_SEC * 1000);
+	fpr_engine_set_debt(1000ULL * NSEC_PER_SEC);
 	KUNIT_EXPECT_EQ(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));
 	fpr_engine_set_debt(0);
 	KUNIT_EXPECT_NE(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));

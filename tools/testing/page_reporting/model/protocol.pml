@@ -16,7 +16,8 @@
  *
  * Not in the model: time (what is due SOON or LONG may start at any moment),
  * capacities, migratetypes, more than one zone, how much pacing allows (it may
- * allow nothing for now), the two seconds after registration, hibernation.
+ * allow nothing for now), the two seconds after registration, hibernation, and
+ * moves of fragments after the walk, which come to frees like all others.
  */
 
 #ifndef FREES
@@ -69,7 +70,7 @@ bit low_wanted = 1;		/* page_reporting_user_order: SMALL is eligible */
 #else
 bit low_wanted;
 #endif
-bit low;			/* page_reporting_order: the same */
+bit low;			/* page_reporting_order, page_reporting_notify_order */
 bit zone_lock;
 byte block[BLOCKS] = FREE;
 
@@ -498,7 +499,7 @@ active proctype allocator()
 }
 
 #ifdef WITH_ORDER
-/* page_reporting_set_order(), lower and perhaps back */
+/* page_reporting_set_order(), lower and perhaps back; page_reporting_settings_changed() */
 active proctype set_order()
 {
 	byte seen;
