@@ -34,7 +34,8 @@ class Kernel:
 
 
 KERNELS = {
-    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit', 'life'), ('vmlinux', 'modules', 'bzImage')),
+    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit', 'life'),
+                    ('vmlinux', 'modules', 'bzImage')),
     'debug': Kernel('the same with lock, list and page checking',
                     ('guest', 'x86', 'kunit', 'debug', 'stress', 'sleep')),
     'kasan': Kernel('debug with KASAN', ('guest', 'x86', 'kunit', 'debug', 'stress', 'kasan')),
@@ -52,7 +53,8 @@ KERNELS = {
     'ours-off': Kernel('ours without the feature', ('guest', 'x86', 'bench', 'off')),
     'stock-trace': Kernel('stock with the irqsoff tracer', ('guest', 'x86', 'trace'), source='base'),
     'ours-trace': Kernel('ours with the irqsoff tracer', ('guest', 'x86', 'trace')),
-    'stock-cache': Kernel('stock with a disk and what limits page cache', ('guest', 'x86', 'bench', 'cache'), source='base'),
+    'stock-cache': Kernel('stock with a disk and what limits page cache', ('guest', 'x86', 'bench', 'cache'),
+                          source='base'),
     'ours-cache': Kernel('ours with the same', ('guest', 'x86', 'bench', 'cache')),
     'fixes-stock': Kernel('stock in the configuration for the tests of fixes/', ('guest', 'x86', 'fixes', 'sleep'),
                           source='base'),

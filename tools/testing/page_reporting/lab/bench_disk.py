@@ -15,7 +15,9 @@ from .bench_runs import HOST_ROOT, PAGE_MIB, Measured, between, compile_list, cu
 from .errors import LabError
 
 FILE_MIB = 64
-DAMON = ("enabled=Y", "skip_anon=Y", "quota_ms=20", "quota_reset_interval_ms=500",
+DAMON = ("enabled=Y", "skip_anon=Y",
+         # By bytes in each second: a limit of CPU time is another one under TCG
+         "quota_ms=0", "quota_sz=268435456",
          # Whatever is free: as it comes, it would work only while less than half of memory is
          "wmarks_high=1000", "wmarks_mid=999", "wmarks_low=0")
 
@@ -92,8 +94,9 @@ def snapshot(boot, show, patterns, jobs, before, mem_mib=1024):
         monitor.execute("cont")
         vm.send("quit")
         result = vm.finish()
-    figures = {"size_mib": size_mib, "used_mib": mem_mib - ready.number("free_kib") / 1024, "resident_mib": resident_mib,
-               "prepare_s": ready.number("took_ms") / 1000, "write_s": took_s, "host_cpu_s": result.cpu_s}
+    figures = {"size_mib": size_mib, "used_mib": mem_mib - ready.number("free_kib") / 1024,
+               "resident_mib": resident_mib, "prepare_s": ready.number("took_ms") / 1000, "write_s": took_s,
+               "host_cpu_s": result.cpu_s}
     reasons = {}
     if not ready.number("known"):
         figures = dict.fromkeys(figures)

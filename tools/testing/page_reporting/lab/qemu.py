@@ -132,7 +132,8 @@ def command(path, accel, vm, channel_fd, console_fd):
     args = [
         path, "-machine", machine if vm.nodes else f"{machine},memory-backend=ram", "-accel", accel + threads,
         "-cpu", "host" if accel == "kvm" else vm.arch.cpu,
-        "-smp", f"{vm.smp},sockets={vm.nodes}" if vm.nodes else str(vm.smp), "-m", f"{vm.mem_mib}M", *memory(vm.mem_mib, vm.nodes),
+        "-smp", f"{vm.smp},sockets={vm.nodes}" if vm.nodes else str(vm.smp), "-m", f"{vm.mem_mib}M",
+        *memory(vm.mem_mib, vm.nodes),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-kernel", str(vm.kernel), "-append", vm.boot_line,
         "-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console",

@@ -439,7 +439,8 @@ def test_disk_with_files_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BUILD", tmp_path)
     monkeypatch.setattr(bench_disk, "FILE_MIB", 1)
     image = bench_disk.disk(2)
-    listed = subprocess.run(["/sbin/debugfs", "-R", "ls -p /", image], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["/sbin/debugfs", "-R", "ls -p /", image], capture_output=True, text=True,
+                            check=True).stdout
     assert "/0/1048576/" in listed and "/1/1048576/" in listed and "/2/1048576/" not in listed
     made = image.stat().st_mtime_ns
     assert bench_disk.disk(2).stat().st_mtime_ns == made
