@@ -21,7 +21,7 @@ endif
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION ACCEL SCENARIO REPEAT STRESS_S TOP_S
+export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION SIGNOFF ACCEL SCENARIO REPEAT STRESS_S TOP_S
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -66,7 +66,7 @@ help:
 	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
 	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
-	@echo '  for series:         VERSION=n: [PATCH vn]'
+	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": Signed-off-by in each patch'
 	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
 	@echo '  for all:'
 	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
@@ -136,7 +136,10 @@ test-fixes: tree	## With BASE=7.3: the base's own defects, without and with the 
 	@scripts/build fixes-stock fixes-patched
 	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
 
-series: tree	## The patches, one idea each, and a cover letter: build/series
+series: python	## The patches, one idea each, and cover letters: build/series
+	@scripts/series make --check-only
+	@scripts/setup
+	@scripts/tree
 	@scripts/series make
 
 check-series: series	## Apply them, compare, checkpatch; build each state; revert and boot
