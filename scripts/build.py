@@ -252,6 +252,8 @@ def parse_args():
     parser.add_argument('names', nargs='*', metavar='NAME[/TARGET]',
                         help="a kernel of the table below, or one of its build's targets, such as bzImage")
     parser.add_argument('--list', action='store_true', help='the names, one a line')
+    parser.add_argument('--build', type=pathlib.Path, metavar='FOLDER',
+                        help='where the trees are and the kernels go (default: build, or build/BASE)')
     args = parser.parse_args()
     unknown = [name for name in args.names if name.partition('/')[0] not in KERNELS]
     if unknown or not (args.names or args.list):
@@ -260,7 +262,10 @@ def parse_args():
 
 
 def main():
+    global BUILD    # pylint: disable=global-statement
     args = parse_args()
+    if args.build:
+        BUILD = args.build.resolve()
     if args.list:
         say('\n'.join(KERNELS))
     for name in args.names:

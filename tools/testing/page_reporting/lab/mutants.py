@@ -4,29 +4,35 @@
     mutants            all of mutations.toml
     mutants S7 S12     those of some rows
 
-Exit 0 only if every mutation was noticed. The tree is put right again at the end.
+JOBS=n in the environment: n at a time, each in a tree and with a kernel of its own below
+build/mutants; by default as many as there are CPUs. Exit 0 only if every mutation was noticed.
+build/tree stays as it is.
 """
 
+import contextlib
+import os
+import queue
+import shutil
+import subprocess
+import threading
 import time
 import tomllib
 
-from . import drivers, files, kunit, paths, programs
-from .errors import BadInput, GuestError, LabError, output
+from . import drivers, files, kunit, overlay, paths, programs
+from .errors import BadInput, GuestError, LabError
 from .vm import VM
 
 TABLE = paths.LAB / "mutations.toml"
 RESULTS = paths.BUILD / "mutants.json"
-# A case that loops for ever is ended by this; one that passes takes a second or two.
-DEADLINE_S = 120
+SITES = paths.BUILD / "mutants"
+# A case that loops for ever is ended by the first; one that passes takes at most six seconds on an idle machine, and
+# all of them half a minute.
+CASE_DEADLINE_S, SUITES_DEADLINE_S = 60, 180
+PERIOD_S = 0.05
 
 
 def arguments(parser):
     parser.add_argument("rows", nargs="*", metavar="ROW", help="all by default")
-
-
-def script(*words):
-    """Run one of the project's scripts."""
-    output(f"scripts/{' '.join(words)}", [paths.REPO / "scripts" / words[0], *words[1:]])
 
 
 def select(rows):
@@ -42,16 +48,17 @@ def select(rows):
     return [mutation for mutation in mutations if not rows or mutation["row"] in rows]
 
 
+def jobs():
+    """How many to try at a time; BadInput unless JOBS is a number of them."""
+    words = os.environ.get("JOBS") or str(len(os.sched_getaffinity(0)))
+    if not words.isascii() or not words.isdigit() or not int(words):
+        raise BadInput(f"JOBS={words}: give a whole number from 1 up")
+    return int(words)
+
+
 def originals(mutations):
     """{file: its right text}, of ours and of files that a hook changes; from a tree that is right."""
     return {mutation["file"]: (paths.TREE / mutation["file"]).read_text(encoding="utf-8") for mutation in mutations}
-
-
-def put(texts):
-    """Write files of the tree, but for what they say already: no build for nothing."""
-    for file, text in texts.items():
-        if (path := paths.TREE / file).read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
 
 
 def broken(mutation, texts):
@@ -62,59 +69,181 @@ def broken(mutation, texts):
     return {**texts, mutation["file"]: text.replace(mutation["old"], mutation["new"])}
 
 
-def boot(case=None):
-    """Run one case, or all: (those that did not pass, what the run complained about).
+def own_files():
+    """What the tree has of ours or of hooks and the kernel is built from: what a mutation may change."""
+    state = files.read_json(paths.BUILD / "tree.json")
+    return [name for name in state["files"] if name.startswith(("mm/", "include/"))
+            and (paths.TREE / name).is_file()]
 
-    LabError if the guest did not even come to the tests.
-    """
-    vm = VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True,
-            cmdline=[*drivers.PATIENCE, *kunit.BOOT, f"kunit.filter_glob=page_reporting_*.{case or '*'}"],
-            boot_deadline_s=DEADLINE_S, run_deadline_s=DEADLINE_S)
-    complaint = ""
-    try:
-        with vm:
-            vm.finish()
-    except GuestError as error:
-        complaint = str(error).splitlines()[0]
-        if not any("# Subtest: page_reporting" in line for line in vm.console):
+
+class Stopped(LabError):
+    """The site was stopped while it was at work."""
+
+
+class Site:
+    """A tree, a kernel and a guest, for one mutant at a time."""
+
+    def __init__(self, number):
+        self.out = SITES / str(number)
+        self._lock, self._running, self._stopped = threading.Lock(), None, False
+
+    def prepare(self):
+        """The tree as it should be, and what its builds need to know."""
+        overlay.lay(paths.TREE, own_files(), self.out)
+        for record in ("base.json", "tree.json"):
+            shutil.copyfile(paths.BUILD / record, self.out / record)
+
+    def put(self, texts):
+        """Write files of the tree."""
+        for file, text in texts.items():
+            overlay.write(self.out / "tree" / file, text)
+
+    @contextlib.contextmanager
+    def _stoppable(self, running, stop):
+        """Something that stop() ends by calling `stop`; Stopped if that was so."""
+        with self._lock:
+            if self._stopped:
+                stop(running)
+                raise Stopped("stopped")
+            self._running = (running, stop)
+        try:
+            yield running
+        finally:
+            with self._lock:
+                self._running = None
+        if self._stopped:
+            raise Stopped("stopped")
+
+    def run(self, step, command):
+        """Run a program, which Ctrl-C does not reach; LabError with what it says if it fails."""
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace", start_new_session=True) as child, \
+                self._stoppable(child, subprocess.Popen.terminate):
+            said = child.communicate()[0]
+        if child.returncode:
+            raise LabError(f"{step}: {said.strip()}")
+
+    def build(self):
+        """Build the kernel, without its modules."""
+        self.run("build", [paths.REPO / "scripts" / "build", "--build", self.out, "debug/vmlinux"])
+
+    def boot(self, case=None):
+        """Run one case, or all: (those that did not pass, what the run complained about).
+
+        LabError if the guest did not even come to the tests.
+        """
+        deadline_s = CASE_DEADLINE_S if case else SUITES_DEADLINE_S
+        vm = VM(self.out / "debug" / "vmlinux", programs.initramfs(), balloon=None, mem_mib=2048, parallel=True,
+                cmdline=[*drivers.PATIENCE, *kunit.BOOT, f"kunit.filter_glob=page_reporting_*.{case or '*'}"],
+                boot_deadline_s=deadline_s, run_deadline_s=deadline_s)
+        complaint = ""
+        with self._stoppable(vm, VM.stop):
+            try:
+                with vm:
+                    vm.finish()
+            except GuestError as error:
+                complaint = str(error).splitlines()[0]
+                if not self._stopped and not any("# Subtest: page_reporting" in line for line in vm.console):
+                    raise
+        return kunit.not_passed(vm.console, [case] if case else kunit.all_cases()), complaint
+
+    def check(self):
+        """Build and boot the tree as it is; LabError unless all cases pass."""
+        self.build()
+        failed, complaint = self.boot()
+        if failed or complaint:
+            raise LabError(f"without a mutation: {', '.join(failed)} {complaint}: mend this first")
+
+    def try_one(self, mutation, texts):
+        """Build and boot one mutant: its entry, with what noticed it. One that does not build is missed."""
+        start = time.monotonic()
+        try:
+            self.put(broken(mutation, texts))
+            self.build()
+            failed, complaint = self.boot(mutation["caught_by"])
+        except Stopped:
             raise
-    return kunit.not_passed(vm.console, [case] if case else kunit.all_cases()), complaint
+        except LabError as error:
+            failed, complaint = [], str(error)
+        return {**{key: mutation[key] for key in ("row", "about", "caught_by")}, "failed": failed,
+                "complaint": complaint, "caught": mutation["caught_by"] in failed,
+                "seconds": round(time.monotonic() - start)}
+
+    def stop(self):
+        """End what is running here, and let nothing more begin. From any thread."""
+        with self._lock:
+            self._stopped = True
+            if self._running:
+                running, stop = self._running
+                stop(running)
 
 
-def try_one(mutation, texts):
-    """Build and boot one mutant: its entry, with what noticed it."""
-    put(broken(mutation, texts))
-    script("build", "debug")
-    failed, complaint = boot(mutation["caught_by"])
-    return {**{key: mutation[key] for key in ("row", "about", "caught_by")}, "failed": failed,
-            "complaint": complaint, "caught": mutation["caught_by"] in failed}
+def work(site, tasks, done):
+    """A thread: take tasks, functions of a site, until none is left; put each one's result, or what ended it."""
+    try:
+        site.prepare()
+        while True:
+            number, task = tasks.get_nowait()
+            done.put((number, task(site)))
+    except queue.Empty:
+        done.put((None, None))
+    except BaseException as error:      # pylint: disable=broad-except
+        done.put((None, error))
 
 
-def restore():
-    script("tree")
-    script("build", "debug")
+def in_parallel(tasks, sites):
+    """Do the tasks, as many at a time as there are sites: yields (number, result) as they come.
+
+    However it ends, nothing is running any more.
+    """
+    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
+    for numbered in enumerate(tasks):
+        waiting.put(numbered)
+    threads = [threading.Thread(target=work, args=(site, waiting, done)) for site in sites]
+    try:
+        for thread in threads:
+            thread.start()
+        busy = len(threads)
+        while busy:
+            number, result = done.get()
+            if number is not None:
+                yield number, result
+            elif result:
+                raise result
+            else:
+                busy -= 1
+    finally:
+        # Again and again: a guest may be about to start.
+        while any(thread.is_alive() for thread in threads):
+            for site in sites:
+                site.stop()
+            time.sleep(PERIOD_S)
+
+
+def verdict(entry):
+    """One line of the table."""
+    return f"{entry['row']} {entry['about']}: {'caught' if entry['caught'] else 'MISSED'} " \
+           f"({', '.join(entry['failed']) or entry['complaint'] or 'nobody'}; {entry['seconds']} s)"
 
 
 def main(args):
-    mutations, entries = select(args.rows), []
-    restore()
+    mutations, number_of_sites = select(args.rows), jobs()
     texts = originals(mutations)
     for mutation in mutations:
         broken(mutation, texts)
-    failed, complaint = boot()
-    if failed or complaint:
-        raise LabError(f"without a mutation: {', '.join(failed)} {complaint}: mend this first")
-    try:
-        for number, mutation in enumerate(mutations, 1):
-            start = time.monotonic()
-            entries.append(entry := try_one(mutation, texts))
-            verdict = "caught" if entry["caught"] else "MISSED"
-            print(f"[{number}/{len(mutations)}] {entry['row']} {entry['about']}: {verdict} "
-                  f"({', '.join(entry['failed']) or entry['complaint'] or 'nobody'}; "
-                  f"{time.monotonic() - start:.0f} s)", flush=True)
-    finally:
-        put(texts)
-        restore()
+    programs.initramfs()
+    # The first site sees meanwhile whether all is well without a mutation.
+    tasks = [Site.check, *(lambda site, mutation=mutation: site.try_one(mutation, texts) for mutation in mutations)]
+    sites = [Site(number) for number in range(min(number_of_sites, len(tasks)))]
+    entries = {}
+    with contextlib.closing(in_parallel(tasks, sites)) as results:
+        for number, entry in results:
+            if not number:
+                print("without a mutation: all cases pass", flush=True)
+                continue
+            entries[number] = entry
+            print(f"[{len(entries)}/{len(mutations)}] {verdict(entry)}", flush=True)
+    entries = [entries[number] for number in sorted(entries)]
     files.write_json(RESULTS, entries)
     missed = [entry for entry in entries if not entry["caught"]]
     print(*(f"MISSED: {entry['row']} {entry['about']}" for entry in missed), sep="\n", end="\n" if missed else "")

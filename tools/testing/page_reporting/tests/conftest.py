@@ -12,7 +12,7 @@ from lab.vm import VM
 
 LAB = ["/usr/bin/python3", str(paths.LAB / "lab")]      # the lab's command line
 # What a user may have set for other commands
-VARIABLES = ("MEM", "FREE", "ORDER", "DELAY", "ACCEL", "TOP_S", "SCENARIO", "REPEAT")
+VARIABLES = ("MEM", "FREE", "ORDER", "DELAY", "ACCEL", "TOP_S", "SCENARIO", "REPEAT", "JOBS")
 
 
 def environment(**variables):

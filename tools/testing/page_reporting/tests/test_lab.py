@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -16,8 +17,8 @@ import pytest
 import rich.console
 
 from conftest import LAB, environment
-from lab import (chart, console, demo, display, errors, examples, fall, files, host, inputs, kunit, mutants, paths,
-                 qemu, qmp, selftests, tap, top)
+from lab import (chart, console, demo, display, errors, examples, fall, files, host, inputs, kunit, mutants,
+                 overlay, paths, qemu, qmp, selftests, tap, top)
 from lab.errors import BadInput, LabError, MissingTool
 from lab.pacing import traces
 from lab.process import Event, Sample
@@ -417,6 +418,82 @@ def test_mutations_fit_the_code():
     for count, text in ((0, "new"), (2, "old old")):
         with pytest.raises(LabError, match=f"\"a thing is broken\" fits {count} places of mm/x.c, not one"):
             mutants.broken(mutation, {"mm/x.c": text})
+
+
+def test_overlay_changes_its_own_files_only(tmp_path):
+    """A file that is written has a new time, one that is not keeps its own; another list begins anew."""
+    tree, out = tmp_path / "tree", tmp_path / "out"
+    for name in ("Makefile", "mm/a.c", "mm/b.c", "mm/tests/t.c", "include/linux/x.h", "fs/f.c"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(name)
+    own = ["mm/a.c", "mm/tests/t.c"]
+    overlay.lay(tree, own, out)
+    copied = [path for path in (out / "tree").rglob("*") if not path.is_symlink() and path.is_file()]
+    assert sorted(str(path.relative_to(out / "tree")) for path in copied) == own
+    assert (out / "tree/mm/b.c").read_text() == "mm/b.c" and (out / "tree/fs").readlink() == tree / "fs"
+    overlay.write(out / "tree/mm/a.c", "broken")
+    (out / "object").touch()
+    os.utime(out / "tree/mm/tests/t.c", (1, 1))
+    overlay.lay(tree, own, out)
+    assert (out / "tree/mm/a.c").read_text() == (tree / "mm/a.c").read_text() == "mm/a.c"
+    assert (out / "tree/mm/tests/t.c").stat().st_mtime == 1 and (out / "object").exists()
+    overlay.lay(tree, own[:1], out)
+    assert (out / "tree/mm/tests").is_symlink() and not (out / "object").exists()
+
+
+class Site(mutants.Site):
+    """One without a tree."""
+
+    def prepare(self):
+        pass
+
+
+def test_mutants_side_by_side():
+    """As many at a time as there are sites: each of these waits for the other one."""
+    barrier = threading.Barrier(2, timeout=20)
+    tasks = [lambda site, number=number: (barrier.wait(), number)[1] for number in range(4)]
+    assert sorted(mutants.in_parallel(tasks, [Site(0), Site(1)])) == [(number, number) for number in range(4)]
+
+
+def test_mutant_that_does_not_build_is_missed(monkeypatch):
+    """And the others are tried all the same."""
+    mutation = {"row": "S1", "about": "x", "caught_by": "case", "file": "mm/x.c", "old": "a", "new": "b"}
+    monkeypatch.setattr(Site, "put", lambda *_: None)
+    monkeypatch.setattr(Site, "build", lambda site: site.run("build", ["sh", "-c", "echo x.c:1: error; exit 1"]))
+    entry = Site(0).try_one(mutation, {"mm/x.c": "a"})
+    assert not entry["caught"] and mutants.verdict(entry) == "S1 x: MISSED (build: x.c:1: error; 0 s)"
+
+
+@pytest.mark.parametrize("how", ("interrupted", "failed"))
+def test_mutants_leave_no_process(how):
+    """Whatever ends one site ends what the others are at."""
+    started = [threading.Event(), threading.Event()]
+
+    def wait(site, mine):
+        mine.set()
+        site.run("wait", ["sleep", "1000"])
+
+    def end(_site):
+        for event in started:
+            assert event.wait(20)
+        if how == "failed":
+            raise LabError("a site failed")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    tasks = [*(lambda site, mine=mine: wait(site, mine) for mine in started), end]
+    with pytest.raises(LabError if how == "failed" else KeyboardInterrupt):
+        list(mutants.in_parallel(tasks, [Site(number) for number in range(3)]))
+    assert "sleep" not in [child.name() for child in psutil.Process().children(recursive=True)]
+
+
+def test_jobs(monkeypatch):
+    for words, number in (("", len(os.sched_getaffinity(0))), ("3", 3)):
+        monkeypatch.setenv("JOBS", words)
+        assert mutants.jobs() == number
+    for words in ("0", "-1", "two", "1.5"):
+        monkeypatch.setenv("JOBS", words)
+        with pytest.raises(BadInput, match=f"^JOBS={words}: give a whole number from 1 up$"):
+            mutants.jobs()
 
 
 DOCUMENT = """\
