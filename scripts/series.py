@@ -34,8 +34,8 @@ from lab.errors import BadInput
 STEP_NAME = re.compile(r'^\d{4}-[a-z0-9-]+\.patch$')
 COVER = 'cover-letter'
 LAB = 'tools/testing/page_reporting/'
-# takes: PATH, [BASE] where only one base has the file, or : and what of it
-TAKES = re.compile(r'takes: ([^\s:\[\]]+)(?: \[([\d.]+)\])?(?:: (\S.*))?')
+# takes: PATH, [BASE ...] where not all bases have the file, or : and what of it
+TAKES = re.compile(r'takes: ([^\s:\[\]]+)(?: \[([\d. ]+)\])?(?:: (\S.*))?')
 PART = re.compile(r'part: ([a-z0-9-]+)')
 SIGNOFF = re.compile(r'[^<>@\s][^<>@\n]* <[^\s<>@]+@[^\s<>@]+>')
 MARKER = re.compile(r'^\.\. results: .*\n', re.M)    # of scripts/texts.py
@@ -52,7 +52,7 @@ class Step:
     revertible: bool = False
     part: str = ''          # of the series that begins with it
     pieces: dict = dataclasses.field(default_factory=dict)      # path: names
-    bases: dict = dataclasses.field(default_factory=dict)       # path: the one base that has it
+    bases: dict = dataclasses.field(default_factory=dict)       # path: the bases that have it
 
     @property
     def subject(self):
@@ -60,7 +60,7 @@ class Step:
 
     def taken(self):
         """The files that it takes on this base."""
-        return [path for path in self.takes if self.bases.get(path, common.BASE) == common.BASE]
+        return [path for path in self.takes if common.BASE in self.bases.get(path, common.BASE).split()]
 
     def text(self):
         head = 'revertible\n' if self.revertible else ''
@@ -429,10 +429,11 @@ def steps_of(git, commits, known):
         message = git.git('log', '-1', '--format=%B', commit).rstrip() + '\n'
         subject = message.split('\n')[0]
         was = known.get(subject)
-        elsewhere = {path: base for path, base in was.bases.items() if base != common.BASE} if was else {}
-        ours = {path: common.BASE for path in set(paths) - taken if was and was.bases.get(path) == common.BASE}
-        steps.append(Step(slug(number, subject), message, sorted((set(paths) - taken) | set(elsewhere)), diff,
-                          bool(was and was.revertible), was.part if was else '', parts, {**elsewhere, **ours}))
+        new = set(paths) - taken
+        bases = {path: names for path, names in (was.bases if was else {}).items()
+                 if path in new or common.BASE not in names.split()}
+        steps.append(Step(slug(number, subject), message, sorted(new | set(bases)), diff,
+                          bool(was and was.revertible), was.part if was else '', parts, bases))
         taken |= set(paths)
     return steps
 

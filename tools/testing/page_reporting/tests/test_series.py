@@ -309,13 +309,13 @@ def test_parts_are_series_of_their_own(project):
 
 def test_file_of_another_base_is_left_out(project):
     """A step names it, and takes it where the tree has it."""
-    write(project.repo / "series" / "0003-lab.patch", LAST + "takes: mm/other.c [9.9]\n")
+    write(project.repo / "series" / "0003-lab.patch", LAST + "takes: mm/other.c [9.8 9.9]\n")
     commit_all(project.repo)
     project.good("make")
     project.edited()
     project.good("save")
-    assert "takes: mm/other.c [9.9]\n" in project.step("0003-tools-the-lab.patch")
-    write(project.repo / "series" / "0003-tools-the-lab.patch", LAST + f"takes: mm/other.c [{paths.BASE}]\n")
+    assert "takes: mm/other.c [9.8 9.9]\n" in project.step("0003-tools-the-lab.patch")
+    write(project.repo / "series" / "0003-tools-the-lab.patch", LAST + f"takes: mm/other.c [9.8 {paths.BASE}]\n")
     assert "takes mm/other.c, which the tree has not" in project.bad("make")
 
 
@@ -385,6 +385,53 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.05)
+
+
+# Of the repository itself
+
+BASES = [base.name for base in sorted((paths.REPO / "bases").iterdir())
+         if (paths.REPO / "build" / ("" if base.name == paths.DEFAULT_BASE else base.name) / "tree.json").is_file()]
+TESTS = re.compile(r"^(mm/tests|tools/testing/selftests)/")
+
+
+def added(patch):
+    """Lines that a patch adds, other than to tests."""
+    files = re.split(r"^diff --git a/\S+ b/(\S+)$", patch.read_text(), flags=re.M)
+    return sum(len(re.findall(r"^\+(?!\+\+ )", text, re.M)) for name, text in zip(files[1::2], files[2::2])
+               if not TESTS.match(name))
+
+
+@pytest.fixture(params=BASES)
+def ours(request):
+    """build/series of a base whose tree is there, made; and BASE= for it."""
+    env = {**os.environ, "BASE": request.param}
+    for name in ("VERSION", "SIGNOFF"):
+        env.pop(name, None)
+    subprocess.run([SCRIPTS / "tree"], env=env, check=True, timeout=300)
+    subprocess.run([SCRIPTS / "series", "make"], env=env, check=True, timeout=120)
+    build = paths.REPO / "build" / ("" if request.param == paths.DEFAULT_BASE else request.param)
+    return build / "series", env
+
+
+def test_series_gives_the_tree_of_each_base(ours):
+    """git am, without fuzz, on the base as it is; then all files but the lab's are those of "make tree"."""
+    _, env = ours
+    done = subprocess.run([SCRIPTS / "check-series", "am", "tree", "bytes"], env=env, timeout=300, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0 and "3 of 3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_series_can_be_read(ours):
+    """14 patches a series, 600 lines a patch, and the lab in none."""
+    folder, _ = ours
+    for part in sorted(folder.iterdir()):
+        patches = sorted(path for path in part.glob("*.patch") if "0000-cover" not in path.name)
+        assert 0 < len(patches) <= 14
+        for patch in patches:
+            assert added(patch) <= 600, f"{part.name}/{patch.name} adds {added(patch)} lines"
+            assert "tools/testing/page_reporting/" not in "".join(re.findall("^diff .*", patch.read_text(), re.M))
+        cover = next(part.glob("*0000-cover-letter.patch")).read_text()
+        assert "@BASE@" not in cover and ".. results:" not in cover
 
 
 # edit, save
