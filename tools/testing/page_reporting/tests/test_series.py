@@ -798,47 +798,68 @@ def test_interrupted_check_leaves_no_process_and_goes_on(check, project):
     assert made(project)[len(asked):].count(kernel) == 1
 
 
-def suites(check, monkeypatch, text):
-    """What check-series kunit has to say; text: what a guest prints, by the engine of the state."""
-    class Guest:
-        def __init__(self, *_, **__):
-            self.console = text((check.builder.BUILD / "tree" / "mm" / "page_reporting.c").read_text())
+# In place of the kernel's own kunit.py: notes what it is asked for, and says what the engine of the state has.
+KUNIT = """import pathlib, sys
+engine = pathlib.Path("mm/page_reporting.c").read_text()
+build = next(pathlib.Path(word[12:]) for word in sys.argv if word.startswith("--build_dir="))
+assert sys.argv[1:3] == ["run", "--kunitconfig=mm/tests"]
+build.mkdir(exist_ok=True)
+with open(build / "asked", "a") as file:
+    file.write("later\\n" if "later" in engine else "first\\n")
+print("TAP version 14")
+print("    1..2")
+runs = (build / "asked").read_text().count("later" if "later" in engine else "first")
+failed = "broken" in engine or "shaky" in engine and runs < 3
+print("    not ok 1 always" if failed else "    ok 1 always")
+print("    ok 2 seldom # SKIP needs more")
+sys.exit(failed)
+"""
+SUITE = "static struct kunit_case cases[] = {\n\tKUNIT_CASE(always),\n\tKUNIT_CASE(seldom),\n\t{}\n};\n"
 
-        def __enter__(self):
-            return self
 
-        def __exit__(self, *_):
-            pass
-
-        def finish(self):
-            return self
-
-    monkeypatch.setattr(check.vm, "VM", Guest)
-    monkeypatch.setattr(check.programs, "build", lambda *_: None)
-    return check.check_kunit(check.subject())
-
-
-def test_kunit_runs_at_each_state_that_has_cases(check, project, monkeypatch):
-    """The suite comes with the second step; the third changes nothing that it is built of."""
-    suite = "static struct kunit_case cases[] = {\n\tKUNIT_CASE(later),\n\t{}\n};\n"
-    write(project.repo / "mm" / "tests" / "page_reporting_kunit.c", suite)
+@pytest.fixture
+def with_suite(project):
+    """The suite comes with the first step; the third changes nothing that it is built of."""
+    write(project.kernel / "tools" / "testing" / "kunit" / "kunit.py", KUNIT)
+    write(project.kernel / "mm" / "Makefile", "obj-y += page_reporting.o\n")
+    write(project.repo / "mm" / "tests" / "page_reporting_mark_kunit.c", SUITE)
     write(project.repo / "tools" / "mm" / "tool", "tool\n")
-    write(project.repo / "series" / "0002-more.patch", STEPS["0002-more.patch"].replace(
-        DIFF, "takes: mm/tests/kunit.c\ntakes: mm/tests/page_reporting_kunit.c\n" + DIFF))
+    write(project.repo / "hooks" / "0002-make.patch", "From a b\nSubject: x\n\n---\ndiff --git a/mm/Makefile b/mm/Makefile\n"
+          "--- a/mm/Makefile\n+++ b/mm/Makefile\n@@ -1 +1,2 @@\n obj-y += page_reporting.o\n"
+          "+obj-y += tests/page_reporting_mark_kunit.o\n-- \n2\n")
+    write(project.repo / "hooks" / "series", "0001-alloc.patch\n0002-make.patch\n")
+    write(project.repo / "series" / "0001-engine.patch", STEPS["0001-engine.patch"] +
+          "takes: mm/Makefile\ntakes: mm/tests/kunit.c\ntakes: mm/tests/page_reporting_mark_kunit.c\n")
     write(project.repo / "series" / "0003-lab.patch", LAST.replace("mm/tests/kunit.c", "tools/mm/tool"))
     project.tree()
     project.good("make")
-    monkeypatch.setattr(check.Kernels, "suites", lambda self: sorted(
-        (self.work / "tree" / "mm" / "tests").glob("*_kunit.c")))
-    seen = []
+    return project
 
-    def good(engine):
-        seen.append("later" in engine)
-        return ["    1..1", "    ok 1 later"]
-    assert suites(check, monkeypatch, good) == [] and seen == [True]
-    shutil.rmtree(project.build / "check-series")
-    assert suites(check, monkeypatch, lambda _: ["    1..1", "    not ok 1 later"]) == [
-        "0003-tools-the-lab.patch:", "    later: FAIL"]
+
+def test_kunit_runs_at_each_state_that_differs(check, with_suite):
+    assert check.check_kunit(check.subject()) == []
+    asked = with_suite.build / "check-series" / "uml" / "asked"
+    assert asked.read_text().split() == ["later", "first"]
+    # A run that was interrupted goes on.
+    assert check.check_kunit(check.subject()) == [] and asked.read_text().split() == ["later", "first"]
+
+
+def test_kunit_tries_again(check, with_suite):
+    """A case that measures time may fail on a machine with other work."""
+    change_patch(with_suite, 2, "+later 15\n", "+later shaky\n")
+    assert check.check_kunit(check.subject()) == []
+    asked = with_suite.build / "check-series" / "uml" / "asked"
+    assert asked.read_text().split() == ["later", "later", "later", "first"]
+
+
+def test_kunit_names_the_state_at_fault(check, with_suite):
+    change_patch(with_suite, 1, "+engine 30\n", "+engine broken\n")
+    change_patch(with_suite, 2, " engine 18\n", " engine 18\n@@ -28,3 +29,3 @@ engine 27\n engine 28\n engine 29\n"
+                                                "-engine broken\n+engine 30\n")
+    assert check.check_kunit(check.subject()) == ["0001-mm-the-engine.patch:", "    always: FAIL"]
+    write(with_suite.build / "base" / "tools" / "testing" / "kunit" / "kunit.py", "print('no kernel'); raise SystemExit(1)")
+    shutil.rmtree(with_suite.build / "check-series")
+    assert "    no kernel" in check.check_kunit(check.subject())
 
 
 def test_verdict_and_exit_status(check, project):
