@@ -300,7 +300,7 @@ def write_patches(repo, build, git, steps, ids, out):
         end = done + len(members)
         git.git('checkout', '-q', '-B', 'part', ids[end])
         git.git('config', 'branch.part.description', cover_of(repo, build, name))
-        git.git('format-patch', '-q', '--full-index', '--zero-commit', '--no-signature', '--cover-letter',
+        git.git('format-patch', '-q', '-B40%/70%', '--full-index', '--zero-commit', '--no-signature', '--cover-letter',
                 '--cover-from-description=subject', *version_words(), '-o', str(out / part), f'{ids[done]}..part')
         done = end
 

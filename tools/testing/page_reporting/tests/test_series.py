@@ -392,12 +392,14 @@ def wait_for(condition):
 BASES = [base.name for base in sorted((paths.REPO / "bases").iterdir())
          if (paths.REPO / "build" / ("" if base.name == paths.DEFAULT_BASE else base.name) / "tree.json").is_file()]
 TESTS = re.compile(r"^(mm/tests|tools/testing/selftests)/")
+# In the makefile
+TEST_LINE = re.compile(r"^\+obj-\S* \+= tests/.*\n", re.M)
 
 
 def added(patch):
     """Lines that a patch adds, other than to tests."""
     files = re.split(r"^diff --git a/\S+ b/(\S+)$", patch.read_text(), flags=re.M)
-    return sum(len(re.findall(r"^\+(?!\+\+ )", text, re.M)) for name, text in zip(files[1::2], files[2::2])
+    return sum(len(re.findall(r"^\+(?!\+\+ )", TEST_LINE.sub("", text), re.M)) for name, text in zip(files[1::2], files[2::2])
                if not TESTS.match(name))
 
 
