@@ -36,7 +36,7 @@ KCONFIG_SYMBOL = re.compile(r'^\s*(?:menu)?config (\w+)$', re.M)
 WARNING = re.compile(r'warning:', re.I)
 SIGNED = re.compile(r'^Signed-off-by: (.+)$', re.M)
 KUNIT_DEADLINE_S = UML_DEADLINE_S = 900
-UML_TRIES = 3
+UML_TRIES = 5
 
 # What checkpatch says of a patch without being right, each with the reason. An exception that
 # nothing needs any more is an error.
@@ -227,15 +227,14 @@ class Kernels:
         (self.work / 'base').unlink(missing_ok=True)
         (self.work / 'base').symlink_to(self.subject.base)
         for name in builder.KERNELS:
-            self._begin_with(self.subject.build / name, self.work / name, '.lab.built')
-        self._begin_with(self.subject.build / 'kunit', self.work / UML, 'linux')
+            self._begin_with(self.subject.build / name, self.work / name)
         common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
         self._fresh = True
 
     @staticmethod
-    def _begin_with(built, ours, product):
+    def _begin_with(built, ours):
         """The objects of the tip, if they are there: the configuration is the same, and so are the paths."""
-        if (built / product).is_file() and not ours.exists():
+        if (built / '.lab.built').is_file() and not ours.exists():
             say(f'check-series: begin with {built.name} as it is built')
             subprocess.run(['cp', '-a', '--reflink=auto', built, ours], check=True)
 
