@@ -42,6 +42,7 @@ KERNELS = {
                     ('bzImage', 'modules')),
     'off': Kernel('the feature configured out', ('guest', 'x86', 'off'),
                   ('vmlinux', 'modules', 'mm/page_alloc.o')),
+    'nomigration': Kernel('without compaction and migration', ('guest', 'x86', 'nomigration')),
     'hyperv': Kernel('objects only: both drivers and the core, with W=1', ('guest', 'x86', 'hyperv'),
                      ('drivers/hv/hv_balloon.o', 'drivers/virtio/virtio_balloon.o', *ENGINE, 'mm/page_alloc.o'),
                      arguments=('W=1',), steps=160),

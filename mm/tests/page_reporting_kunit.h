@@ -109,6 +109,7 @@ struct fpr_pair {
  * @low_wmark: what it was before
  * @saved_order: the order that the user had set, which is restored at the end
  * @saved_delay: the same of the delay, as text
+ * @saved_compact: the same of making whole blocks of fragments
  */
 struct fpr_fake {
 	struct page_reporting_dev_info prdev;
@@ -131,6 +132,7 @@ struct fpr_fake {
 	unsigned long low_wmark;
 	unsigned int saved_order;
 	char saved_delay[16];
+	bool saved_compact;
 };
 
 /**
@@ -332,6 +334,11 @@ struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 /* page_reporting_budget.c */
 u64 fpr_engine_debt_ns(void);
 void fpr_engine_set_debt(u64 ns);
+
+/* page_reporting_compact.c */
+extern const unsigned int fpr_engine_fragment_order;
+u64 fpr_engine_move_debt_ns(void);
+void fpr_engine_set_move_debt(u64 ns);
 
 /* page_reporting_mark.c */
 void __fpr_engine_set_mark(struct zone *zone, struct page *page);

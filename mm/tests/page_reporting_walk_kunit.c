@@ -891,6 +891,9 @@ static void idle_zone_costs_nothing(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, due);
 }
 
+/* Of one zone, so that the lists that a test fills are those that it looks at. */
+#define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
+
 static unsigned long held_by_cpus(const struct zone *zone)
 {
 	unsigned long held = 0;
@@ -901,31 +904,51 @@ static unsigned long held_by_cpus(const struct zone *zone)
 	return held;
 }
 
-/* Returns how many pages the per-CPU lists of the zone hold then. */
-static unsigned long fill_per_cpu_lists(struct zone *zone, unsigned long nr)
+/* Returns the zone of the last page. */
+static struct zone *alloc_and_free(unsigned long nr)
 {
 	struct page *page, *next;
+	struct zone *zone = NULL;
 	LIST_HEAD(pages);
 
 	while (nr--) {
-		page = alloc_page(GFP_KERNEL | __GFP_NOWARN);
+		page = alloc_page(ONE_ZONE | __GFP_NOWARN);
 		if (!page)
 			break;
+		zone = page_zone(page);
 		list_add(&page->lru, &pages);
 	}
 	list_for_each_entry_safe(page, next, &pages, lru)
 		__free_page(page);
-	return held_by_cpus(zone);
+	return zone;
+}
+
+/*
+ * Returns how many pages the per-CPU lists of the zone hold then. How many they
+ * may hold grows with each batch that is allocated, and shrinks by itself, so
+ * this may take a few tries to reach @nr / 4.
+ */
+static unsigned long fill_per_cpu_lists(struct zone *zone, unsigned long nr)
+{
+	unsigned long held;
+	int tries = 10;
+
+	do {
+		alloc_and_free(nr);
+		held = held_by_cpus(zone);
+	} while (held < nr / 4 && --tries);
+	return held;
 }
 
 /* B1 */
 static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	struct zone *zone = fpr_largest_zone();
 	unsigned int order = min(pageblock_order, 9U);
+	struct zone *zone = alloc_and_free(1);
 	unsigned long held;
 
+	KUNIT_ASSERT_NOT_NULL(test, zone);
 	fpr_set_order(fake, order);
 	fpr_register(fake, 0);
 	held = fill_per_cpu_lists(zone, 4UL << order);
@@ -935,14 +958,12 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	KUNIT_EXPECT_LT(test, held_by_cpus(zone), 1UL << order);
 
 	/* Now there is little else to report: the lists may be in use. */
-	held = fill_per_cpu_lists(zone, held);
+	held = fill_per_cpu_lists(zone, 4UL << order);
 	KUNIT_EXPECT_GE(test, held, 1UL << order);
 	fpr_pass(fake);
 	KUNIT_EXPECT_GE(test, held_by_cpus(zone), held / 2);
 }
 
-/* Of one zone, so that the lists that a test fills are those that it looks at. */
-#define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
 /* Blocks of a list that takes many holds of zone->lock to walk. */
 #define LONG		2048
 /* Blocks of a list that takes hardly more than one. */

@@ -86,6 +86,13 @@ FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
 HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("huge_before_mib", "MiB", "higher"),
              Figure("huge_after_mib", "MiB", "higher"), Figure("lost_huge_mib", "MiB"), Figure("host_splits", ""),
              Figure("host_deferred_splits", ""), HOST_CPU)
+SCATTER = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("lost_huge_mib", "MiB"),
+           Figure("moved", "pages"), Figure("emptied", "pageblocks", "higher"), Figure("failed", "pageblocks"),
+           Figure("refaults", "pages"), Figure("worker_cpu_s", "s"), HOST_CPU)
+SCATTER_FLUSH = (Figure("flush_s", "s"), *SCATTER)
+STEADY = (Figure("replaced", "", "higher"), Figure("mean_us", "us"), Figure("worker_cpu_pct", "%"),
+          *(Figure(f"{what}_p{part}_us", "us") for what in ("touch", "read") for part in ("50", "99", "999")),
+          Figure("mean_rss_mib", "MiB"), HOST_CPU)
 STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
            for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
 IDLE = (Figure("works", ""), Figure("timers", ""), Figure("passes", ""), HOST_CPU)
@@ -130,6 +137,15 @@ def _hostpages(name, mib, each_kib, hole_kib, **more):
                    runs=EXACT_RUNS)
 
 
+def _scatter(free_pct):
+    return Variant("scatter", f"{free_pct}pct-of-2g", SCATTER,
+                   ("scatter", {"mib": 2048, "free_pct": free_pct, "wait_s": 20}), seconds=60)
+
+
+def _steady(name, columns, **more):
+    return Variant("steady", name, STEADY, ("steady", {"mib": 2048, "for_s": 120, **more}), columns=columns, seconds=150)
+
+
 def _stall(of):
     return Variant("stall", f"{of}-128m-0.3s", STALL,
                    ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
@@ -166,6 +182,10 @@ VARIANTS = (
     _fragment(None, "madvise", 60, together=6),
     _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
     _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
+    _scatter(90), _scatter(50),
+    Variant("scatter", "flush-90pct-of-2g", SCATTER_FLUSH,
+            ("scatter", {"mib": 2048, "free_pct": 90, "wait_s": 10, "flush": True}), columns=("ours",), seconds=50),
+    _steady("half-of-2g", WITH_OFF), _steady("half-of-2g-compact-off", ("ours",), compact=False),
     *(_stall(of) for of in ("thp", "4k")),
     *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
               seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
