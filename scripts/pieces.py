@@ -2,7 +2,8 @@
 """The pieces of a file, by name: functions, types, variables, macros and DOC comments of C, chapters of rst.
 
 A step of the series can take some pieces of a file that an earlier step took. Which lines these are
-is found out from the file as it is, so that a step does not change when a piece does.
+is found out from the file as it is, so that a step does not change when a piece does. Functions,
+variables and macros have their names, others are DOC:model, type:page_reporting_pass, <linux/mm.h>.
 """
 import dataclasses
 import re
@@ -48,7 +49,7 @@ def name_of(code, text):
         return include[1] if include else define[1] if define else ''
     for pattern in (MACRO, TYPE):
         if match := pattern.match(code) or (pattern is TYPE and re.match(r'(?:static |const )*' + TYPE.pattern, code)):
-            return match[1]
+            return f'type:{match[1]}' if pattern is TYPE else match[1]
     head = re.split(r'[={]', code, maxsplit=1)[0]
     if match := FUNCTION.search(head):
         return match[1]

@@ -227,7 +227,7 @@ GUIDE = ".. SPDX-License-Identifier: GPL-2.0\n\n=====\nGuide\n=====\n\nOf it.\n\
 
 
 def test_pieces_are_found_by_name():
-    assert pieces.without(CODE, {"<linux/sched.h>", "SECOND", "second"}) == LESS
+    assert pieces.without(CODE, {"<linux/sched.h>", "SECOND", "second", "type:second"}) == LESS
     assert pieces.without(CODE, set()) == CODE
     assert pieces.without(GUIDE, {"The_rest"}) == GUIDE.replace("\nThe rest\n========\n\nB.\n", "")
     assert pieces.names(GUIDE) == {"First", "The_rest"}
@@ -255,7 +255,7 @@ def pieced(project):
     """Steps of which the second takes pieces of a file that the first one took."""
     write(project.repo / "mm" / "page_reporting.c", CODE)
     write(project.repo / "series" / "0002-more.patch", STEPS["0002-more.patch"].replace(
-        DIFF, "takes: mm/page_reporting.c: <linux/sched.h>\ntakes: mm/page_reporting.c: SECOND second\n"))
+        DIFF, "takes: mm/page_reporting.c: <linux/sched.h>\ntakes: mm/page_reporting.c: SECOND type:second second\n"))
     commit_all(project.repo)
     project.tree()
     return project
@@ -277,8 +277,8 @@ def test_pieces_survive_edit_and_save(pieced):
     pieced.edited()
     pieced.good("save")
     after = pieced.step("0002-mm-more-of-it.patch").partition("\n---\n")[2]
-    assert sorted(after.replace(" SECOND second", " X").split()) == sorted(
-        before.replace("takes: mm/page_reporting.c: SECOND second\n", "").replace("<linux/sched.h>", "<linux/sched.h> X")
+    assert sorted(after.replace(" SECOND type:second second", " X").split()) == sorted(
+        before.replace("takes: mm/page_reporting.c: SECOND type:second second\n", "").replace("<linux/sched.h>", "<linux/sched.h> X")
         .split())
 
 
