@@ -644,8 +644,11 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 
 	/* Request the first pass here, before a free can request it. */
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
+	/* The delay is read in this section, see page_reporting_set_delay(). */
+	guard(rcu)();
 	rcu_assign_pointer(page_reporting_dev, prdev);
-	page_reporting_queue_at(prdev, page_reporting_next_delay());
+	/* A flush that has found the device meanwhile keeps its pass. */
+	page_reporting_queue(prdev, page_reporting_next_delay());
 	return 0;
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
@@ -755,6 +758,19 @@ void page_reporting_set_order(unsigned int order)
 	page_reporting_settings_changed();
 }
 
+/* Has a queued pass follow a new delay. */
+static void page_reporting_requeue(struct page_reporting_dev_info *prdev)
+{
+	if (!delayed_work_pending(&prdev->work))
+		return;
+	/* The wait after an error stays, up to a minute. */
+	if (READ_ONCE(page_reporting_errors))
+		page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
+	/* Again: a pass that ended the errors may have queued the next one. */
+	if (!READ_ONCE(page_reporting_errors))
+		page_reporting_queue_at(prdev, page_reporting_next_delay());
+}
+
 /* In ms, or PAGE_REPORTING_ADAPTIVE. Also moves a queued pass. May sleep. */
 void page_reporting_set_delay(unsigned int delay_ms)
 {
@@ -771,13 +787,8 @@ void page_reporting_set_delay(unsigned int delay_ms)
 	irq_work_sync(&page_reporting_kick_work);
 	scoped_guard(rcu) {
 		prdev = rcu_dereference(page_reporting_dev);
-		if (!prdev || !delayed_work_pending(&prdev->work))
-			;	/* nothing is queued */
-		else if (READ_ONCE(page_reporting_errors))
-			/* The wait after an error stays, up to a minute. */
-			page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
-		else
-			page_reporting_queue_at(prdev, page_reporting_next_delay());
+		if (prdev)
+			page_reporting_requeue(prdev);
 	}
 	/* A flush that started meanwhile still gets its pass at once. */
 	if (READ_ONCE(page_reporting_request))

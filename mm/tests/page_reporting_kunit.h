@@ -311,6 +311,7 @@ void fpr_engine_restore(unsigned int order);
 unsigned int
 fpr_engine_capacity(const struct page_reporting_dev_info *prdev);
 void fpr_engine_live_in(unsigned int ms);
+void fpr_engine_ask(void);
 void fpr_engine_settle(void);
 unsigned int fpr_engine_errors(void);
 unsigned int fpr_engine_retries(void);

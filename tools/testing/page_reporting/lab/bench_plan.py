@@ -110,6 +110,11 @@ BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_b
 PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
 FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
 
+CACHE = (Figure("rested_mib", "MiB"), Figure("read_s", "s"), Figure("read_again_s", "s"), Figure("disk_mib", "MiB"),
+         Figure("refaulted_mib", "MiB"), Figure("rest_cpu_s", "s"), HOST_CPU)
+SNAPSHOT = (Figure("size_mib", "MiB"), Figure("used_mib", "MiB"), Figure("resident_mib", "MiB"),
+            Figure("prepare_s", "s"), Figure("write_s", "s"), HOST_CPU)
+
 
 def _release(name, mem_mib, free_mib, seconds, together):
     return Variant("release", name, RELEASE, ("release", {"mem_mib": mem_mib, "free_mib": free_mib}),
@@ -169,6 +174,16 @@ def _one_block(migratetype, busy=False):
                    ("one_block", arguments), seconds=8, together=2, runs=EXACT_RUNS, modules=("measure",))
 
 
+def _cache(name, limit="nothing", **more):
+    return Variant("cache", name, CACHE, ("cache", {"mib": 1024, "rest_s": 60, "limit": limit, **more}), seconds=95,
+                   together=4, runs=EXACT_RUNS, builds=("cache",))
+
+
+def _snapshot(before):
+    return Variant("snapshot", before, SNAPSHOT, ("snapshot", {"patterns": COMPILED, "jobs": 3, "before": before}),
+                   seconds=85, together=4, runs=EXACT_RUNS)
+
+
 VARIANTS = (
     # Two guests of 16 GiB do not fit in one machine.
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
@@ -210,6 +225,9 @@ VARIANTS = (
     *(Variant("flush", f"snapshot-{wait_s}s", FLUSH,
               ("flush", {"free_mib": 3072, "wait_s": wait_s}), seconds=wait_s + 34, together=4)
       for wait_s in (5, 20)),
+    *(_snapshot(before) for before in ("nothing", "flush", "compact", "zero")),
+    _cache("nothing"), _cache("drop-caches", "drop"), _cache("reclaim-psi", "reclaim"),
+    _cache("damon-60s", damon_us=60_000_000), _cache("damon-1s", damon_us=1_000_000), _cache("mglru-min-ttl", "mglru"),
 )
 SCENARIOS = tuple(dict.fromkeys(variant.scenario for variant in VARIANTS))
 

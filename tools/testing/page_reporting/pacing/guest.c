@@ -465,10 +465,10 @@ void guest_give(struct guest *guest, unsigned int pfn, unsigned int order)
 }
 
 /*
- * 2 B and three windows, and what the CPU cap demands, rounded up to a window: the pass
- * after one that the cap has ended comes a window later. The timer that is armed may
- * have been set when timers were later than they are now, and then some windows count
- * for nothing.
+ * 2 B and three windows, and what the CPU cap demands, rounded up by a window twice: the
+ * pass after one that the cap has ended comes a window later, and may be ended as well.
+ * The timer that is armed may have been set when timers were later than they are now,
+ * and then some windows count for nothing.
  */
 u64 guest_longest_wait_ms(const struct guest *guest)
 {
@@ -479,7 +479,8 @@ u64 guest_longest_wait_ms(const struct guest *guest)
 		const struct range *range = &guest->ranges[i];
 		u64 b_ms = range->pacing.break_even_ms;
 
-		longest_ms = max(longest_ms, 2 * b_ms + (2 + PAGE_REPORTING_SLACK) * b_ms / PAGE_REPORTING_WINDOWS);
+		longest_ms = max(longest_ms, 2 * b_ms +
+				 (3 + PAGE_REPORTING_SLACK) * b_ms / PAGE_REPORTING_WINDOWS);
 		blocks += level_of(guest, range) >> range->pacing.order;
 	}
 	return longest_ms + (PAGE_REPORTING_PAST + 2) * (guest->late_ms + 1) +

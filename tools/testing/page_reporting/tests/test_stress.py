@@ -56,6 +56,15 @@ def sanitizer(name):
     return image
 
 
+@pytest.mark.ci
+def test_stress_under_kasan(tmp_path):
+    """A minute of what `make test-sanitize` does for ten."""
+    kernel = paths.sanitizer_kernel("kasan")
+    _, sums, stressed = stress(kernel, tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5",
+                               image=sanitizer("kasan"))
+    check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
+
+
 @pytest.mark.sanitize
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_kunit(name):
