@@ -55,7 +55,6 @@
  */
 
 #include <linux/align.h>
-#include <linux/cleanup.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
@@ -237,10 +236,11 @@ static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 	struct page_reporting_free free = {};
 	unsigned int order;
 
-	guard(spinlock_irq)(&zone->lock);
+	spin_lock_irq(&zone->lock);
 	for (order = 0; order < NR_PAGE_ORDERS; order++)
 		*(order < pageblock_order ? &free.small : &free.whole) +=
 			(u64)zone->free_area[order].nr_free << order;
+	spin_unlock_irq(&zone->lock);
 	return free;
 }
 

@@ -638,7 +638,17 @@ CASE(round_waits_for_most_of_them)
 	zone_free(&zone);
 }
 
-/* Half of it was freed at the first look, and the rest makes all of it cheap. */
+/* Moves cost so much, and that is known. */
+static void learn(struct zone *zone, u64 ns)
+{
+	unsigned int i;
+
+	zone->move_ns = ns;
+	for (i = 0; i < 100; i++)
+		page_reporting_fragments_moved(&zone->fragments, BLOCK, BLOCK * ns);
+}
+
+/* What was freed later makes all of it cheaper. */
 CASE(more_fragments_are_looked_at_again)
 {
 	struct zone zone;
@@ -646,16 +656,54 @@ CASE(more_fragments_are_looked_at_again)
 
 	zone_init(&zone, 1000);
 	start(&zone);
-	zone.move_ns = 20000;
+	learn(&zone, 30000);
 	scatter(&zone, 1, 300);
 	CHECK_LE(pass_until(&zone, zone.now_ms + 2500), 10);
-	scatter(&zone, 2, 50);
-	/* 300 pages would be worth it after 13 s. Frees ask for passes. */
-	for (i = 0; i < 18; i++) {
+	scatter(&zone, 2, 200);
+	/* 300 pages would be worth it after 20 s, 200 after 15. Frees ask for passes. */
+	for (i = 0; i < 33; i++) {
 		pass(&zone, 0);
 		zone.now_ms += 500;
 	}
-	CHECK(zone.emptied > 700);
+	CHECK(zone.emptied > 300);
+	zone_free(&zone);
+}
+
+/* What a round finds too dear is not younger for that. */
+CASE(what_a_round_leaves_keeps_its_age)
+{
+	struct zone zone;
+	unsigned int i;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	learn(&zone, 30000);
+	scatter(&zone, 1, 230);
+	/* 250 pages are worth it after 16.5 s. Frees ask for passes meanwhile. */
+	for (i = 0; i < 35; i++) {
+		pass(&zone, 0);
+		zone.now_ms += 500;
+	}
+	CHECK(zone.emptied > 350);
+	zone_free(&zone);
+}
+
+/* A round takes what is idle, and another one what was not. */
+CASE(what_was_not_idle_is_taken_later)
+{
+	struct zone zone;
+	unsigned int i;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++)
+		zone.blocks[i].used = i < 600 ? 50 : BLOCK;
+	CHECK_EQ(pass_until(&zone, zone.now_ms + 1700), 0);
+	for (i = 600; i < zone.nr; i++)
+		zone.blocks[i].used = 50;
+	CHECK(pass_until(&zone, zone.now_ms + 1500) > 400);
+	CHECK_LE(zone.emptied, 600);
+	CHECK(pass_until(&zone, zone.now_ms + 18000) > 250);
 	zone_free(&zone);
 }
 
