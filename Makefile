@@ -21,7 +21,7 @@ endif
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION ACCEL SCENARIO REPEAT STRESS_S TOP_S JOBS
+export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION SIGNOFF ACCEL SCENARIO REPEAT STRESS_S TOP_S JOBS
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -67,7 +67,7 @@ help:
 	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  for mutants:        JOBS=n at a time (default: as many as there are CPUs)'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
-	@echo '  for series:         VERSION=n: [PATCH vn]'
+	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": Signed-off-by in each patch'
 	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
 	@echo '  for all:'
 	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
@@ -140,7 +140,10 @@ test-fixes: tree	## With BASE=7.3: the base's own defects, without and with the 
 nightly:	## All that CI has no time for: scripts/nightly --list; hours
 	@scripts/nightly
 
-series: tree	## The patches, one idea each, and a cover letter: build/series
+series: python	## The patches, one idea each, and cover letters: build/series
+	@scripts/series make --check-only
+	@scripts/setup
+	@scripts/tree
 	@scripts/series make
 
 check-series: series	## Apply them, compare, checkpatch; build each state; revert and boot

@@ -29,16 +29,14 @@ THEIR_GIT = '[format]\n\tsignature = else\n\tnumbered = false\n[diff]\n\tnoprefi
 # What running something in the tree leaves there
 STRAY = re.compile(r'(^|/)__pycache__/|^\.checkpatch-camelcase\.')
 WHOLE, PARTIAL = ('vmlinux', 'modules'), ('mm/', 'drivers/virtio/')
-ON, OFF, HYPERV = 'debug', 'off', 'hyperv'
-# Less than the kernel of the tests, as it is built often, and the sample driver
-FRAGMENTS = {ON: ('guest', 'x86', 'kunit', 'debug', 'sample'), OFF: ('guest', 'x86', 'off'),
-             HYPERV: ('guest', 'x86', 'hyperv')}
-SAMPLE = 'CONFIG_SAMPLES=y\nCONFIG_SAMPLE_PAGE_REPORTING=m\n'
+ON, OFF, HYPERV, UML = 'debug', 'off', 'hyperv', 'uml'
 # Where it can go wrong for the other driver, which needs a kernel of its own
 HYPERV_TOUCHES = ('drivers/hv/', 'include/linux/page_reporting.h')
 KCONFIG_SYMBOL = re.compile(r'^\s*(?:menu)?config (\w+)$', re.M)
 WARNING = re.compile(r'warning:', re.I)
-KUNIT_DEADLINE_S = 900
+SIGNED = re.compile(r'^Signed-off-by: (.+)$', re.M)
+KUNIT_DEADLINE_S = UML_DEADLINE_S = 900
+UML_TRIES = 5
 
 # What checkpatch says of a patch without being right, each with the reason. An exception that
 # nothing needs any more is an error.
@@ -53,8 +51,10 @@ EXCEPTIONS = (
      'register_nmi_handler() is in asm/nmi.h alone'),
     (r'tools/mm/page-reporting.c:\d+: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO',
      'tools/mm has no header that defines __printf()'),
-    (r'tools/testing/page_reporting/[\w/-]+:\d+: ERROR:EXECUTE_PERMISSIONS',
-     'programs whose names have no ending, as those in scripts/ of the kernel'),
+)
+# The same, of newer checkpatch.pl only
+NEWER = (
+    (r'mm/page_reporting_mark.c:\d+: WARNING:ALLOC_WITH_SIZEOF', 'kzalloc_obj() is not in Linux 6.12'),
 )
 
 
@@ -64,14 +64,18 @@ class Subject:
     def __init__(self, repo, build):
         self.repo, self.build, self.base = repo, build, series.load_base(build)
         self.work = build / 'check-series'
-        self.patches = sorted(path for path in (build / 'series').glob('*.patch')
+        self.patches = sorted(path for path in (build / 'series').rglob('*.patch')
                               if not path.name.endswith('0000-cover-letter.patch'))
         if not self.patches:
             raise Fail('check-series', f'there are no patches in {build.name}/series', "'make series' makes them")
         self._applied, self.passed = None, self.work / 'passed.json'
+        self.signoff = (SIGNED.findall(self.patches[0].read_text(encoding='utf-8')) or [''])[-1]
         # The files that any patch touches
         self.touched = sorted({name for path in self.patches for name in
                                re.findall(r'^diff --git a/(\S+) b/\S+$', path.read_text(encoding='utf-8'), re.M)})
+
+    def name_of(self, patch):
+        return str(patch.relative_to(self.build / 'series'))
 
     def applied(self):
         """(a repository of the files that are touched, its commits, the base's first)."""
@@ -81,7 +85,7 @@ class Subject:
             git.put({path: tree.content_of(self.base / path) for path in self.touched})
             git.git('commit', '-q', '--allow-empty', '-m', 'The base')
             for patch in self.patches:
-                git.git('am', '-q', str(patch), step=patch.name)
+                git.git('am', '-q', str(patch), step=self.name_of(patch))    # which knows no fuzz
             self._applied = git, git.git('rev-list', '--reverse', 'HEAD').split()
         return self._applied
 
@@ -102,10 +106,11 @@ def check_am(subject):
 
 
 def check_tree(subject):
-    """the last patch gives the tree that "make tree" gives, file by file, and the rest is the base's"""
+    """the last patch gives the tree that "make tree" gives, but for the lab, and the rest is the base's"""
     ours = subject.files_at(subject.applied()[1][-1])
     there = need_tree(subject.build)
-    names = {name for top in (there, subject.base) for name in tree.walk_files(top) if not STRAY.search(name)}
+    names = {name for top in (there, subject.base) for name in tree.walk_files(top)
+             if not STRAY.search(name) and not name.startswith(series.LAB)}
     faults = []
     with common.Progress('check-series tree', len(names)) as progress:
         for name in sorted(names | set(ours)):
@@ -137,7 +142,8 @@ def check_bytes(subject):
         shutil.copy(subject.build / 'base.json', temp)
         (temp / '.gitconfig').write_text(THEIR_GIT, encoding='utf-8')
         version = re.match(r'v(\d+)-', subject.patches[0].name)
-        env = {**common.clean_env(), **ELSEWHERE, 'HOME': str(temp), 'VERSION': version[1] if version else ''}
+        env = {**common.clean_env(), **ELSEWHERE, 'HOME': str(temp), 'VERSION': version[1] if version else '',
+               'SIGNOFF': subject.signoff}
         command = [common.REPO / 'scripts' / 'series', 'make', '--repo', subject.repo, '--build', temp]
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -147,7 +153,8 @@ def check_bytes(subject):
 
 def unlike(first, second):
     """The names under which two folders differ."""
-    sides = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in (first, second)]
+    sides = [{str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+             for folder in (first, second)]
     return [f'{name}: another one comes out now; "make series" for what is new'
             for name in sides[0].keys() | sides[1].keys() if sides[0].get(name) != sides[1].get(name)]
 
@@ -158,14 +165,16 @@ def check_checkpatch(subject):
     """checkpatch.pl --strict on each patch; what it may say is listed, and said"""
     script = need_tree(subject.build) / 'scripts' / 'checkpatch.pl'
     # Spelling is for "scripts/lint codespell", which reads series/ as well, in a tenth of the time.
-    command = ['perl', script, '--strict', '--terse', '--showfile', '--show-types', '--no-summary']
+    command = ['perl', script, '--strict', '--terse', '--showfile', '--show-types', '--no-summary',
+               *([] if subject.signoff else ['--no-signoff'])]
     # The longest first, so that it does not run on alone in the end.
     patches = sorted(subject.patches, key=lambda path: -path.stat().st_size)
-    jobs = {patch.name: [*command, patch] for patch in patches}
+    jobs = {subject.name_of(patch): [*command, patch] for patch in patches}
     # spdxcheck.py wants modules of Debian's Python.
     env = common.clean_env(PATH='/usr/sbin:/usr/bin:/sbin:/bin')
     said = side_by_side('check-series checkpatch', jobs, cwd=script.parent.parent, env=env)
-    return judge([f'{name}: {line}' for name in sorted(said) for line in said[name]], EXCEPTIONS)
+    return judge([f'{name}: {line}' for name in sorted(said) for line in said[name]],
+                 EXCEPTIONS + (() if common.BASE == common.DEFAULT_BASE else NEWER))
 
 
 def judge(lines, exceptions):
@@ -195,11 +204,12 @@ class Kernels:
     def __init__(self, subject, part):
         self.subject, self.work = subject, subject.work
         builder.BUILD, builder.CONFIGS = self.work, self.work / 'configs'
-        builder.KERNELS = {name: dataclasses.replace(builder.KERNELS[name], fragments=fragments, arguments=())
-                           for name, fragments in FRAGMENTS.items()}
+        builder.KERNELS = {name: dataclasses.replace(builder.KERNELS[name], arguments=())
+                           for name in (ON, OFF, HYPERV)}
         self.part = part
         self.state = None
         self._options = set()
+        self._fresh = False
         self._prepare()
 
     def _prepare(self):
@@ -216,7 +226,24 @@ class Kernels:
         self.subject.passed.unlink(missing_ok=True)
         (self.work / 'base').unlink(missing_ok=True)
         (self.work / 'base').symlink_to(self.subject.base)
+        for name in builder.KERNELS:
+            self._begin_with(self.subject.build / name, self.work / name)
         common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
+        self._fresh = True
+
+    @staticmethod
+    def _begin_with(built, ours):
+        """The objects of the tip, if they are there: the configuration is the same, and so are the paths."""
+        if (built / '.lab.built').is_file() and not ours.exists():
+            say(f'check-series: begin with {built.name} as it is built')
+            subprocess.run(['cp', '-a', '--reflink=auto', built, ours], check=True)
+
+    def _keep_times(self, changed):
+        """What is as in build/tree is as old, too, for objects that were built of that."""
+        for path in changed:
+            ours, built = self.work / 'tree' / path, self.subject.build / 'tree' / path
+            if look(ours) and look(ours) == look(built):
+                os.utime(ours, ns=(built.stat().st_mtime_ns,) * 2)
 
     def switch(self, commit):
         """Makes the source that of a commit; returns the paths that changed."""
@@ -225,10 +252,14 @@ class Kernels:
             self._options = symbols(self.subject.files_at(commits[-1]))
         files = self.subject.files_at(commit)
         changed = tree.install(self.work, common.read_json(self.work / 'tree.json'), files)
+        if self._fresh:
+            self._keep_times(changed)
+        self._fresh = False
         # The lab's fragments, without what the state does not know yet
-        texts = {path.name: path.read_text(encoding='utf-8') for path in (common.REPO / 'configs').glob('*.config')}
-        texts = {name: without(text, self._options - symbols(files))
-                 for name, text in {**texts, 'sample.config': SAMPLE}.items()}
+        ours = common.REPO / 'configs'
+        texts = {str(path.relative_to(ours)): path.read_text(encoding='utf-8') for folder in (ours, ours / common.BASE)
+                 for path in folder.glob('*.config')}
+        texts = {name: without(text, self._options - symbols(files)) for name, text in texts.items()}
         for name, text in texts.items():
             common.write_atomic(builder.CONFIGS / name, text)
         self.state = tree.digest(git.git('rev-parse', f'{commit}^{{tree}}'), texts)
@@ -253,6 +284,17 @@ class Kernels:
         else:
             self.note_passed(name, *targets)
         return lines
+
+    def suites(self):
+        """The sources of the suites that this state builds."""
+        makefile = self.work / 'tree' / 'mm' / 'Makefile'
+        built = re.findall(r'tests/(page_reporting\w*_kunit)\.o', makefile.read_text(encoding='utf-8'))
+        return [self.work / 'tree' / 'mm' / 'tests' / f'{name}.c' for name in built]
+
+    def engine(self):
+        """Changes with what the engine and its suites are built of."""
+        there = common.read_json(self.work / 'tree.json')['files']
+        return sorted((path, blob) for path, blob in there.items() if path.startswith(('mm/', 'include/')))
 
     def has_passed(self, *what):
         """Whether a run that was interrupted came that far."""
@@ -281,23 +323,77 @@ def about(title, lines):
 
 
 def check_builds(subject):
-    """each state builds mm/ and drivers/virtio/, the first and the last the whole kernel, on and off"""
+    """each state builds mm/ and drivers/virtio/, and the last one the whole kernel, on and off"""
     kernels, faults = Kernels(subject, 'builds'), []
     _, commits = subject.applied()
-    for number, (patch, commit) in enumerate(zip(subject.patches, commits[1:]), 1):
-        say(f'check-series builds: {number} of {len(subject.patches)}: {patch.name}')
-        for name, targets in builds_of(kernels.switch(commit), number in (1, len(subject.patches))):
-            faults += about(f'{patch.name}, kernel {name}:', kernels.build(name, targets))
+    # From the tip, which may be built already, and has all options that there are
+    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
+        say(f'check-series builds: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
+        for name, targets in builds_of(kernels.switch(commit), number == len(subject.patches)):
+            faults += about(f'{subject.name_of(patch)}, kernel {name}:', kernels.build(name, targets))
     return faults
 
 
-def builds_of(changed, at_an_end):
+def builds_of(changed, at_the_tip):
     """What to build of a state: (kernel, targets)."""
-    targets = WHOLE if at_an_end else PARTIAL
+    targets = WHOLE if at_the_tip else PARTIAL
     found = [(ON, targets), (OFF, targets)]
-    if at_an_end or any(path.startswith(HYPERV_TOUCHES) for path in changed):
+    if at_the_tip or any(path.startswith(HYPERV_TOUCHES) for path in changed):
         found.append((HYPERV, ('drivers/hv/hv_balloon.o',)))
     return found
+
+
+# KUnit at each state
+
+def check_kunit(subject):
+    """at each state that changes what it is built of, the cases of KUnit that are there pass under UML"""
+    kernels, faults, tested = Kernels(subject, 'kunit'), [], None
+    _, commits = subject.applied()
+    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
+        kernels.switch(commit)
+        if tested == (engine := kernels.engine()) or not kernels.suites():
+            continue
+        tested = engine
+        say(f'check-series kunit: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
+        faults += about(f'{subject.name_of(patch)}:', faults_under_uml(kernels))
+    return faults
+
+
+def faults_under_uml(kernels):
+    """What is wrong with KUnit in a kernel that kunit.py builds and runs here, which takes seconds."""
+    if kernels.has_passed(UML):
+        return []
+    cases = [case for path in kernels.suites() for case in kunit.cases_of(path)]
+    passed, skipped, lines = set(), set(), []
+    # One case measures time, on a machine that may have other work.
+    for _ in range(UML_TRIES):
+        said = run_uml(kernels)
+        try:
+            results = tap.statuses(said)
+        except Fail:        # it did not build, or not boot
+            return [line for line in said if line.strip()][-10:]
+        passed |= {case for case in cases if results.get(case) == 'PASS'}
+        skipped |= {case for case in cases if results.get(case) == 'SKIP'}
+        lines = [f'{case}: {results.get(case, "no result")}' for case in cases if case not in passed | skipped]
+        if not lines:
+            break
+    say(f'check-series kunit: {len(cases)} cases, {len(passed)} passed, {len(skipped)} need what UML has not')
+    if not lines and passed:
+        kernels.note_passed(UML)
+    return lines if lines or passed else ['no case has run']
+
+
+def run_uml(kernels):
+    """What kunit.py prints, as lines."""
+    log = kernels.work / 'log' / f'{UML}.log'
+    command = ['/usr/bin/python3', 'tools/testing/kunit/kunit.py', 'run', '--kunitconfig=mm/tests', '--raw_output=kunit',
+               f'--build_dir={kernels.work / UML}', f'--jobs={os.cpu_count()}', f'--timeout={UML_DEADLINE_S}',
+               *(['--make_options', 'CC=ccache gcc'] if shutil.which('ccache') else [])]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'wb') as output:
+        subprocess.run(command, cwd=kernels.work / 'tree', env=builder.build_env(), stdin=subprocess.DEVNULL,
+                       stdout=output, stderr=subprocess.STDOUT, check=False)
+    return log.read_text(encoding='utf-8', errors='replace').split('\n')
 
 
 # Reverts
@@ -327,7 +423,8 @@ def faults_without(kernels, commit):
     kernels.switch(git.git('rev-parse', 'HEAD').strip())
     if kernels.has_passed('reverted'):
         return []
-    lines = kernels.build(OFF, ('mm/',)) or kernels.build(ON, WHOLE, anew=True) or run_kunit(kernels)
+    lines = (kernels.build(OFF, ('mm/',)) or kernels.build(ON, WHOLE, anew=True) or
+             run_kunit(kernels))
     if not lines:
         kernels.note_passed('reverted')
     return lines
@@ -336,8 +433,7 @@ def faults_without(kernels, commit):
 def run_kunit(kernels):
     """What is wrong with KUnit in a guest of the kernel that is there."""
     # A revert that takes a case away takes it out of the suite's source.
-    cases = [case for path in sorted((kernels.work / 'tree' / 'mm' / 'tests').glob('*_kunit.c'))
-             for case in kunit.cases_of(path)]
+    cases = [case for path in kernels.suites() for case in kunit.cases_of(path)]
     say(f'check-series reverts: {len(cases)} cases of KUnit')
     try:
         initrd = programs.build(kernels.work / ON, kernels.work / 'guest-programs')

@@ -3,10 +3,12 @@
 
 What is developed is the tree; series/ says in which steps it comes about. A step is a file there:
 a commit's message; "takes: PATH" for each file that is new, or changed, from this step on, with the
-content that the tree has; "revertible" if the tip without it has to work, too; and a diff of what it
-changes in files that an earlier step took. Steps are taken away from the tree, the last one first.
-So what changes in the tree changes in the step that took the file, and a diff needs care only where
-the change touches what it says.
+content that the tree has; "takes: PATH: NAME ..." for functions, types and the like that come to a
+file which an earlier step took; "revertible" if the tip without it has to work, too; "part: NAME"
+if a series of its own begins here; and a diff of what else it changes in files that an earlier step
+took. Steps are taken away from the tree, the last one first. So what changes in the tree changes in
+the step that took the file or the function, and a diff needs care only where the change touches
+what it says. The lab is in the tree, but in no step.
 
     series make             build/series/*.patch
     series edit             build/series-git, a small repository with the steps as commits, and on
@@ -24,42 +26,82 @@ import subprocess
 import tarfile
 
 import common
+import pieces
 import tree
 from common import Fail, say
+from lab.errors import BadInput
 
 STEP_NAME = re.compile(r'^\d{4}-[a-z0-9-]+\.patch$')
 COVER = 'cover-letter'
+LAB = 'tools/testing/page_reporting/'
+# takes: PATH, [BASE ...] where not all bases have the file, or : and what of it
+TAKES = re.compile(r'takes: ([^\s:\[\]]+)(?: \[([\d. ]+)\])?(?:: (\S.*))?')
+PART = re.compile(r'part: ([a-z0-9-]+)')
+SIGNOFF = re.compile(r'[^<>@\s][^<>@\n]* <[^\s<>@]+@[^\s<>@]+>')
+MARKER = re.compile(r'^\.\. results: .*\n', re.M)    # of scripts/texts.py
+LINE = 110      # of a list of names
 
 
 @dataclasses.dataclass
 class Step:
-    """One commit: what it says, the files that it takes, its diff of files taken before."""
+    """One commit: what it says, the files that it takes, what it takes of others, its diff of others."""
     name: str
     message: str
     takes: list
     diff: str = ''
     revertible: bool = False
+    part: str = ''          # of the series that begins with it
+    pieces: dict = dataclasses.field(default_factory=dict)      # path: names
+    bases: dict = dataclasses.field(default_factory=dict)       # path: the bases that have it
 
     @property
     def subject(self):
         return self.message.split('\n', 1)[0]
 
+    def taken(self):
+        """The files that it takes on this base."""
+        return [path for path in self.takes if common.BASE in self.bases.get(path, common.BASE).split()]
+
     def text(self):
         head = 'revertible\n' if self.revertible else ''
-        head += ''.join(f'takes: {path}\n' for path in self.takes)
+        head += f'part: {self.part}\n' if self.part else ''
+        head += ''.join(f'takes: {path}' + (f' [{self.bases[path]}]' if path in self.bases else '') + '\n'
+                        for path in self.takes)
+        head += ''.join(f'takes: {path}: {line}\n' for path, names in self.pieces.items()
+                        for line in wrapped(names, LINE - len(path)))
         return f'{self.message.rstrip()}\n---\n{head}{self.diff}'
+
+
+def wrapped(names, width):
+    """Names, in lines."""
+    lines = ['']
+    for name in names:
+        if lines[-1] and len(lines[-1]) + len(name) >= width:
+            lines.append('')
+        lines[-1] = f'{lines[-1]} {name}'.strip()
+    return lines
 
 
 def parse_step(name, text):
     message, line, rest = text.partition('\n---\n')
     head, mark, diff = rest.partition('diff --git ')
-    lines = [words for words in head.split('\n') if words]
-    wrong = [words for words in lines if words != 'revertible' and not words.startswith('takes: ')]
-    if not line or not message.strip() or wrong:
-        raise Fail(f'series/{name}', f'cannot read {wrong[0]!r}' if wrong else 'no message, or no line ---',
-                   'a message, a line ---, lines "takes: PATH", a diff')
-    takes = [words[len('takes: '):] for words in lines if words != 'revertible']
-    return Step(name, message + '\n', takes, mark + diff, 'revertible' in lines)
+    if not line or not message.strip():
+        raise Fail(f'series/{name}', 'no message, or no line ---', 'a message, a line ---, lines "takes: PATH", a diff')
+    step = Step(name, message + '\n', [], mark + diff)
+    for words in filter(None, head.split('\n')):
+        takes, part = TAKES.fullmatch(words), PART.fullmatch(words)
+        if takes and takes[3]:
+            step.pieces.setdefault(takes[1], []).extend(takes[3].split())
+        elif takes:
+            step.takes.append(takes[1])
+            step.bases.update({takes[1]: takes[2]} if takes[2] else {})
+        elif part:
+            step.part = part[1]
+        elif words == 'revertible':
+            step.revertible = True
+        else:
+            raise Fail(f'series/{name}', f'cannot read {words!r}', 'a message, a line ---, lines "takes: PATH", a diff')
+    return step
 
 
 def read_steps(repo):
@@ -135,22 +177,38 @@ def originals(base, wanted):
     return {path: tree.content_of(base / path) for path in wanted}
 
 
+def leave_pieces(git, step, where):
+    """Takes the step's pieces out of the files that have them."""
+    changed = {}
+    for path, names in step.pieces.items():
+        have = tree.content_of(git.folder / path)
+        if not have:
+            raise Fail(where, f'takes a part of {path}, which is not there before', 'see "make series-edit"')
+        text = have[0].decode(errors='surrogateescape')
+        lost = [name for name in names if name not in pieces.names(text)]
+        if lost:
+            raise Fail(where, f'{path} has no {lost[0]}', 'see "make series-edit"')
+        changed[path] = (pieces.without(text, set(names)).encode(errors='surrogateescape'), have[1])
+    git.put(changed)
+
+
 def take_away(git, step, before):
     """From the state after a step to the one before it."""
     where = f'series/{step.name}'
+    leave_pieces(git, step, where)
     if step.diff:
         git.git('apply', '-R', '--index', '--whitespace=nowarn', '-', given=step.diff.encode(), step=where)
-    for path in step.takes:
+    for path in step.taken():
         if path not in before:
             raise Fail(where, f'takes {path}, which the tree has not', 'see "make series-edit"')
-    git.put({path: before[path] for path in step.takes})
+    git.put({path: before[path] for path in step.taken()})
 
 
 def check_takes(steps):
     """A file comes with one step; what another changes in it is a diff."""
     taker = {}
     for step in steps:
-        for path in step.takes:
+        for path in step.taken():
             if path in taker:
                 raise Fail(f'series/{step.name}', f'takes {path}, as {taker[path]} does')
             taker[path] = step.name
@@ -173,12 +231,20 @@ def states(git, steps, wanted, before):
     return found
 
 
-def stack(git, steps, wanted, base):
+def signed_off(git, message, who):
+    """A message with the line of who signs off, which git puts where it belongs."""
+    if not who:
+        return message
+    return git.git('interpret-trailers', '--if-exists=addIfDifferent', '--trailer', f'Signed-off-by: {who}',
+                   given=message.encode())
+
+
+def stack(git, steps, wanted, base, who=''):
     """The steps as commits: their ids, the base's first."""
     found = states(git, steps, wanted, originals(base, wanted))
     ids = [git.commit(found[0], 'The base\n')]
     for step, tree_id in zip(steps, found[1:]):
-        ids.append(git.commit(tree_id, step.message, ids[-1]))
+        ids.append(git.commit(tree_id, signed_off(git, step.message, who), ids[-1]))
     git.git('reset', '-q', '--hard', ids[-1])
     return ids
 
@@ -190,6 +256,12 @@ def started(folder, repo):
     return git
 
 
+def series_files(repo, base, build):
+    """What the series makes: the tree without the lab."""
+    wanted = tree.wanted_files(repo, base, build)
+    return {path: want for path, want in wanted.items() if not path.startswith(LAB)}
+
+
 def load_base(build):
     known = common.read_json(build / 'base.json')
     if not known:
@@ -199,14 +271,46 @@ def load_base(build):
 
 # make
 
-def write_patches(repo, git, ids, out):
-    """What git format-patch makes of the commits, and the cover letter."""
-    cover = repo / 'series' / COVER
-    if not cover.is_file():
-        raise Fail('series', f'series/{COVER} is missing')
-    git.git('config', 'branch.series.description', cover.read_text(encoding='utf-8'))
-    git.git('format-patch', '-q', '--full-index', '--zero-commit', '--no-signature', '--cover-letter',
-            '--cover-from-description=subject', *version_words(), '-o', str(out), f'{ids[0]}..series')
+def parts_of(steps):
+    """(name, steps) of each series; a single one has no name."""
+    parts = []
+    for step in steps:
+        if step.part or not parts:
+            parts.append((step.part, []))
+        parts[-1][1].append(step)
+    return parts
+
+
+def cover_of(repo, build, name):
+    """A cover letter without the lines that say where a table is, and with the base that it is for."""
+    path = repo / 'series' / name
+    if not path.is_file():
+        raise Fail('series', f'series/{name} is missing')
+    known = common.read_json(build / 'base.json')
+    base = f"Linux {known['release']}" + (f", as Debian ships it: linux-source-{common.BASE} {known['version']}"
+                                         if known.get('version') else '')
+    return MARKER.sub('', path.read_text(encoding='utf-8')).replace('@BASE@', base)
+
+
+def write_patches(repo, build, git, steps, ids, out):
+    """What git format-patch makes of the commits, and the cover letters."""
+    done = 0
+    for part, members in parts_of(steps):
+        name = f'{COVER}-{part}' if part else COVER
+        end = done + len(members)
+        git.git('checkout', '-q', '-B', 'part', ids[end])
+        git.git('config', 'branch.part.description', cover_of(repo, build, name))
+        git.git('format-patch', '-q', '-B40%/70%', '--full-index', '--zero-commit', '--no-signature', '--cover-letter',
+                '--cover-from-description=subject', *version_words(), '-o', str(out / part), f'{ids[done]}..part')
+        done = end
+
+
+def signer():
+    """Who signs off, with SIGNOFF=; a mistake is found before anything is made."""
+    who = os.environ.get('SIGNOFF', '').strip()
+    if who and not SIGNOFF.fullmatch(who):
+        raise BadInput(f'SIGNOFF={who}', 'not a name and a mail address: SIGNOFF="Name <name@example.org>"')
+    return who
 
 
 def version_words():
@@ -215,7 +319,7 @@ def version_words():
     if not version:
         return []
     if not re.fullmatch(r'[1-9]\d{0,2}', version):
-        raise Fail(f'VERSION={version}', 'not a version of a series', 'give a whole number from 1 to 999')
+        raise BadInput(f'VERSION={version}', 'not a version of a series: give a whole number from 1 to 999')
     return [f'-v{version}']
 
 
@@ -223,20 +327,22 @@ def uncommitted(repo):
     """Files that go into the patches and that no commit has as they are."""
     git = Repository(repo, {})
     status = git.git('status', '--porcelain', '-uall', '--', *tree.OVERLAY, 'hooks', 'series', 'Kconfig', 'MAINTAINERS')
-    return [line[3:] for line in status.split('\n') if line and not line[3:].startswith(tree.NOT_OVERLAY)]
+    return [line[3:] for line in status.split('\n') if line and not line[3:].startswith(LAB)]
 
 
 def make(repo, build):
     base = load_base(build)
     version_words()
+    steps, who = read_steps(repo), signer()
     with common.fresh_dir(build, 'series') as temp:
         git = started(temp / 'git', repo)
-        ids = stack(git, read_steps(repo), tree.wanted_files(repo, base, build), base)
-        write_patches(repo, git, ids, temp / 'out')
+        ids = stack(git, steps, series_files(repo, base, build), base, who)
+        write_patches(repo, build, git, steps, ids, temp / 'out')
         tree.replace_dir(temp / 'out', build / 'series', build)
     for name in uncommitted(repo)[:3]:
         say(f'series: warning: {name} is in no commit as it is here: the patches have what nobody else can make')
-    say(f'series: {len(ids) - 1} patches and a cover letter in {build.name}/series')
+    counts = [f'{len(members)} in {part}' for part, members in parts_of(steps) if part]
+    say(f'series: {len(ids) - 1} patches in {build.name}/series' + (': ' if counts else '') + ', '.join(counts))
 
 
 # edit, save
@@ -253,7 +359,7 @@ def last_saved(repo, build, temp):
     git.git('archive', '-o', str(packed), commit)
     with tarfile.open(packed) as archive:
         archive.extractall(temp / 'then')
-    return read_steps(temp / 'then'), tree.wanted_files(temp / 'then', load_base(build), build)
+    return read_steps(temp / 'then'), series_files(temp / 'then', load_base(build), build)
 
 
 def edit(repo, build):
@@ -264,7 +370,7 @@ def edit(repo, build):
                    'save it with "make series-save", or remove it')
     with common.fresh_dir(build, 'series') as temp:
         steps, then = last_saved(repo, build, temp)
-        now = tree.wanted_files(repo, base, build)
+        now = series_files(repo, base, build)
         git = started(temp / 'git', repo)
         # Files of either, so that those that came or went are among the changes.
         both = {**dict.fromkeys(now), **then}
@@ -284,20 +390,50 @@ def slug(number, subject):
     return f'{number:04}-{words[:52].rstrip("-")}.patch'
 
 
-def steps_of(git, commits, revertible):
-    """The commits as steps: who touches a file first takes it, whoever does later has a diff.
+def text_at(git, commit, path):
+    return git.git('show', f'{commit}:{path}')
 
-    revertible: the subjects of those that are
+
+def new_pieces(git, commit, path):
+    """The names of what a commit adds to a file, if that is C and they say where they are."""
+    if not path.endswith(('.c', '.h', '.rst')) or path not in listing(git, commit):
+        return []
+    before, after = (pieces.names(text_at(git, rev, path)) for rev in (f'{commit}~', commit))
+    order = [piece.name for piece in pieces.pieces_of(text_at(git, commit, path))]
+    return [name for name in dict.fromkeys(order) if name in after - before and not name.startswith('?')]
+
+
+def rest_of(git, commit, changed, taken):
+    """The diff of a commit in files that are there before, without the pieces that are listed."""
+    env = {'GIT_INDEX_FILE': str(git.folder / '.git' / 'index.rest')}
+    git.git('read-tree', commit, env=env)
+    for path, names in taken.items():
+        text = pieces.without(text_at(git, commit, path), set(names))
+        blob = git.git('hash-object', '-w', '--stdin', given=text.encode(errors='surrogateescape')).strip()
+        git.git('update-index', '--cacheinfo', f'{listing(git, commit)[path].split()[0]},{blob},{path}', env=env)
+    made = git.git('write-tree', env=env).strip()
+    return git.git('diff-tree', '-r', '-p', '-U1', '--full-index', '--no-renames', f'{commit}~', made, '--', *changed)
+
+
+def steps_of(git, commits, known):
+    """The commits as steps: who touches a file first takes it, whoever does later has pieces and a diff.
+
+    known: the steps that there are, by subject, for what a commit does not say
     """
     taken, steps = set(), []
     for number, commit in enumerate(commits, 1):
         paths = git.git('diff-tree', '-r', '--no-renames', '--name-only', f'{commit}~', commit).split()
         changed = [path for path in paths if path in taken]
-        diff = git.git('diff-tree', '-p', '-U1', '--full-index', '--no-renames', f'{commit}~', commit,
-                       '--', *changed) if changed else ''
+        parts = {path: names for path in changed if (names := new_pieces(git, commit, path))}
+        diff = rest_of(git, commit, changed, parts) if changed else ''
         message = git.git('log', '-1', '--format=%B', commit).rstrip() + '\n'
         subject = message.split('\n')[0]
-        steps.append(Step(slug(number, subject), message, sorted(set(paths) - taken), diff, subject in revertible))
+        was = known.get(subject)
+        new = set(paths) - taken
+        bases = {path: names for path, names in (was.bases if was else {}).items()
+                 if path in new or common.BASE not in names.split()}
+        steps.append(Step(slug(number, subject), message, sorted(new | set(bases)), diff,
+                          bool(was and was.revertible), was.part if was else '', parts, bases))
         taken |= set(paths)
     return steps
 
@@ -311,9 +447,9 @@ def listing(git, tree_ish):
 def check_steps(repo, build, git, steps, commits):
     """Fails unless the steps give each of the commits, the base's first, and the last one is the tree."""
     base, step = load_base(build), 'series save'
-    wanted = tree.wanted_files(repo, base, build)
+    wanted = series_files(repo, base, build)
     for taking in steps:
-        for path in set(taking.takes) - set(wanted):
+        for path in set(taking.taken()) - set(wanted):
             raise Fail(step, f'"{taking.subject}" has {path}, which the tree has not',
                        'take it out of the commits, or bring it to the tree')
     # Files that the steps no longer touch are in the commits all the same, as the base has them.
@@ -356,16 +492,17 @@ def save(repo, build):
         raise Fail('series save', f'{build.name}/series-git has changes that are in no commit', 'commit them')
     commits = git.git('rev-list', '--reverse', 'HEAD').split()
     before = read_steps(repo) if any((repo / 'series').glob('*.patch')) else []
-    revertible = {step.subject for step in before if step.revertible}
-    steps = steps_of(git, commits[1:], revertible)
+    steps = steps_of(git, commits[1:], {step.subject: step for step in before})
     check_steps(repo, build, git, steps, commits)
     for step in steps:
         if not is_read_back(step):
             raise Fail('series save', f'"{step.subject}" would not be read as it is written',
                        'take the line --- out of its message')
     write_steps(repo / 'series', steps)
-    for subject in sorted(revertible - {step.subject for step in steps}):
-        say(f'series: note: "{subject}" was revertible, and is no longer the subject of a step')
+    for step in before:
+        if (step.revertible or step.part or step.bases) and step.subject not in {new.subject for new in steps}:
+            what = 'was revertible' if step.revertible else 'began a part' if step.part else 'had files of one base'
+            say(f'series: note: "{step.subject}" {what}, and is no longer the subject of a step')
     say(f'series: {len(steps)} steps in series/; {build.name}/series-git can go')
 
 
@@ -403,7 +540,7 @@ def install(repo, build, kernel, branch):
     """Through an index of its own: the user's files and index stay as they are."""
     base = load_base(build)
     theirs, release = place_for(kernel, branch)
-    steps, wanted = read_steps(repo), tree.wanted_files(repo, base, build)
+    steps, wanted = read_steps(repo), series_files(repo, base, build)
     with common.fresh_dir(build, 'series') as temp:
         git = started(temp / 'git', repo)
         ids = stack(git, steps, wanted, base)
@@ -425,7 +562,8 @@ def parse_args():
     parser.add_argument('--kernel', default=os.environ.get('KERNEL', ''), help='install: your tree (default: $KERNEL)')
     parser.add_argument('--branch', default=os.environ.get('BRANCH', ''),
                         help='install: the new branch (default: $BRANCH)')
-    parser.add_argument('--check-only', action='store_true', help='install: only whether there is a place for it')
+    parser.add_argument('--check-only', action='store_true',
+                        help='make, install: only whether the input is right, and there is a place for it')
     return parser.parse_args()
 
 
@@ -433,8 +571,11 @@ def main():
     args = parse_args()
     repo = args.repo.resolve()
     build = (args.build or common.build_dir(repo)).resolve()
-    if args.what == 'install' and args.check_only:
-        place_for(args.kernel, args.branch)
+    if args.check_only:
+        version_words()
+        signer()
+        if args.what == 'install':
+            place_for(args.kernel, args.branch)
         return
     with common.locked(build / '.tree.lock', 'series'):
         if args.what == 'install':

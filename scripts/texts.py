@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Write the tables of README.md, docs/ and the operator's guide from the bench's results.json.
+"""Write the tables of README.md, docs/, the operator's guide and the cover letters from the bench's results.json.
 
 A table stands between "results: NAME" and "results: end", in comments of Markdown or reStructuredText. With --check,
 write nothing, and name the tables that differ; the exit status is 1 then. Also what scripts/lint looks for in links.
@@ -15,7 +15,7 @@ from common import REPO, Fail, say
 from lab import bench_plan, bench_results
 
 RESULTS = REPO / 'tools' / 'testing' / 'page_reporting' / 'results' / 'bench' / 'results.json'
-TEXTS = ('*.md', 'docs/*.md', 'Documentation/admin-guide/mm/free_page_reporting.rst')
+TEXTS = ('*.md', 'docs/*.md', 'Documentation/admin-guide/mm/free_page_reporting.rst', 'series/cover-letter*')
 MARKDOWN = re.compile(r'(?P<head><!-- results: (?P<name>[\w-]+)[^\n]*-->\n)(?P<body>.*?)(?P<end><!-- results: end -->)',
                       re.S)
 REST = re.compile(r'(?P<head>^\.\. results: (?P<name>(?!end\b)[\w-]+)[^\n]*\n)(?P<body>.*?)'
@@ -51,6 +51,24 @@ COST = (
     ('scale/256g/idle_pass_insns', 'the same, 256 GiB'),
     ('scale/4g/one_block_pass_insns', 'a pass that reports one block, 4 GiB'),
     ('scale/256g/one_block_pass_insns', 'the same, 256 GiB'),
+)
+# The same, short enough for a line of mail
+COVER = (
+    ('release/4g/t90_s', '3 of 4 GiB freed: 90 % back after'),
+    ('flush/snapshot-5s/rss_at_pause_mib', 'freed, paused 5 s later: resident [1]'),
+    ('churn/512m-0.9s/settled_refault_pct', '512 MiB every 0.9 s: refaulted'),
+    ('churn/4k-512m-0.5s/settled_short_refault_pct', 'the same in 4 KiB, every 0.5 s'),
+    ('churn/tmpfs-256m-0.5s/settled_short_refault_pct', '256 MiB of tmpfs, every 0.5 s'),
+    ('churn/512m-10s/mean_rss_mib', '512 MiB every 10 s: mean resident'),
+    ('hostpages/128k-of-each-mib/lost_huge_mib', 'huge pages that the host lost'),
+    ('pack/3-guests/peak_mib', 'three guests: resident at most'),
+    ('build/c-compile/run_s', 'compilation: run time'),
+    ('scale/256g/idle_pass_insns', 'pass, nothing to do, 256 GiB'),
+    ('scale/4g/one_block_pass_insns', 'pass, one block, 4 GiB'),
+    ('scale/256g/max_irqsoff_us', 'interrupts off at most, 256 GiB'),
+    ('hotpath/order0-1cpu-device/insns_per_pair', 'allocate and free, order 0'),
+    ('hotpath/order9-1cpu-device/insns_per_pair', 'the same, order 9'),
+    ('hotpath/order10-1cpu-device/insns_per_pair', 'the same, order 10'),
 )
 
 
@@ -160,6 +178,19 @@ def cost(results):
     return rest(['what is counted', 'stock', 'here', 'here it is'], named(results, COST))
 
 
+def cover(results):
+    """For a cover letter: plain text, in lines that a mail can quote."""
+    cells = [['', 'base', 'here', 'here it is'], *named(results, COVER)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    table = ''.join(f"  {row[0].ljust(widths[0])}  " + '  '.join(cell.rjust(width) for cell, width in
+                                                               zip(row[1:], widths[1:])) + '\n' for row in cells)
+    meta = results.meta
+    return table + '\n' + wrap(
+        f"[1] here after a flush. Medians of {meta['repeat']} runs of each kernel, Linux {meta['base']}, "
+        f"{meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} CPUs, "
+        f"{meta['date'][:10]}", 72)
+
+
 def source(results):
     """For the guide: a kernel's document names no commit of another repository."""
     meta = results.meta
@@ -168,7 +199,8 @@ def source(results):
                 f"{meta['date'][:10]}.", 80)
 
 
-TABLES = {'summary': summary, 'all': everything, 'churn': churn, 'fragment': fragment, 'cost': cost, 'source': source}
+TABLES = {'summary': summary, 'all': everything, 'churn': churn, 'fragment': fragment, 'cost': cost, 'source': source,
+          'cover': cover}
 
 
 def markdown(head, rows):

@@ -34,6 +34,24 @@ void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void))
 	__kunit_activate_static_stub(test, page_reporting_overdue_ms, stub);
 }
 
+static bool fpr_engine_open(struct page_reporting_budget *budget,
+			    struct zone *zone)
+{
+	return true;
+}
+
+static unsigned long fpr_engine_blocks(struct page_reporting_budget *budget,
+				       struct zone *zone, unsigned int order,
+				       int mt, unsigned long taken)
+{
+	return ULONG_MAX;
+}
+
+static const struct page_reporting_budget_ops fpr_engine_no_limit = {
+	.open = fpr_engine_open,
+	.blocks = fpr_engine_blocks,
+};
+
 static struct page_reporting_pass fpr_engine_pass(struct zone *zone,
 						  unsigned int order,
 						  unsigned int capacity)
@@ -42,7 +60,10 @@ static struct page_reporting_pass fpr_engine_pass(struct zone *zone,
 		.zone = zone,
 		.order = order,
 		.limit = capacity,
-		.budget = page_reporting_flush_budget(capacity, ULONG_MAX),
+		.budget = {
+			.ops = &fpr_engine_no_limit,
+			.capacity = capacity,
+		},
 	};
 }
 

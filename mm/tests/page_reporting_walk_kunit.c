@@ -1373,10 +1373,9 @@ static void reserves_stay_accounted(struct kunit *test)
 	fpr_expect_sound(test);
 }
 #else
-static const void *reserve_gen_params(const void *prev, char *desc)
-{
-	return prev ? NULL : "";
-}
+static const int reserves[] = { 0 };
+
+KUNIT_ARRAY_PARAM(reserve, reserves, NULL);
 
 /* B11 */
 static void reserves_stay_accounted(struct kunit *test)

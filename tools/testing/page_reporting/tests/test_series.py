@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import check_series
+import pieces
 import pytest
 from test_tree import NUMBERS, make_kernel, make_repo, snapshot, write
 
@@ -24,8 +25,7 @@ DIFF = ("diff --git a/mm/page_reporting.c b/mm/page_reporting.c\n--- a/mm/page_r
 STEPS = {
     "0001-engine.patch": "mm: the engine\n\nWhy.\n---\ntakes: mm/page_alloc.c\ntakes: mm/page_reporting.c\n",
     "0002-more.patch": "mm: more of it\n\nBecause.\n---\ntakes: MAINTAINERS\ntakes: mm/Kconfig.page_reporting\n" + DIFF,
-    "0003-lab.patch": "tools: the lab\n---\nrevertible\ntakes: mm/tests/kunit.c\n"
-                      "takes: tools/testing/page_reporting/run\n",
+    "0003-lab.patch": "tools: the lab\n---\nrevertible\ntakes: mm/tests/kunit.c\n",
 }
 LAST = STEPS["0003-lab.patch"]
 # Compiles nothing, but fails where the source says so, complains once, and says what it was asked for.
@@ -87,17 +87,17 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def bad(self, *words, **kwargs):
+    def bad(self, *words, status=1, **kwargs):
         """Fails with one message; series/ and what was made stay, nothing half-written is left."""
         before = [snapshot(folder) for folder in (self.repo / "series", self.build / "series")]
         done = self.script("series", *words, **kwargs)
-        assert done.returncode == 1 and "Traceback" not in done.stderr, done.stdout + done.stderr
+        assert done.returncode == status and "Traceback" not in done.stderr, done.stdout + done.stderr
         assert [snapshot(folder) for folder in (self.repo / "series", self.build / "series")] == before
         assert not list(self.build.glob(".*.tmp"))
         return done.stderr
 
     def patches(self):
-        return sorted(path for path in (self.build / "series").iterdir() if "0000-cover" not in path.name)
+        return sorted(path for path in (self.build / "series").rglob("*.patch") if "0000-cover" not in path.name)
 
     def contents(self):
         return {path.name: path.read_bytes() for path in (self.build / "series").iterdir()}
@@ -132,7 +132,191 @@ def test_patches_give_the_tree_in_steps(project):
     git(project.kernel, "am", "-q", *project.patches())
     ours, made = ({name: value[:2] for name, value in snapshot(folder).items() if not name.startswith(".git/")}
                   for folder in (project.kernel, project.build / "tree"))
-    assert ours == made
+    # The lab is in the tree, and in no patch.
+    lab = {name for name in made if name.startswith("tools/testing/page_reporting/")}
+    assert lab and not lab & set(ours)
+    assert ours == {name: value for name, value in made.items() if name not in lab}
+
+
+def test_signed_off_by_who_sends(project):
+    project.good("make")
+    assert not any("Signed-off-by" in path.read_text() for path in project.patches())
+    project.good("make", env={"SIGNOFF": "Ann Other <ann@example.org>"})
+    for path in project.patches():
+        message = path.read_text().partition("\n---\n")[0]
+        assert message.endswith("\n\nSigned-off-by: Ann Other <ann@example.org>")
+
+
+@pytest.mark.parametrize("who", ["Ann Other", "ann@example.org", "<ann@example.org>", "Ann <ann>", "Ann <ann@ex> x",
+                                 "Ann <a@b> <c@d>", "Ann\n <a@b>", " "])
+def test_signoff_without_a_name_or_an_address_is_refused(project, who):
+    """One line, 2, and nothing is made; blanks alone are as none."""
+    done = project.script("series", "make", env={"SIGNOFF": who})
+    if not who.strip():
+        assert done.returncode == 0
+        return
+    assert done.returncode == 2 and not (project.build / "series").exists()
+    assert done.stderr.endswith(': not a name and a mail address: SIGNOFF="Name <name@example.org>"\n')
+    assert done.stderr.count("\n") == 1 + who.count("\n") and not done.stdout
+
+
+CODE = """// SPDX-License-Identifier: GPL-2.0
+/* What it does. */
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+/* Of the first step. */
+#define FIRST	1
+#define SECOND	(FIRST + \\
+			 1)
+
+struct second {
+	int a;
+};
+
+static int first(int a)
+{
+#ifdef CONFIG_FIRST
+	return a;
+#endif
+
+	return FIRST;
+}
+EXPORT_SYMBOL_GPL(first);
+
+/*
+ * Of the second step: why.
+ */
+static __printf(1, 2) int
+second(const char *format, ...)
+{
+	return SECOND;
+}
+EXPORT_SYMBOL_GPL(second);
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(first),
+	KUNIT_CASE_PARAM(second,
+			 second_gen_params),
+	{}
+};
+"""
+LESS = """// SPDX-License-Identifier: GPL-2.0
+/* What it does. */
+#include <linux/mm.h>
+
+/* Of the first step. */
+#define FIRST	1
+
+static int first(int a)
+{
+#ifdef CONFIG_FIRST
+	return a;
+#endif
+
+	return FIRST;
+}
+EXPORT_SYMBOL_GPL(first);
+
+static struct kunit_case cases[] = {
+	KUNIT_CASE(first),
+	{}
+};
+"""
+GUIDE = ".. SPDX-License-Identifier: GPL-2.0\n\n=====\nGuide\n=====\n\nOf it.\n\nFirst\n=====\n\nA.\n\nThe rest\n========\n\nB.\n"
+
+
+def test_pieces_are_found_by_name():
+    assert pieces.without(CODE, {"<linux/sched.h>", "SECOND", "second", "type:second"}) == LESS
+    assert pieces.without(CODE, set()) == CODE
+    assert pieces.without(GUIDE, {"The_rest"}) == GUIDE.replace("\nThe rest\n========\n\nB.\n", "")
+    assert pieces.names(GUIDE) == {"First", "The_rest"}
+
+
+def test_each_file_of_ours_is_pieces_without_rest():
+    """Whatever is taken away, the rest of a file stays as it is, but for a blank line."""
+    for path in sorted((paths.REPO / "mm").glob("page_reporting*.[ch]")):
+        text = path.read_text()
+        found = pieces.pieces_of(text)
+        lines = text.splitlines()
+        covered = {number for piece in found for number in range(piece.first, piece.end)}
+        assert all(not line.strip() for number, line in enumerate(lines) if number not in covered), path
+        for piece in found:
+            left = pieces.without(text, {piece.name}).splitlines() if piece.name else lines
+            gone = [line for line in lines if line.strip()]
+            for line in filter(str.strip, left):
+                gone.remove(line)
+            same = [p for p in found if piece.name and p.name == piece.name]
+            assert sorted(gone) == sorted(line for p in same for line in lines[p.first:p.end] if line.strip()), path
+
+
+@pytest.fixture
+def pieced(project):
+    """Steps of which the second takes pieces of a file that the first one took."""
+    write(project.repo / "mm" / "page_reporting.c", CODE)
+    write(project.repo / "series" / "0002-more.patch", STEPS["0002-more.patch"].replace(
+        DIFF, "takes: mm/page_reporting.c: <linux/sched.h>\ntakes: mm/page_reporting.c: SECOND type:second second\n"))
+    commit_all(project.repo)
+    project.tree()
+    return project
+
+
+def test_step_takes_pieces_of_a_file(pieced):
+    """A change in a piece lands in the step that takes it, and no step has to change for it."""
+    pieced.good("make")
+    place = pieced.edited()
+    assert git(place, "show", "HEAD~2:mm/page_reporting.c") == LESS
+    write(pieced.repo / "mm" / "page_reporting.c", CODE.replace("return SECOND;", "return SECOND + 1;"))
+    pieced.good("make")
+    first, second, _ = (path.read_text() for path in pieced.patches())
+    assert "SECOND" not in first and "+\treturn SECOND + 1;\n" in second
+
+
+def test_pieces_survive_edit_and_save(pieced):
+    before = pieced.step("0002-more.patch").partition("\n---\n")[2]
+    pieced.edited()
+    pieced.good("save")
+    after = pieced.step("0002-mm-more-of-it.patch").partition("\n---\n")[2]
+    assert sorted(after.replace(" SECOND type:second second", " X").split()) == sorted(
+        before.replace("takes: mm/page_reporting.c: SECOND type:second second\n", "").replace("<linux/sched.h>", "<linux/sched.h> X")
+        .split())
+
+
+def test_piece_that_is_gone_is_named(pieced):
+    write(pieced.repo / "mm" / "page_reporting.c", CODE.replace("SECOND", "THIRD"))
+    assert "series/0002-more.patch: mm/page_reporting.c has no SECOND" in pieced.bad("make")
+    write(pieced.repo / "series" / "0003-lab.patch", LAST + "takes: mm/none.c: X\n")
+    assert "takes a part of mm/none.c, which is not there" in pieced.bad("make")
+
+
+def test_parts_are_series_of_their_own(project):
+    write(project.repo / "series" / "0001-engine.patch", STEPS["0001-engine.patch"].replace("---\n", "---\npart: 1-first\n"))
+    write(project.repo / "series" / "0003-lab.patch", LAST.replace("---\n", "---\npart: 2-second\n"))
+    assert "series/cover-letter-1-first is missing" in project.bad("make")
+    for name in ("1-first", "2-second"):
+        write(project.repo / "series" / f"cover-letter-{name}", f"The part {name}\n\nAbout.\n")
+    assert "3 patches in build/series: 2 in 1-first, 1 in 2-second" in project.good("make")
+    assert [str(path.relative_to(project.build / "series")) for path in project.patches()] == [
+        "1-first/0001-mm-the-engine.patch", "1-first/0002-mm-more-of-it.patch", "2-second/0001-tools-the-lab.patch"]
+    assert "[PATCH 1/1] tools: the lab" in project.patches()[-1].read_text()
+    cover = (project.build / "series" / "2-second" / "0000-cover-letter.patch").read_text()
+    assert "Subject: [PATCH 0/1] The part 2-second\n" in cover
+    commit_all(project.repo)
+    project.edited()
+    project.good("save")
+    assert "part: 2-second\n" in project.step("0003-tools-the-lab.patch")
+
+
+def test_file_of_another_base_is_left_out(project):
+    """A step names it, and takes it where the tree has it."""
+    write(project.repo / "series" / "0003-lab.patch", LAST + "takes: mm/other.c [9.8 9.9]\n")
+    commit_all(project.repo)
+    project.good("make")
+    project.edited()
+    project.good("save")
+    assert "takes: mm/other.c [9.8 9.9]\n" in project.step("0003-tools-the-lab.patch")
+    write(project.repo / "series" / "0003-tools-the-lab.patch", LAST + f"takes: mm/other.c [9.8 {paths.BASE}]\n")
+    assert "takes mm/other.c, which the tree has not" in project.bad("make")
 
 
 def test_version_is_in_the_subjects(project):
@@ -140,7 +324,7 @@ def test_version_is_in_the_subjects(project):
     assert [path.name[:7] for path in project.patches()] == ["v2-0001", "v2-0002", "v2-0003"]
     assert all("[PATCH v2 " in path.read_text() for path in project.patches())
     for version in ("v2", "0", "-1", "1.5"):
-        assert f"VERSION={version}: not a version of a series" in project.bad("make", env={"VERSION": version})
+        assert f"VERSION={version}: not a version of a series" in project.bad("make", status=2, env={"VERSION": version})
 
 
 def test_what_is_in_no_commit_is_said(project):
@@ -201,6 +385,55 @@ def wait_for(condition):
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
         time.sleep(0.05)
+
+
+# Of the repository itself
+
+BASES = [base.name for base in sorted((paths.REPO / "bases").iterdir())
+         if (paths.REPO / "build" / ("" if base.name == paths.DEFAULT_BASE else base.name) / "tree.json").is_file()]
+TESTS = re.compile(r"^(mm/tests|tools/testing/selftests)/")
+# In the makefile
+TEST_LINE = re.compile(r"^\+obj-\S* \+= tests/.*\n", re.M)
+
+
+def added(patch):
+    """Lines that a patch adds, other than to tests."""
+    files = re.split(r"^diff --git a/\S+ b/(\S+)$", patch.read_text(), flags=re.M)
+    return sum(len(re.findall(r"^\+(?!\+\+ )", TEST_LINE.sub("", text), re.M)) for name, text in zip(files[1::2], files[2::2])
+               if not TESTS.match(name))
+
+
+@pytest.fixture(params=BASES)
+def ours(request):
+    """build/series of a base whose tree is there, made; and BASE= for it."""
+    env = {**os.environ, "BASE": request.param}
+    for name in ("VERSION", "SIGNOFF"):
+        env.pop(name, None)
+    subprocess.run([SCRIPTS / "tree"], env=env, check=True, timeout=300)
+    subprocess.run([SCRIPTS / "series", "make"], env=env, check=True, timeout=120)
+    build = paths.REPO / "build" / ("" if request.param == paths.DEFAULT_BASE else request.param)
+    return build / "series", env
+
+
+def test_series_gives_the_tree_of_each_base(ours):
+    """git am, without fuzz, on the base as it is; then all files but the lab's are those of "make tree"."""
+    _, env = ours
+    done = subprocess.run([SCRIPTS / "check-series", "am", "tree", "bytes"], env=env, timeout=300, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0 and "3 of 3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_series_can_be_read(ours):
+    """14 patches a series, 600 lines a patch, and the lab in none."""
+    folder, _ = ours
+    for part in sorted(folder.iterdir()):
+        patches = sorted(path for path in part.glob("*.patch") if "0000-cover" not in path.name)
+        assert 0 < len(patches) <= 14
+        for patch in patches:
+            assert added(patch) <= 600, f"{part.name}/{patch.name} adds {added(patch)} lines"
+            assert "tools/testing/page_reporting/" not in "".join(re.findall("^diff .*", patch.read_text(), re.M))
+        cover = next(part.glob("*0000-cover-letter.patch")).read_text()
+        assert "@BASE@" not in cover and ".. results:" not in cover
 
 
 # edit, save
@@ -433,6 +666,7 @@ index 1..2 100644
 
 def test_checkpatch_finds_a_fault(check, project, monkeypatch):
     monkeypatch.setattr(check, "EXCEPTIONS", ())
+    monkeypatch.setattr(check, "NEWER", ())
     monkeypatch.setattr(check, "need_tree", lambda _build: paths.TREE)
     for path in project.patches()[1:]:
         path.unlink()
@@ -452,13 +686,32 @@ def made(project):
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def test_builds_each_state_and_the_whole_kernel_at_both_ends(check, project):
+def test_builds_each_state_and_the_whole_kernel_at_the_tip(check, project):
     assert check.check_builds(check.subject()) == []
-    ends = [[name, target, "-Werror"] for name in ("debug", "off") for target in ("modules", "vmlinux")]
-    ends.append(["hyperv", "drivers/hv/hv_balloon.o", "-Werror"])
-    middle = [[name, target, "-Werror"] for name in ("debug", "off") for target in ("drivers/virtio/", "mm/")]
+    tip = [[name, target, "-Werror"] for name in ("debug", "off") for target in ("modules", "vmlinux")]
+    tip.append(["hyperv", "drivers/hv/hv_balloon.o", "-Werror"])
+    others = [[name, target, "-Werror"] for name in ("debug", "off") for target in ("drivers/virtio/", "mm/")]
     parts = made(project)[:5], made(project)[5:9], made(project)[9:]
-    assert [sorted(part) for part in parts] == [sorted(part) for part in (ends, middle, ends)]
+    assert [sorted(part) for part in parts] == [sorted(part) for part in (tip, others, others)]
+
+
+def test_build_begins_with_the_objects_of_the_tip(check, project):
+    """What is as in build/tree keeps its time, so that make does nothing for objects that were built of it."""
+    write(project.build / "debug" / ".lab.built", "")
+    write(project.build / "debug" / "mm.o", "object\n")
+    (project.repo / "mm" / "page_reporting.c").touch()
+    times = {name: value[2] for name, value in snapshot(project.build / "tree").items()}
+    kernels = check.Kernels(check.subject(), "builds")
+    first, tip = (kernels.subject.applied()[1][number] for number in (1, -1))
+    kernels.switch(tip)
+    assert (kernels.work / "debug" / "mm.o").read_text() == "object\n"
+    after = {name: value[2] for name, value in snapshot(kernels.work / "tree").items()}
+    ours = ("mm/page_reporting.c", "mm/tests/kunit.c", "mm/page_alloc.c", "MAINTAINERS")
+    assert all(after[name] == times[name] for name in ours)
+    # But not once it was something else: an object of that may be younger.
+    kernels.switch(first)
+    kernels.switch(tip)
+    assert snapshot(kernels.work / "tree")["mm/page_reporting.c"][2] > times["mm/page_reporting.c"]
 
 
 @pytest.mark.parametrize("word, fault", [("broken", "mm/x.c:1: error: broken"),
@@ -470,7 +723,7 @@ def test_builds_finds_the_state_that_is_at_fault(check, project, word, fault):
                                              f"-engine {word}\n+engine 30\n")
     lines = check.check_builds(check.subject())
     assert [line for line in lines if not line.startswith(" ")] == [
-        f"0001-mm-the-engine.patch, kernel {name}:" for name in ("debug", "off", "hyperv")]
+        f"0001-mm-the-engine.patch, kernel {name}:" for name in ("debug", "off")]
     assert all(fault in part for part in "\n".join(lines).split("0001-mm-the-engine.patch")[1:])
     # It is said again, though make would not.
     assert check.check_builds(check.subject())[0] == lines[0]
@@ -481,18 +734,19 @@ def test_build_switches_only_what_differs(check, project):
     before = {name: value[:2] for name, value in snapshot(project.build / "base").items()}
     check.check_builds(check.subject())
     tree = project.build / "check-series" / "tree"
+    kernels = check.Kernels(check.subject(), "builds")
+    kernels.switch(kernels.subject.applied()[1][-1])
     assert (tree / "mm/page_reporting.c").read_bytes() == (project.build / "tree/mm/page_reporting.c").read_bytes()
     times = {name: value[2] for name, value in snapshot(tree).items()}
-    kernels = check.Kernels(check.subject(), "builds")
     kernels.switch(kernels.subject.applied()[1][2])
     after = {name: value[2] for name, value in snapshot(tree).items()}
     assert {name for name in times.keys() | after.keys() if times.get(name) != after.get(name)} == {
-        "mm/tests/kunit.c", "tools/testing/page_reporting/run"}
+        "mm/tests/kunit.c"}
     assert {name: value[:2] for name, value in snapshot(project.build / "base").items()} == before
 
 
 def reverted(check, monkeypatch, kunit=()):
-    monkeypatch.setattr(check, "run_kunit", lambda kernels: list(kunit))
+    monkeypatch.setattr(check, "run_kunit", lambda *_: list(kunit))
     return check.check_reverts(check.subject())
 
 
@@ -523,23 +777,92 @@ def test_kunit_wants_each_case_to_pass(check):
 
 
 def test_interrupted_check_leaves_no_process_and_goes_on(check, project):
-    """The second state takes long, and in there comes the signal."""
-    change_patch(project, 2, "+later 15\n", "+later slow\n")
+    """The first state, which is built last, takes long, and in there comes the signal."""
+    change_patch(project, 1, "+engine 30\n", "+engine slow\n")
+    change_patch(project, 2, " engine 18\n", " engine 18\n@@ -28,3 +29,3 @@ engine 27\n engine 28\n engine 29\n"
+                                             "-engine slow\n+engine 30\n")
     command = [SCRIPTS / "check-series", "builds", "--repo", project.repo, "--build", project.build]
-    work = project.build / "check-series"
+    work, kernel = project.build / "check-series", ["debug", "vmlinux", "-Werror"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process:
         wait_for((work / "sleeping").exists)
-        asked = made(project)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 130
+    asked = made(project)
     wait_for(lambda: not Path(f"/proc/{(work / 'sleeping').read_text().strip()}").exists())
-    assert not list(project.build.glob("**/.*.tmp"))
+    assert not list(project.build.glob("**/.*.tmp")) and kernel in asked[:5]
     project.good("make")
     assert project.script("check-series", "builds").returncode == 0
-    assert ["debug", "vmlinux", "-Werror"] in asked[:4] and made(project).count(["debug", "vmlinux", "-Werror"]) == 2
+    # The tip is not built again, nor the second state, although the patches are others: the files are the same.
+    again = made(project)[len(asked):]
+    assert again.count(kernel) == 0 and again.count(["debug", "mm/", "-Werror"]) == 1
     # What came to its end is done again.
+    asked = made(project)
     assert project.script("check-series", "builds").returncode == 0
-    assert made(project).count(["debug", "vmlinux", "-Werror"]) == 4
+    assert made(project)[len(asked):].count(kernel) == 1
+
+
+# In place of the kernel's own kunit.py: notes what it is asked for, and says what the engine of the state has.
+KUNIT = """import pathlib, sys
+engine = pathlib.Path("mm/page_reporting.c").read_text()
+build = next(pathlib.Path(word[12:]) for word in sys.argv if word.startswith("--build_dir="))
+assert sys.argv[1:3] == ["run", "--kunitconfig=mm/tests"]
+build.mkdir(exist_ok=True)
+with open(build / "asked", "a") as file:
+    file.write("later\\n" if "later" in engine else "first\\n")
+print("TAP version 14")
+print("    1..2")
+runs = (build / "asked").read_text().count("later" if "later" in engine else "first")
+failed = "broken" in engine or "shaky" in engine and runs < 3
+print("    not ok 1 always" if failed else "    ok 1 always")
+print("    ok 2 seldom # SKIP needs more")
+sys.exit(failed)
+"""
+SUITE = "static struct kunit_case cases[] = {\n\tKUNIT_CASE(always),\n\tKUNIT_CASE(seldom),\n\t{}\n};\n"
+
+
+@pytest.fixture
+def with_suite(project):
+    """The suite comes with the first step; the third changes nothing that it is built of."""
+    write(project.kernel / "tools" / "testing" / "kunit" / "kunit.py", KUNIT)
+    write(project.kernel / "mm" / "Makefile", "obj-y += page_reporting.o\n")
+    write(project.repo / "mm" / "tests" / "page_reporting_mark_kunit.c", SUITE)
+    write(project.repo / "tools" / "mm" / "tool", "tool\n")
+    write(project.repo / "hooks" / "0002-make.patch", "From a b\nSubject: x\n\n---\ndiff --git a/mm/Makefile b/mm/Makefile\n"
+          "--- a/mm/Makefile\n+++ b/mm/Makefile\n@@ -1 +1,2 @@\n obj-y += page_reporting.o\n"
+          "+obj-y += tests/page_reporting_mark_kunit.o\n-- \n2\n")
+    write(project.repo / "hooks" / "series", "0001-alloc.patch\n0002-make.patch\n")
+    write(project.repo / "series" / "0001-engine.patch", STEPS["0001-engine.patch"] +
+          "takes: mm/Makefile\ntakes: mm/tests/kunit.c\ntakes: mm/tests/page_reporting_mark_kunit.c\n")
+    write(project.repo / "series" / "0003-lab.patch", LAST.replace("mm/tests/kunit.c", "tools/mm/tool"))
+    project.tree()
+    project.good("make")
+    return project
+
+
+def test_kunit_runs_at_each_state_that_differs(check, with_suite):
+    assert check.check_kunit(check.subject()) == []
+    asked = with_suite.build / "check-series" / "uml" / "asked"
+    assert asked.read_text().split() == ["later", "first"]
+    # A run that was interrupted goes on.
+    assert check.check_kunit(check.subject()) == [] and asked.read_text().split() == ["later", "first"]
+
+
+def test_kunit_tries_again(check, with_suite):
+    """A case that measures time may fail on a machine with other work."""
+    change_patch(with_suite, 2, "+later 15\n", "+later shaky\n")
+    assert check.check_kunit(check.subject()) == []
+    asked = with_suite.build / "check-series" / "uml" / "asked"
+    assert asked.read_text().split() == ["later", "later", "later", "first"]
+
+
+def test_kunit_names_the_state_at_fault(check, with_suite):
+    change_patch(with_suite, 1, "+engine 30\n", "+engine broken\n")
+    change_patch(with_suite, 2, " engine 18\n", " engine 18\n@@ -28,3 +29,3 @@ engine 27\n engine 28\n engine 29\n"
+                                                "-engine broken\n+engine 30\n")
+    assert check.check_kunit(check.subject()) == ["0001-mm-the-engine.patch:", "    always: FAIL"]
+    write(with_suite.build / "base" / "tools" / "testing" / "kunit" / "kunit.py", "print('no kernel'); raise SystemExit(1)")
+    shutil.rmtree(with_suite.build / "check-series")
+    assert "    no kernel" in check.check_kunit(check.subject())
 
 
 def test_verdict_and_exit_status(check, project):
@@ -550,7 +873,7 @@ def test_verdict_and_exit_status(check, project):
     assert "check-series: bytes failed, 1 of 2 passed in " in done.stdout.splitlines()[-1]
     done = project.script("check-series", "am", "trees")
     assert done.returncode == 2
-    assert "no such check: trees; there are: am, tree, bytes, checkpatch, builds, reverts" in done.stderr
+    assert "no such check: trees; there are: am, tree, bytes, checkpatch, builds, kunit, reverts" in done.stderr
     shutil.rmtree(project.build / "series")
     done = project.script("check-series", "am")
     assert done.returncode == 1 and "there are no patches in build/series" in done.stderr
