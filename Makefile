@@ -2,7 +2,7 @@
 # The front door. Every target is a script that runs on its own too.
 
 lab	:= /usr/bin/python3 tools/testing/page_reporting/lab
-kernels	:= guest debug debug/bzImage off hyperv
+kernels	:= guest debug debug/bzImage off nomigration hyperv
 bases	:= $(notdir $(wildcard bases/*))
 out	:= build$(patsubst %,/%,$(filter-out 6.12,$(BASE)))
 sanitizers := kasan kcsan
@@ -33,12 +33,12 @@ endif
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants test-fixes series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
+.PHONY: help demo top trace-examples deb test test-sanitize bench bench-selfcheck lint kunit mutants test-fixes nightly series check-series install-tree series-edit series-save kernel tree setup base clean distclean python
 
 # What "make help" shows, in this order
 groups := See it=demo top bench bench-selfcheck trace-examples;
 groups += Install it=deb install-tree;
-groups += Test it=test lint kunit mutants test-sanitize test-fixes;
+groups += Test it=test lint kunit mutants test-sanitize test-fixes nightly;
 groups += Send it=series check-series series-edit series-save;
 groups += Parts of these=setup tree kernel base;
 groups += Clean up=clean distclean
@@ -136,6 +136,9 @@ test-fixes: tree	## With BASE=7.3: the base's own defects, without and with the 
 	@scripts/fixes
 	@scripts/build fixes-stock fixes-patched
 	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
+
+nightly:	## All that CI has no time for: scripts/nightly --list; hours
+	@scripts/nightly
 
 series: tree	## The patches, one idea each, and a cover letter: build/series
 	@scripts/series make

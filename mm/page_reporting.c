@@ -13,17 +13,19 @@
  * workqueue some time after a large block was freed: a burst of frees costs one
  * pass, and memory that is soon reused is not reported. Each file answers:
  *
- * ==========================  ==============================================
- * mm/page_reporting.c         when does a pass run?
- * mm/page_reporting_walk.c    what does a pass do to a block?
- * mm/page_reporting_mark.c    which blocks are reported, and what is counted?
- * mm/page_reporting_budget.c  how much may a pass take from each list?
- * mm/page_reporting_pacing.c  how much free memory is idle, and when should a
- *                             pass look again?
- * mm/page_reporting_flush.c   how is all free memory reported at once?
- * mm/page_reporting_params.c  what can the user set and read?
- * mm/page_reporting_debug.c   do the free lists, marks and counters agree?
- * ==========================  ==============================================
+ * ===========================  ==============================================
+ * mm/page_reporting.c          when does a pass run?
+ * mm/page_reporting_walk.c     what does a pass do to a block?
+ * mm/page_reporting_mark.c     which blocks are reported, and what is counted?
+ * mm/page_reporting_budget.c   how much may a pass take from each list?
+ * mm/page_reporting_pacing.c   how much free memory is idle, and when should a
+ *                              pass look again?
+ * mm/page_reporting_compact.c  how do fragments become whole blocks?
+ * mm/page_reporting_plan.c     which pageblocks are worth emptying, and when?
+ * mm/page_reporting_flush.c    how is all free memory reported at once?
+ * mm/page_reporting_params.c   what can the user set and read?
+ * mm/page_reporting_debug.c    do the free lists, marks and counters agree?
+ * ===========================  ==============================================
  */
 
 /**
@@ -71,7 +73,7 @@
  *   the tails of its lists, and a refused batch of one does not end the pass.
  * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
  *   which it leaves without a notification. The next pass follows a free, or a
- *   wait that grows as after errors; with pacing, 10/8 B at most for isolated
+ *   wait that grows as after errors; with pacing, 19/16 B at most for isolated
  *   blocks. A zone that is smaller than its low watermark and a full batch
  *   together can never be reported, and is not retried.
  * - The budget was used up, or a merge or a split added a block to a list that
@@ -97,7 +99,8 @@
  *
  * Order: page_reporting_mutex, the memory hotplug lock, zone->lock; the flush's
  * mutex, the locks of draining the per-CPU lists. Requests are made under
- * zone->lock and take no lock. The driver is called with no lock held.
+ * zone->lock and take no lock. The driver is called, and pages are moved, with no
+ * lock held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
@@ -140,7 +143,7 @@ struct page_reporting_request {
 	struct completion done;
 	unsigned long ticket;	/* unlike the address, never reused */
 	unsigned long wanted;	/* in pages */
-	bool again;		/* also what is marked */
+	enum page_reporting_first first;
 	struct page_reporting_served served;
 };
 
@@ -168,6 +171,8 @@ static unsigned int page_reporting_last_order = PAGE_REPORTING_ORDER_UNSPECIFIED
 
 unsigned int page_reporting_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 EXPORT_SYMBOL_GPL(page_reporting_order);
+
+unsigned int page_reporting_notify_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 
 static unsigned int page_reporting_delay_ms = PAGE_REPORTING_ADAPTIVE;
 
@@ -288,7 +293,7 @@ static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 	if (page_reporting_request) {
 		page_reporting_serves = page_reporting_request->ticket;
 		wanted = page_reporting_request->wanted;
-		pass->again = page_reporting_request->again;
+		pass->first = page_reporting_request->first;
 	}
 	spin_unlock(&page_reporting_request_lock);
 	return wanted;
@@ -311,8 +316,10 @@ static bool page_reporting_tell(const struct page_reporting_pass *pass)
 
 	spin_lock(&page_reporting_request_lock);
 	request = __page_reporting_served();
-	if (request)
+	if (request) {
 		request->served.nr_pages = pass->pages;
+		request->served.moved = pass->moved;
+	}
 	spin_unlock(&page_reporting_request_lock);
 	return request;
 }
@@ -327,6 +334,7 @@ static void page_reporting_answer(const struct page_reporting_pass *pass)
 	if (request) {
 		request->served = (struct page_reporting_served) {
 			.nr_pages = pass->pages,
+			.moved = pass->moved,
 			/* No check for merges where blocks were deferred. */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
@@ -356,7 +364,7 @@ static void page_reporting_give_up(int err)
 /**
  * page_reporting_serve - start a pass over free memory now and wait for it
  * @wanted: how much to report, in pages
- * @again: clear all marks first
+ * @first: what is done before the pass
  *
  * A signal ends the wait at once. The pass then takes no further blocks.
  *
@@ -365,11 +373,11 @@ static void page_reporting_give_up(int err)
  * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
 struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  bool again)
+						  enum page_reporting_first first)
 {
 	struct page_reporting_request request = {
 		.wanted = wanted,
-		.again = again,
+		.first = first,
 	};
 	int err;
 
@@ -404,6 +412,13 @@ static int page_reporting_ended(struct page_reporting_pass *pass)
 	return !page_reporting_serves || page_reporting_tell(pass) ? 0 : -EINTR;
 }
 
+/* The same for moves after the walk, which also end for a request that waits. */
+static int page_reporting_moves_ended(struct page_reporting_pass *pass)
+{
+	return READ_ONCE(page_reporting_request) ? -EAGAIN :
+						   page_reporting_ended(pass);
+}
+
 static unsigned int page_reporting_wanted_order(void)
 {
 	unsigned int user = READ_ONCE(page_reporting_user_order);
@@ -425,6 +440,7 @@ static unsigned int page_reporting_begin_order(void)
 		WRITE_ONCE(page_reporting_last_order, wanted);
 		WRITE_ONCE(page_reporting_order, wanted);
 	}
+	WRITE_ONCE(page_reporting_notify_order, READ_ONCE(page_reporting_order));
 	return READ_ONCE(page_reporting_order);
 }
 
@@ -557,9 +573,15 @@ static void page_reporting_work(struct work_struct *work)
 	u64 begin_ns = ktime_get_ns();
 
 	page_reporting_begin_pass(&pass);
+	if (pass.first == PAGE_REPORTING_COMPACT_FIRST)
+		page_reporting_compact_now(&pass);
 	page_reporting_walk(&pass);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
+	/* A flush has somebody who waits; with a fixed delay, nothing is sooner. */
+	pass.ended = page_reporting_moves_ended;
+	if (!page_reporting_serves && page_reporting_is_adaptive())
+		page_reporting_compact(&pass);
 	page_reporting_end_pass(&pass);
 }
 
@@ -615,14 +637,18 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 				 prdev->order : pageblock_order);
 	INIT_DELAYED_WORK(&prdev->work, page_reporting_work);
 	page_reporting_budget_reset();
+	page_reporting_compact_reset();
 
 	/* Enable the key first: while it is off, allocations clear no mark. */
 	static_branch_enable(&page_reporting_enabled);
 
 	/* Request the first pass here, before a free can request it. */
 	atomic_set(&prdev->state, PAGE_REPORTING_REQUESTED);
+	/* The delay is read in this section, see page_reporting_set_delay(). */
+	guard(rcu)();
 	rcu_assign_pointer(page_reporting_dev, prdev);
-	page_reporting_queue_at(prdev, page_reporting_next_delay());
+	/* A flush that has found the device meanwhile keeps its pass. */
+	page_reporting_queue(prdev, page_reporting_next_delay());
 	return 0;
 }
 EXPORT_SYMBOL_GPL(page_reporting_register);
@@ -711,6 +737,14 @@ static int __init page_reporting_init(void)
 }
 subsys_initcall(page_reporting_init);
 
+/* A setting was stored that allows or forbids more than before. */
+void page_reporting_settings_changed(void)
+{
+	/* Pairs with page_reporting_begin_pass(): see "states" above. */
+	smp_mb();
+	__page_reporting_notify();
+}
+
 /*
  * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does
  * its own order, which is what a script reads, and restores after a change.
@@ -720,10 +754,21 @@ void page_reporting_set_order(unsigned int order)
 	if (order == READ_ONCE(page_reporting_dev_order))
 		order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 	WRITE_ONCE(page_reporting_user_order, order);
-	/* Pairs with page_reporting_begin_pass(): see "states" above. */
-	smp_mb();
 	/* A lower order makes free memory eligible that no free announces. */
-	__page_reporting_notify();
+	page_reporting_settings_changed();
+}
+
+/* Has a queued pass follow a new delay. */
+static void page_reporting_requeue(struct page_reporting_dev_info *prdev)
+{
+	if (!delayed_work_pending(&prdev->work))
+		return;
+	/* The wait after an error stays, up to a minute. */
+	if (READ_ONCE(page_reporting_errors))
+		page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
+	/* Again: a pass that ended the errors may have queued the next one. */
+	if (!READ_ONCE(page_reporting_errors))
+		page_reporting_queue_at(prdev, page_reporting_next_delay());
 }
 
 /* In ms, or PAGE_REPORTING_ADAPTIVE. Also moves a queued pass. May sleep. */
@@ -742,13 +787,8 @@ void page_reporting_set_delay(unsigned int delay_ms)
 	irq_work_sync(&page_reporting_kick_work);
 	scoped_guard(rcu) {
 		prdev = rcu_dereference(page_reporting_dev);
-		if (!prdev || !delayed_work_pending(&prdev->work))
-			;	/* nothing is queued */
-		else if (READ_ONCE(page_reporting_errors))
-			/* The wait after an error stays, up to a minute. */
-			page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
-		else
-			page_reporting_queue_at(prdev, page_reporting_next_delay());
+		if (prdev)
+			page_reporting_requeue(prdev);
 	}
 	/* A flush that started meanwhile still gets its pass at once. */
 	if (READ_ONCE(page_reporting_request))

@@ -21,6 +21,12 @@ DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
 /* Order of the smallest block that is reported; UINT_MAX while undecided. */
 extern unsigned int page_reporting_order;
 
+/*
+ * A free of this order or above notifies: the order above, or a lower one for
+ * the first free of a fragment. See page_reporting_compact.c.
+ */
+extern unsigned int page_reporting_notify_order;
+
 /* No block of a lower order is marked. See page_reporting_mark.c. */
 extern unsigned int page_reporting_mark_order;
 
@@ -70,7 +76,7 @@ static inline void page_reporting_notify_free(struct zone *zone,
 					      unsigned int order, int mt)
 {
 	if (page_reporting_has_device() &&
-	    order >= READ_ONCE(page_reporting_order))
+	    order >= READ_ONCE(page_reporting_notify_order))
 		__page_reporting_freed(zone, order, mt);
 }
 

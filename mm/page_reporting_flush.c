@@ -15,6 +15,9 @@
  * that left something is followed by another one. The number of passes is
  * limited, as memory that is freed all the time would keep a flush running.
  *
+ * If asked to, the first pass starts with a round in each zone that makes whole
+ * blocks of fragments: see mm/page_reporting_compact.c.
+ *
  * The marks say what the hypervisor was told. It may back such memory again
  * nevertheless: one that loads a snapshot or receives a migration may write all
  * pages, those that are zero as well. So a flush can clear all marks first.
@@ -52,7 +55,8 @@ static void page_reporting_drain_cpus(void)
 }
 
 static struct page_reporting_flushed
-page_reporting_flush_rounds(unsigned long wanted, bool again)
+page_reporting_flush_rounds(unsigned long wanted,
+			    enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
@@ -63,8 +67,10 @@ page_reporting_flush_rounds(unsigned long wanted, bool again)
 		struct page_reporting_served served;
 
 		served = page_reporting_serve(wanted - flushed.nr_pages,
-					      again && !round);
+					      round ? PAGE_REPORTING_NOTHING_FIRST :
+						      first);
 		flushed.nr_pages += served.nr_pages;
+		flushed.moved += served.moved;
 		flushed.err = served.err;
 		if (served.err || !served.more || flushed.nr_pages >= wanted)
 			break;
@@ -73,7 +79,8 @@ page_reporting_flush_rounds(unsigned long wanted, bool again)
 	return flushed;
 }
 
-static int page_reporting_do_flush(unsigned long nr_pages, bool again)
+static int page_reporting_do_flush(unsigned long nr_pages,
+				   enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed;
 	int err;
@@ -82,7 +89,7 @@ static int page_reporting_do_flush(unsigned long nr_pages, bool again)
 		return -ENODEV;
 	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
 		return -ERESTARTSYS;
-	flushed = page_reporting_flush_rounds(nr_pages, again);
+	flushed = page_reporting_flush_rounds(nr_pages, first);
 	err = flushed.err;
 	/* User space, which reads this from sysfs, has no ERESTARTSYS. */
 	if (err == -ERESTARTSYS)
@@ -108,13 +115,19 @@ static int page_reporting_do_flush(unsigned long nr_pages, bool again)
  */
 int page_reporting_flush(unsigned long nr_pages)
 {
-	return page_reporting_do_flush(nr_pages, false);
+	return page_reporting_do_flush(nr_pages, PAGE_REPORTING_NOTHING_FIRST);
 }
 
 /* Reports all free memory, also what is reported. Returns as the above. */
 int page_reporting_flush_again(void)
 {
-	return page_reporting_do_flush(ULONG_MAX, true);
+	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_FORGET_FIRST);
+}
+
+/* Reports all free memory, after whole blocks were made of fragments. */
+int page_reporting_flush_compact(void)
+{
+	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_COMPACT_FIRST);
 }
 
 /* A copy of the result of the last flush; all 0 if there was none. */

@@ -4,6 +4,7 @@
  *
  *	params -> flush -> device -> walk -> mark -> pacing
  *	                   device -> budget -> mark, pacing
+ *	                   device -> compact -> mark, plan -> pacing
  */
 #ifndef _MM_PAGE_REPORTING_INTERNAL_H
 #define _MM_PAGE_REPORTING_INTERNAL_H
@@ -75,9 +76,10 @@ static inline u64 page_reporting_level(const struct page_reporting_demand *pool)
  * @order: the reporting order that all of this is kept for
  * @zone: the zone
  * @list: entry in the list of all zones with such a state
+ * @compact: of page_reporting_compact.c, or NULL
  *
  * zone->page_reporting points to it from the first pass in the zone until the
- * device is unregistered. zone->lock protects all but the last two fields.
+ * device is unregistered. zone->lock protects all but the last three fields.
  */
 struct page_reporting_zone {
 	struct page_reporting_demand pool[PAGE_REPORTING_POOLS];
@@ -87,6 +89,7 @@ struct page_reporting_zone {
 	unsigned int order;
 	struct zone *zone;
 	struct list_head list;
+	struct page_reporting_compact *compact;
 };
 
 /* The clock of pacing, with the resolution of a tick. Context: any. */
@@ -206,6 +209,13 @@ void page_reporting_budget_reset(void);
  * page_reporting_walk.c: what does a pass do to a block?
  */
 
+/* What the first pass of a flush does before it walks. */
+enum page_reporting_first {
+	PAGE_REPORTING_NOTHING_FIRST,
+	PAGE_REPORTING_FORGET_FIRST,	/* clear all marks */
+	PAGE_REPORTING_COMPACT_FIRST,	/* make whole blocks of fragments */
+};
+
 /**
  * struct page_reporting_pass - one walk over free memory
  * @prdev: the device
@@ -213,12 +223,13 @@ void page_reporting_budget_reset(void);
  * @order: the reporting order
  * @budget: what limits the pass
  * @ended: returns a negative errno if the pass has to end now, or 0
- * @again: all marks are to be cleared first
+ * @first: what is to be done before the walk
  * @nents: blocks in the batch
  * @limit: number of blocks at which the batch is full
  * @nr_pages: pages in the batch
  * @blocks: blocks that were reported without error
  * @pages: pages in these blocks
+ * @moved: pages that were moved to make whole blocks of fragments
  * @err: the last error of the driver in this pass, or 0
  * @stopped: what @ended returned last
  * @more: there is more to report: the budget was used up before the end of a
@@ -232,12 +243,13 @@ struct page_reporting_pass {
 	unsigned int order;
 	struct page_reporting_budget budget;
 	int (*ended)(struct page_reporting_pass *pass);
-	bool again;
+	enum page_reporting_first first;
 	unsigned int nents;
 	unsigned int limit;
 	unsigned long nr_pages;
 	unsigned long blocks;
 	unsigned long pages;
+	unsigned long moved;
 	int err;
 	int stopped;
 	bool more;
@@ -248,6 +260,55 @@ struct page_reporting_pass {
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_in_report(void);
 unsigned int page_reporting_report_age_ms(void);
+
+/*
+ * page_reporting_compact.c: how do fragments become whole blocks?
+ */
+
+/* Whether pages are moved to make whole blocks, or why not. */
+enum page_reporting_compacts {
+	PAGE_REPORTING_COMPACTS,
+	PAGE_REPORTING_COMPACT_OFF,		/* by the parameter */
+	PAGE_REPORTING_COMPACT_ORDER,		/* other blocks are reported */
+	PAGE_REPORTING_COMPACT_PAGEBLOCK,	/* to empty one would not pay */
+	PAGE_REPORTING_COMPACT_UNABLE,		/* no CONFIG_MIGRATION */
+};
+
+#ifdef CONFIG_PAGE_REPORTING_COMPACT
+enum page_reporting_compacts page_reporting_compacts(unsigned int order);
+void page_reporting_compact(struct page_reporting_pass *pass);
+void page_reporting_compact_now(struct page_reporting_pass *pass);
+void page_reporting_compact_reset(void);
+void page_reporting_set_compact(bool on);
+bool page_reporting_get_compact(void);
+#else
+static inline enum page_reporting_compacts
+page_reporting_compacts(unsigned int order)
+{
+	return PAGE_REPORTING_COMPACT_UNABLE;
+}
+
+static inline void page_reporting_compact(struct page_reporting_pass *pass)
+{
+}
+
+static inline void page_reporting_compact_now(struct page_reporting_pass *pass)
+{
+}
+
+static inline void page_reporting_compact_reset(void)
+{
+}
+
+static inline void page_reporting_set_compact(bool on)
+{
+}
+
+static inline bool page_reporting_get_compact(void)
+{
+	return false;
+}
+#endif
 
 /*
  * page_reporting.c: when does a pass run?
@@ -265,6 +326,7 @@ struct page_reporting_status {
 /* The result of page_reporting_serve(): whether it left something. */
 struct page_reporting_served {
 	unsigned long nr_pages;
+	unsigned long moved;
 	bool more;
 	int err;
 };
@@ -272,8 +334,9 @@ struct page_reporting_served {
 struct page_reporting_status page_reporting_get_status(void);
 void page_reporting_set_order(unsigned int order);
 void page_reporting_set_delay(unsigned int delay_ms);
+void page_reporting_settings_changed(void);
 struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  bool again);
+						  enum page_reporting_first first);
 
 /*
  * page_reporting_flush.c: how is all free memory reported at once?
@@ -282,12 +345,14 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted,
 /* How a flush ended: with 0 or a negative errno. */
 struct page_reporting_flushed {
 	unsigned long nr_pages;
+	unsigned long moved;
 	u64 duration_us;
 	int err;
 };
 
 int page_reporting_flush(unsigned long nr_pages);
 int page_reporting_flush_again(void);
+int page_reporting_flush_compact(void);
 struct page_reporting_flushed page_reporting_last_flush(void);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

@@ -381,11 +381,16 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 static noinline void __page_reporting_freed_any(struct zone *zone,
 						unsigned int order, int mt)
 {
+	unsigned int reported = READ_ONCE(page_reporting_order);
+
 	__page_reporting_came(zone, order, mt);
+	/* One fragment is enough to ask for a pass. */
+	if (order < reported)
+		WRITE_ONCE(page_reporting_notify_order, reported);
 	__page_reporting_notify();
 }
 
-/* A block of the reporting order or above was freed. */
+/* A block of page_reporting_notify_order or above was freed. */
 void __page_reporting_freed(struct zone *zone, unsigned int order, int mt)
 {
 	struct page_reporting_demand *pool;
@@ -630,6 +635,7 @@ void page_reporting_put_zones(void)
 		state->zone->page_reporting = NULL;
 		spin_unlock_irq(&state->zone->lock);
 		list_del(&state->list);
+		kfree(state->compact);
 		kfree(state);
 	}
 }

@@ -24,9 +24,9 @@
  * pool of them has a level of its own: see "zones" in mm/page_reporting_mark.c.
  *
  * **Derivation.** All of the surplus is reported at once, as each page of it is
- * worth the same. The lowest level is kept for each window of B / 8: the open
- * one and 16 closed ones. Eight windows span B, so no page leaves before it was
- * idle for B, and all 16 span 2 B. A window is closed by the first event after
+ * worth the same. The lowest level is kept for each window of B / 16: the open
+ * one and 32 closed ones. 16 windows span B, so no page leaves before it was
+ * idle for B, and all 32 span 2 B. A window is closed by the first event after
  * its end: a block is added to the free lists or removed, or a pass runs. The
  * level does not change between events, so no timer has to close windows.
  * Reported pages leave from the bottom of the stack, and lower all minima by as
@@ -47,21 +47,22 @@
  * not from a night without demand, a stall, or ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
- * level is old enough. The next pass is requested for one window after that, as
- * the level often falls just before. While the level is too low, the next pass
- * is due in 10/8 B, which reveals stalls.
+ * level is old enough. The next pass is requested for two windows after that,
+ * as the level often falls just before. While the level is too low, the next
+ * pass is due in 19/16 B, which reveals stalls.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
- * as if it were idle. If the next pass is late by more than a window, at most
- * two of the windows without an event are counted. A stall shorter than 10/8 B,
- * or in a pass, may go unnoticed, and make a page look idle for as much longer.
+ * as if it were idle. If the next pass is late by more than two windows, at
+ * most four of the windows without an event are counted. A stall shorter than
+ * 19/16 B, or in a pass, may go unnoticed, and make a page look idle for as much
+ * longer.
  *
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
- * B costs B, two windows and a refault, 2 1/4 times as much. One that leaves
- * after 2 B costs 3 1/4 times as much, but was kept because another page was
- * needed again after B to 2 B, at a cost of at most 2 1/4, and each such page
- * accounts for only one page that is kept. So the two together cost at most
+ * B costs B, three windows and a refault, less than 2 1/4 times as much. One
+ * that leaves after 2 B costs up to 3 1/4 times as much, but was kept because
+ * another page was needed again after B to 2 B, at a cost of at most 2 1/4, and
+ * each such page accounts for only one page that is kept. So the two together cost at most
  * 2 3/4 times as much as with a known future, and so does any sum of such pairs
  * and single pages. This assumes that the free lists behave as one stack, that
  * the price of a page does not depend on how many are reported, that passes run
@@ -87,6 +88,13 @@
  * does not have to wait, and between any two points in time, reporting takes at
  * most 1 % of the time and one such release.
  *
+ * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
+ * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
+ * enough to move half of them on a host that takes twice as long. Where others
+ * use a CPU or more, only a quarter of that may be spent at once. So in a guest
+ * of 4 GiB that works, moves take at most 0.7 % of a CPU over two minutes,
+ * whatever they cost.
+ *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
  * as a share of the memory that a periodic demand takes, once it is learned;
@@ -96,22 +104,22 @@
  * without                         in                               with  without
  * ==============================  ============================  =======  =======
  * keeping for 2 B                 512 MiB/0.9 s, refaults           0 %    100 %
- * keeping for B only              release of 1.5 GiB, 90 %       0.81 s    1.5 s
- * an amount rather than a flag    bursts, cost                     2.07     2.68
- * a fall by what is kept in vain  day and night, cost              1.38     1.54
- * forgetting reports after B      128 MiB every 1.8 s, cost        2.13     2.71
- * leaving out the start           release after the boot         0.81 s   1.55 s
- * looking for stalls              512 MiB, stop of 1.5 s          0 MiB  874 MiB
- * a wait for the oldest window    512 MiB/0.9 s, passes           1.3/s   11.1/s
- * a wait longer by a window       512 MiB/0.5 s, passes           1.2/s    2.2/s
- * eight windows, but four         release of 1.5 GiB, 90 %       0.81 s   0.91 s
+ * keeping for B only              release of 1.5 GiB, 90 %       0.77 s    1.5 s
+ * an amount rather than a flag    bursts, cost                     2.03     2.64
+ * a fall by what is kept in vain  day and night, cost              1.38     1.55
+ * forgetting reports after B      128 MiB every 1.8 s, cost        2.06     2.66
+ * leaving out the start           release after the boot         0.77 s   1.55 s
+ * looking for stalls              512 MiB, stop of 1.5 s          0 MiB  879 MiB
+ * a wait for the oldest window    512 MiB/0.9 s, passes           1.3/s   22.2/s
+ * a wait longer by two windows    512 MiB/0.5 s, passes           1.2/s    2.5/s
+ * 16 windows, but eight           release of 1.5 GiB, 90 %       0.77 s   0.81 s
  * a price for small blocks        order 4, holes, refaults          7 %    100 %
  * the CPU cap                     2 ms a report, CPU time           1 %     16 %
- * a level for each migratetype    two types of 0.9 s, refaults      0 %     44 %
+ * a level for each migratetype    two types of 0.9 s, refaults      0 %     40 %
  * ==============================  ============================  =======  =======
  *
  * **End.** Once demand has ended, all free memory is reported after at most 2 B
- * and two windows. After that, no pass is due until a block is freed.
+ * and three windows. After that, no pass is due until a block is freed.
  */
 
 #include <linux/bits.h>
@@ -140,7 +148,7 @@
 #define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
 
 /* Windows without an event that count if a pass is late. See "Stalls". */
-#define LATE_WINDOWS			2
+#define LATE_WINDOWS			4
 
 /* For this many B after the start, most reports are of memory never used. */
 #define START_BREAK_EVENS		2
@@ -149,9 +157,17 @@
 #define CAP_NS_PER_MS			10000U
 /* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
+/* The same for moves: half of all memory once. */
+#define CAP_MOVE_NS_PER_MS		2500U
+#define CAP_MOVE_BURST_NS		1000000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
+
+/* Longer than any price takes to be paid, so that a product does not overflow. */
+#define RENT_MAX_MS			((u64)3600 * 1000)
+#define RENT_MAX_NS			BIT_ULL(42)
+#define UNITS_MAX			BIT_ULL(42)
 
 /* Above the number of pages of any machine. */
 #define PAGES_MAX			BIT_ULL(52)
@@ -171,9 +187,38 @@ static u64 price_ns(unsigned int shift)
 			       (SMALL_REPORT_NS >> (shift - UNIT_SHIFT)));
 }
 
-static unsigned int break_even_ms(unsigned int shift)
+static u64 units(u64 pages)
 {
-	unsigned int ms = div64_u64(price_ns(shift) * UNITS_PER_CPU, 1000000);
+	return pages << (PAGE_SHIFT - UNIT_SHIFT);
+}
+
+/* The price of the report and the refault of huge pages. */
+u64 page_reporting_pacing_price_ns(u64 pages)
+{
+	return units(pages) * HUGE_PRICE_NS;
+}
+
+/* What it costs to keep so many pages, 4 GiB at most, as CPU time. */
+u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms)
+{
+	u64 most = UNITS_PER_CPU;
+
+	return div64_u64(min(units(pages), most) * min(ms, RENT_MAX_MS) * 1000000,
+			 UNITS_PER_CPU);
+}
+
+/* For how long these pages can be kept at the price of so much CPU time. */
+u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns)
+{
+	u64 ms_ns = min(units(pages), UNITS_MAX) * 1000000;
+
+	return div64_u64(min(ns, RENT_MAX_NS) * UNITS_PER_CPU + ms_ns - 1, ms_ns);
+}
+
+/* B for a price per 4 KiB. */
+static unsigned int break_even_ms(u64 ns)
+{
+	unsigned int ms = div64_u64(ns * UNITS_PER_CPU, 1000000);
 
 	return ms - ms % BREAK_EVEN_MULTIPLE;
 }
@@ -239,7 +284,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 {
 	unsigned int length_ms = window_ms(pacing);
 	u64 over = div64_u64(elapsed(now_ms, pacing->opened_ms), length_ms);
-	bool late = elapsed(now_ms, pacing->due_ms) > length_ms;
+	bool late = elapsed(now_ms, pacing->due_ms) >
+		    PAGE_REPORTING_SLACK * length_ms;
 	unsigned int i;
 
 	/* Each free requests a pass, which is then due after this. */
@@ -274,7 +320,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
 /* Delay in ms from the free of a block of 2 MiB or more; others wait longer. */
 unsigned int page_reporting_pacing_soonest_ms(void)
 {
-	return first_ms(break_even_ms(HUGE_SHIFT));
+	return first_ms(break_even_ms(HUGE_PRICE_NS));
 }
 
 /**
@@ -284,7 +330,7 @@ unsigned int page_reporting_pacing_soonest_ms(void)
  * @left: pages that were granted now and were not reported
  * @now_ms: the current time
  *
- * Return: ms from now, at least 1 and at most 10/8 B; a later pass counts as a
+ * Return: ms from now, at least 1 and at most 19/16 B; a later pass counts as a
  * sign of a stall. PAGE_REPORTING_NEVER if the level is below one block.
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
@@ -304,8 +350,10 @@ unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 	windows = min(windows_until(pacing, PAGE_REPORTING_WINDOWS,
 				    pacing->keep + left + block),
 		      windows_until(pacing, PAGE_REPORTING_PAST, left + block));
-	/* One window more: if the level falls meanwhile, it saves a pass. */
-	wait_ms = (u64)(windows + (windows > 1)) * window_ms(pacing);
+	/* If the level falls in these windows, the slack saves a pass. */
+	if (windows > 1)
+		windows += PAGE_REPORTING_SLACK;
+	wait_ms = (u64)windows * window_ms(pacing);
 	wait_ms -= min(wait_ms, elapsed(now_ms, pacing->opened_ms));
 	wait_ms = max(wait_ms, 1ULL);
 	pacing->due_ms = now_ms + wait_ms;
@@ -393,19 +441,37 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
-/* Starts with nothing learned. @order is that of the smallest block. */
-void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
-				unsigned int order, u64 level, u64 now_ms)
+static void start(struct page_reporting_pacing *pacing, unsigned int order,
+		  unsigned int b_ms, u64 level, u64 now_ms)
 {
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
 		.due_ms = U64_MAX,
 		.started_ms = now_ms,
 		.recent_ms = now_ms,
-		.break_even_ms = break_even_ms(order + PAGE_SHIFT),
+		.break_even_ms = b_ms,
 		.order = order,
 	};
 	open_window(pacing, now_ms);
+}
+
+/* Starts with nothing learned. @order is that of the smallest block. */
+void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
+				unsigned int order, u64 level, u64 now_ms)
+{
+	start(pacing, order, break_even_ms(price_ns(order + PAGE_SHIFT)), level,
+	      now_ms);
+}
+
+/* The same for fragments, of which whole blocks of @order can be made. */
+void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
+					  unsigned int order, u64 level,
+					  u64 now_ms)
+{
+	/* Half of a pageblock that is emptied is taken to be in use. */
+	start(pacing, order,
+	      break_even_ms(HUGE_PRICE_NS + PAGE_REPORTING_MOVE_NS / 2), level,
+	      now_ms);
 }
 
 /* Starts without a debt. */
@@ -414,19 +480,52 @@ void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms)
 	*cap = (struct page_reporting_cap) { .paid_ms = now_ms };
 }
 
+static void pay(struct page_reporting_cap *cap, u64 ns_per_ms, u64 now_ms)
+{
+	/* After this long, a debt of any size is paid off. */
+	u64 ms = min(elapsed(now_ms, cap->paid_ms),
+		     div64_u64(CAP_DEBT_MAX_NS, ns_per_ms) + 1);
+
+	cap->debt_ns -= min(cap->debt_ns, ms * ns_per_ms);
+	cap->paid_ms = max(cap->paid_ms, now_ms);
+}
+
+/* No overflow: 2^43 huge pages at most, less than 2^20 ns for each. */
+static u64 huge_pages(u64 pages)
+{
+	return (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+}
+
 /* Is there CPU time left for reports? @pages is the guest's memory. */
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms)
 {
-	/* After this long, a debt of any size is paid off. */
-	u64 ms = min(elapsed(now_ms, cap->paid_ms),
-		     CAP_DEBT_MAX_NS / CAP_NS_PER_MS + 1);
-	u64 huge = (min(pages, PAGES_MAX) >> (HUGE_SHIFT - PAGE_SHIFT)) + 1;
+	pay(cap, CAP_NS_PER_MS, now_ms);
+	return cap->debt_ns < huge_pages(pages) * CAP_BURST_NS;
+}
 
-	cap->debt_ns -= min(cap->debt_ns, ms * CAP_NS_PER_MS);
-	cap->paid_ms = max(cap->paid_ms, now_ms);
-	/* No overflow: 2^43 huge pages at most, less than 2^16 ns each. */
-	return cap->debt_ns < huge * CAP_BURST_NS;
+/*
+ * How many shares of the burst of moves may be spent, if CPUs other than for
+ * moves were busy for @busy_ns of @ns, all of them together: a quarter from one
+ * busy CPU on.
+ */
+unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
+{
+	unsigned int most = PAGE_REPORTING_SHARES * 3 / 4;
+
+	if (busy_ns >= ns)
+		return PAGE_REPORTING_SHARES - most;
+	return PAGE_REPORTING_SHARES - div64_u64(most * busy_ns, ns);
+}
+
+/* The same for moves, whose @cap is another one, and which have this share. */
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms)
+{
+	u64 most = huge_pages(pages) * (CAP_MOVE_BURST_NS / PAGE_REPORTING_SHARES);
+
+	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
+	return cap->debt_ns < most * share;
 }
 
 /* Adds CPU time in ns to the debt. */

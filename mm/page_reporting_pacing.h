@@ -6,9 +6,18 @@
 #include <linux/limits.h>
 #include <linux/types.h>
 
+/* All of the CPU time that moves may take at once is so many shares of it. */
+#define PAGE_REPORTING_SHARES		16U
+
+/* What it is taken to cost to move 4 KiB, in ns. */
+#define PAGE_REPORTING_MOVE_NS		2000U
+
 /* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
-#define PAGE_REPORTING_WINDOWS		8
+#define PAGE_REPORTING_WINDOWS		16
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
+
+/* A wait is longer by this many windows, and one as much later is late. */
+#define PAGE_REPORTING_SLACK		2
 
 /* As @due_ms: from the start of a pass until it has looked at the pool. */
 #define PAGE_REPORTING_PASS_RUNS	(U64_MAX - 1)
@@ -65,6 +74,9 @@ struct page_reporting_cap {
 
 void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 				unsigned int order, u64 level, u64 now_ms);
+void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
+					  unsigned int order, u64 level,
+					  u64 now_ms);
 void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
@@ -74,6 +86,9 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 unsigned int
 page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing);
 unsigned int page_reporting_pacing_soonest_ms(void);
+u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms);
+u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns);
+u64 page_reporting_pacing_price_ns(u64 pages);
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms);
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
@@ -86,6 +101,9 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
+bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
+				     unsigned int share, u64 now_ms);
+unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 
 /*

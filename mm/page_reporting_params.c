@@ -92,6 +92,33 @@ module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
 		 "Wait before a pass over free memory, in ms, at most an hour; -1: the kernel decides");
 
+#ifdef CONFIG_PAGE_REPORTING_COMPACT
+static int compact_param_set(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+
+	if (kstrtobool(val, &on))
+		return -EINVAL;
+	page_reporting_set_compact(on);
+	page_reporting_settings_changed();
+	return 0;
+}
+
+static int compact_param_get(char *buf, const struct kernel_param *kp)
+{
+	return scnprintf(buf, PAGE_SIZE, "%c\n",
+			 page_reporting_get_compact() ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops page_reporting_compact_ops = {
+	.set = compact_param_set,
+	.get = compact_param_get,
+};
+module_param_cb(page_reporting_compact, &page_reporting_compact_ops, NULL, 0644);
+MODULE_PARM_DESC(page_reporting_compact,
+		 "Move pages so that fragments of free memory become blocks that can be reported");
+#endif
+
 static const char * const page_reporting_state_names[] = {
 	[PAGE_REPORTING_IDLE] = "idle",
 	[PAGE_REPORTING_REQUESTED] = "requested",
@@ -140,13 +167,35 @@ static ssize_t report_age_ms_show(struct kobject *kobj,
 	return sysfs_emit(buf, "%u\n", page_reporting_report_age_ms());
 }
 
+static ssize_t compact_show(struct kobject *kobj, struct kobj_attribute *attr,
+			    char *buf)
+{
+	static const char * const names[] = {
+		[PAGE_REPORTING_COMPACTS] = "on",
+		[PAGE_REPORTING_COMPACT_OFF] = "off",
+		[PAGE_REPORTING_COMPACT_ORDER] = "order",
+		[PAGE_REPORTING_COMPACT_PAGEBLOCK] = "pageblock",
+		[PAGE_REPORTING_COMPACT_UNABLE] = "unable",
+	};
+	struct page_reporting_status status = page_reporting_get_status();
+	enum page_reporting_compacts why = page_reporting_compacts(status.order);
+
+	if (!status.report)
+		return sysfs_emit(buf, "none\n");
+	if (why == PAGE_REPORTING_COMPACTS &&
+	    status.delay_ms != PAGE_REPORTING_ADAPTIVE)
+		return sysfs_emit(buf, "flush\n");
+	return sysfs_emit(buf, "%s\n", names[why]);
+}
+
 static ssize_t flush_show(struct kobject *kobj, struct kobj_attribute *attr,
 			  char *buf)
 {
 	struct page_reporting_flushed flushed = page_reporting_last_flush();
 
-	return sysfs_emit(buf, "pages=%lu duration_us=%llu error=%d\n",
-			  flushed.nr_pages, flushed.duration_us, -flushed.err);
+	return sysfs_emit(buf, "pages=%lu duration_us=%llu error=%d moved=%lu\n",
+			  flushed.nr_pages, flushed.duration_us, -flushed.err,
+			  flushed.moved);
 }
 
 /* The size in @buf in bytes, with or without a suffix; 0 if it is no size. */
@@ -182,6 +231,8 @@ static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 
 	if (sysfs_streq(buf, "again"))
 		return page_reporting_flush_again() ?: len;
+	if (sysfs_streq(buf, "compact"))
+		return page_reporting_flush_compact() ?: len;
 	if (!sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
 		if (!bytes)
@@ -196,6 +247,7 @@ static struct kobj_attribute device_attr = __ATTR_RO(device);
 static struct kobj_attribute order_attr = __ATTR_RO(order);
 static struct kobj_attribute state_attr = __ATTR_RO(state);
 static struct kobj_attribute report_age_ms_attr = __ATTR_RO(report_age_ms);
+static struct kobj_attribute compact_attr = __ATTR_RO(compact);
 static struct kobj_attribute flush_attr = __ATTR_RW(flush);
 
 static struct attribute *page_reporting_attrs[] = {
@@ -203,6 +255,7 @@ static struct attribute *page_reporting_attrs[] = {
 	&order_attr.attr,
 	&state_attr.attr,
 	&report_age_ms_attr.attr,
+	&compact_attr.attr,
 	&flush_attr.attr,
 	NULL,
 };

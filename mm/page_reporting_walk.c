@@ -689,7 +689,7 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, with @prdev, @order, @budget, @ended, @again and @limit set by
+ * @pass: the pass, with @prdev, @order, @budget, @ended, @first and @limit set by
  *	the caller, and the rest 0. Says afterwards what was done and what is left
  *
  * Context: Process context. May sleep. One caller at a time.
@@ -699,7 +699,7 @@ void page_reporting_walk(struct page_reporting_pass *pass)
 	struct zone *zone;
 
 	page_reporting_mark_begin(pass->order);
-	if (pass->again && !page_reporting_ends(pass))
+	if (pass->first == PAGE_REPORTING_FORGET_FIRST && !page_reporting_ends(pass))
 		page_reporting_sweep(NR_PAGE_ORDERS);
 	page_reporting_reset_batch(pass);
 	for_each_populated_zone(zone)

@@ -34,7 +34,7 @@ class Kernel:
 
 
 KERNELS = {
-    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit')),
+    'guest': Kernel('what the demo and the tests boot', ('guest', 'x86', 'kunit', 'life'), ('vmlinux', 'modules', 'bzImage')),
     'debug': Kernel('the same with lock, list and page checking',
                     ('guest', 'x86', 'kunit', 'debug', 'stress', 'sleep')),
     'kasan': Kernel('debug with KASAN', ('guest', 'x86', 'kunit', 'debug', 'stress', 'kasan')),
@@ -42,6 +42,7 @@ KERNELS = {
                     ('bzImage', 'modules')),
     'off': Kernel('the feature configured out', ('guest', 'x86', 'off'),
                   ('vmlinux', 'modules', 'mm/page_alloc.o')),
+    'nomigration': Kernel('without compaction and migration', ('guest', 'x86', 'nomigration')),
     'hyperv': Kernel('objects only: both drivers and the core, with W=1', ('guest', 'x86', 'hyperv'),
                      ('drivers/hv/hv_balloon.o', 'drivers/virtio/virtio_balloon.o', *ENGINE, 'mm/page_alloc.o'),
                      arguments=('W=1',), steps=160),
@@ -51,10 +52,14 @@ KERNELS = {
     'ours-off': Kernel('ours without the feature', ('guest', 'x86', 'bench', 'off')),
     'stock-trace': Kernel('stock with the irqsoff tracer', ('guest', 'x86', 'trace'), source='base'),
     'ours-trace': Kernel('ours with the irqsoff tracer', ('guest', 'x86', 'trace')),
+    'stock-cache': Kernel('stock with a disk and what limits page cache', ('guest', 'x86', 'bench', 'cache'), source='base'),
+    'ours-cache': Kernel('ours with the same', ('guest', 'x86', 'bench', 'cache')),
     'fixes-stock': Kernel('stock in the configuration for the tests of fixes/', ('guest', 'x86', 'fixes', 'sleep'),
                           source='base'),
     'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='fixed'),
     'observe': Kernel('with perf, ftrace and BPF, for the examples of the guide', ('guest', 'x86', 'bench', 'observe')),
+    'userland': Kernel('what boots the userland of the package, built sooner than that',
+                       ('guest', 'x86', 'bench', 'observe', 'cache', 'userland'), ('bzImage',)),
     'arm64-4k': Kernel('arm64 with pages of 4 KiB, for tests', ('guest', 'arm64', 'pages-4k', 'kunit'), ('Image',),
                        arch='arm64'),
     'arm64-64k': Kernel('the same with pages of 64 KiB', ('guest', 'arm64', 'pages-64k', 'kunit'), ('Image',),

@@ -24,7 +24,7 @@ from common import Fail, say
 OVERLAY = ('include', 'mm', 'Documentation', 'tools', 'samples')
 # Of this repository: what was measured, the tests of scripts/, and those of fixes/
 NOT_OVERLAY = tuple('tools/testing/page_reporting/' + name for name in (
-    'results/', 'pacing/results/', 'tests/test_lint.py', 'tests/test_run.py', 'tests/test_series.py',
+    'results/', 'pacing/results/', 'pacing/corpus/', 'tests/test_lint.py', 'tests/test_run.py', 'tests/test_series.py',
     'tests/test_setup.py', 'tests/test_texts.py', 'tests/test_tree.py',
     'tests/test_fixes.py', 'module/fixes.c', 'guest/hibernate.c'))
 TARBALLS = ('.tar', '.tar.gz', '.tgz', '.tar.zst', '.tar.xz')

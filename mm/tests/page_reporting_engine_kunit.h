@@ -58,6 +58,21 @@ void fpr_engine_live_in(unsigned int ms)
 				       0;
 }
 
+static struct page_reporting_request fpr_engine_request;
+
+/**
+ * fpr_engine_ask - open a request as a flush does, without starting a pass
+ */
+void fpr_engine_ask(void)
+{
+	init_completion(&fpr_engine_request.done);
+	fpr_engine_request.wanted = ULONG_MAX;
+	spin_lock(&page_reporting_request_lock);
+	fpr_engine_request.ticket = ++page_reporting_ticket;
+	page_reporting_request = &fpr_engine_request;
+	spin_unlock(&page_reporting_request_lock);
+}
+
 /**
  * fpr_engine_settle - wait until the pass that a free has requested is queued
  */

@@ -355,6 +355,21 @@ static void flush_waits_for_the_device(struct kunit *test)
 	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
 }
 
+/* B5: A flush that finds the device before its first pass is queued. */
+static void flush_during_registration_waits_for_no_delay(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_set_delay(fake, FPR_QUIET_MS);
+	fpr_engine_ask();
+	fpr_register_unready(fake, 0);
+	/* The pass waits only for the device to be ready, for two seconds. */
+	KUNIT_EXPECT_TRUE(test, time_before(fake->prdev.work.timer.expires,
+					    jiffies + 10 * HZ));
+	/* Unregistration gives up the request. */
+	fpr_unregister(fake);
+}
+
 static struct kunit_case page_reporting_flush_cases[] = {
 	KUNIT_CASE(flush_reports_all_at_once),
 	KUNIT_CASE(flush_stops_at_a_size),
@@ -370,6 +385,7 @@ static struct kunit_case page_reporting_flush_cases[] = {
 	KUNIT_CASE(flush_ends_with_the_device),
 	KUNIT_CASE(flush_waits_behind_a_pass),
 	KUNIT_CASE(flush_waits_for_the_device),
+	KUNIT_CASE(flush_during_registration_waits_for_no_delay),
 	{}
 };
 

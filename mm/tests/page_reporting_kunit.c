@@ -999,6 +999,7 @@ static void fpr_end_test(void *data)
 	KUNIT_EXPECT_EQ(fake->test, 0,
 			fpr_set_param(FPR_PARAM_DELAY, fake->saved_delay));
 	fpr_engine_restore(fake->saved_order);
+	page_reporting_set_compact(fake->saved_compact);
 	fpr_expect_sound(fake->test);
 }
 
@@ -1022,6 +1023,9 @@ int fpr_init(struct kunit *test)
 	if (fpr_get_param(FPR_PARAM_DELAY, fake->saved_delay) < 0)
 		return -ENOENT;
 	fake->saved_order = fpr_engine_forget_user();
+	/* Tested only by its own suite. It would disturb the others. */
+	fake->saved_compact = page_reporting_get_compact();
+	page_reporting_set_compact(false);
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	test->priv = fake;
 	return kunit_add_action_or_reset(test, fpr_end_test, fake);

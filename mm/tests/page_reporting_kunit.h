@@ -112,6 +112,7 @@ struct fpr_pair {
  * @low_wmark: the watermark before the change
  * @saved_order: the order that the user had set, restored at the end
  * @saved_delay: the delay that the user had set, as text, restored at the end
+ * @saved_compact: whether fragments are made whole blocks, restored at the end
  */
 struct fpr_fake {
 	struct page_reporting_dev_info prdev;
@@ -134,6 +135,7 @@ struct fpr_fake {
 	unsigned long low_wmark;
 	unsigned int saved_order;
 	char saved_delay[16];
+	bool saved_compact;
 };
 
 /**
@@ -312,6 +314,7 @@ void fpr_engine_restore(unsigned int order);
 unsigned int
 fpr_engine_capacity(const struct page_reporting_dev_info *prdev);
 void fpr_engine_live_in(unsigned int ms);
+void fpr_engine_ask(void);
 void fpr_engine_settle(void);
 unsigned int fpr_engine_errors(void);
 unsigned int fpr_engine_retries(void);
@@ -335,6 +338,11 @@ struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 /* page_reporting_budget.c */
 u64 fpr_engine_debt_ns(void);
 void fpr_engine_set_debt(u64 ns);
+
+/* page_reporting_compact.c */
+extern const unsigned int fpr_engine_fragment_order;
+u64 fpr_engine_move_debt_ns(void);
+void fpr_engine_set_move_debt(u64 ns);
 
 /* page_reporting_mark.c */
 void __fpr_engine_set_mark(struct zone *zone, struct page *page);

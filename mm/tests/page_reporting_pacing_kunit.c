@@ -119,8 +119,8 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 /* B6: The next pass is due when more may be idle, without a request. */
 static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
-	/* 10/8 B rather than 9/8, in whole ticks */
-	unsigned int most_ms = page_reporting_pacing_soonest_ms() / 9 * 10 + 10;
+	/* 19/16 B rather than 17/16, in whole ticks */
+	unsigned int most_ms = page_reporting_pacing_soonest_ms() / 17 * 19 + 10;
 	struct fpr_fake *fake = test->priv;
 	struct timer_list *timer = &fake->prdev.work.timer;
 	int tries = 10;
@@ -220,6 +220,7 @@ static void long_pass_is_not_late(struct kunit *test)
 	struct page_reporting_pacing *pacing;
 	struct page_reporting_demand *pool;
 	unsigned int window_ms;
+	bool open;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
@@ -234,16 +235,18 @@ static void long_pass_is_not_late(struct kunit *test)
 	window_ms = pacing->break_even_ms / PAGE_REPORTING_WINDOWS;
 	page_reporting_pacing_init(pacing, pacing->order,
 				   page_reporting_level(pool),
-				   page_reporting_now_ms() - 10 * window_ms);
+				   page_reporting_now_ms() -
+				   (PAGE_REPORTING_WINDOWS + 2) * window_ms);
 	memset(pacing->past, 0, sizeof(pacing->past));
 	pacing->due_ms = page_reporting_now_ms();
 	spin_unlock_irq(&zone->lock);
 
 	budget = page_reporting_paced_budget(32);
-	msleep(2 * window_ms);
+	msleep(2 * PAGE_REPORTING_SLACK * window_ms);
 	spin_lock_irq(&zone->lock);
-	KUNIT_EXPECT_TRUE(test, budget.ops->open(&budget, zone));
+	open = budget.ops->open(&budget, zone);
 	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_TRUE(test, open);
 	KUNIT_EXPECT_NE(test, 0, budget.grant[PAGE_REPORTING_MOVABLE]);
 }
 

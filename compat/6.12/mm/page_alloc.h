@@ -10,4 +10,7 @@
 
 #include "internal.h"
 
+/* For shmem_kernel_file_setup() */
+typedef unsigned long vma_flags_t;
+
 #endif /* _MM_PAGE_ALLOC_H */

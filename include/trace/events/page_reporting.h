@@ -139,6 +139,44 @@ TRACE_EVENT(page_reporting_pass_end,
 		  __entry->duration_ns)
 );
 
+/*
+ * A round that made whole blocks of the fragments of a zone. planned, emptied,
+ * failed: pageblocks. moved: pages.
+ */
+TRACE_EVENT(page_reporting_compact,
+
+	TP_PROTO(const struct zone *zone, unsigned long planned,
+		 unsigned long emptied, unsigned long failed,
+		 unsigned long moved, u64 duration_ms),
+
+	TP_ARGS(zone, planned, emptied, failed, moved, duration_ms),
+
+	TP_STRUCT__entry(
+		__field(int, nid)
+		__field(int, zone)
+		__field(unsigned long, planned)
+		__field(unsigned long, emptied)
+		__field(unsigned long, failed)
+		__field(unsigned long, moved)
+		__field(unsigned long long, duration_ms)
+	),
+
+	TP_fast_assign(
+		__entry->nid = zone_to_nid((struct zone *)zone);
+		__entry->zone = zone_idx(zone);
+		__entry->planned = planned;
+		__entry->emptied = emptied;
+		__entry->failed = failed;
+		__entry->moved = moved;
+		__entry->duration_ms = duration_ms;
+	),
+
+	TP_printk("nid=%d zone=%d planned=%lu emptied=%lu failed=%lu moved=%lu duration_ms=%llu",
+		  __entry->nid, __entry->zone, __entry->planned,
+		  __entry->emptied, __entry->failed, __entry->moved,
+		  __entry->duration_ms)
+);
+
 /* Reported pages were allocated. Emitted under zone->lock. */
 TRACE_EVENT(page_reporting_refault,
 

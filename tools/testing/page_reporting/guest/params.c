@@ -37,9 +37,15 @@ static const struct row delay_rows[] = {
 	{ "0", 0 }, { "1", 0 }, { "250", 0 }, { "2000", 0 }, { "3600000", 0 }, { "-1", 0 },
 };
 
+static const struct row compact_rows[] = {
+	{ "2", EINVAL }, { "-1", EINVAL }, { "abc", EINVAL }, { "\n", EINVAL },
+	{ "N", 0 }, { "Y", 0 },
+};
+
 static const struct parameter parameters[] = {
 	{ "order", DIRECTORY "page_reporting_order", order_rows, ARRAY_SIZE(order_rows) },
 	{ "delay", DIRECTORY "page_reporting_delay_ms", delay_rows, ARRAY_SIZE(delay_rows) },
+	{ "compact", DIRECTORY "page_reporting_compact", compact_rows, ARRAY_SIZE(compact_rows) },
 };
 
 static int nr_done, nr_failed;

@@ -4,24 +4,34 @@
  *
  *   mem=SIZE	memory with the pattern (M)
  *   spare=SIZE	memory to touch and free first, for the host to back, and to be reported (M)
+ *   later=SIZE	memory to take instead if the host says so (M)
  *
- * The host sends words: check verifies each page; take allocates, touches and frees the spare
- * memory again; again reports all free memory again; quit ends the program. Events: kept; alive,
- * once a second; checked, with the number of wrong pages; taken; flushed. The last three have the
+ * The host sends words: check verifies each page; take allocates, touches and frees the spare memory
+ * again, and work repeats that until rest; again reports all free memory again; ram and disk suspend
+ * the system to RAM and to /dev/vda; reboot restarts the machine, and kexec boots the kernel of
+ * /kexec; quit ends the program. Events: kept; alive, once a second; checked, with the number of
+ * wrong pages; taken; works; rested; flushed; awake. All from checked on, except works, have the
  * counters, in pages: by how much they do not add up, what is reported, refaults and clears.
  */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/reboot.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "vmstat.h"
 
 #define FLUSH	"/sys/kernel/mm/page_reporting/flush"
+#define DISK	"/dev/vda"
 
 static unsigned long long *kept;
-static size_t kept_size, spare_size, page_size;
+static size_t kept_size, spare_size, later_size, page_size;
+static pid_t worker;
 
 /* All words of a page differ. */
 static unsigned long long word(size_t index)
@@ -47,14 +57,14 @@ static void keep(void)
 		kept[i] = word(i);
 }
 
-static void use_spare(void)
+static void use(size_t size)
 {
-	char *mem = take(spare_size);
+	char *mem = take(size);
 	size_t off;
 
-	for (off = 0; off < spare_size; off += page_size)
+	for (off = 0; off < size; off += page_size)
 		mem[off] = 1;
-	if (munmap(mem, spare_size))
+	if (munmap(mem, size))
 		fail("pattern:", "munmap", errno);
 }
 
@@ -82,15 +92,6 @@ static long long imbalance(const char *text)
 	       find_counter(text, "pgreport_clear");
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		fail("write", path, errno);
-	close(fd);
-}
-
 /* The counters are not read at the same time, so try until they add up. */
 static void report_counters(const char *event, unsigned long wrong)
 {
@@ -99,7 +100,7 @@ static void report_counters(const char *event, unsigned long wrong)
 
 	do {
 		usleep(100000);
-		write_file("/proc/sys/vm/stat_refresh", "1");
+		write_text("/proc/sys/vm/stat_refresh", "1");
 		read_vmstat(text, sizeof(text));
 	} while (imbalance(text) && --looks);
 	report("event=%s wrong=%lu imbalance=%lld reported=%lld refault=%lld clear=%lld t_ms=%lld",
@@ -118,19 +119,116 @@ static void read_word(char *line, size_t size)
 	line[len] = '\0';
 }
 
+static void check(void)
+{
+	report_counters("checked", wrong_pages());
+}
+
+static void take_spare(void)
+{
+	use(later_size);
+	report_counters("taken", 0);
+}
+
+static void work(void)
+{
+	flush_report();
+	worker = fork();
+	if (worker < 0)
+		fail("pattern:", "fork", errno);
+	if (!worker) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			use(later_size);
+	}
+	report("event=works t_ms=%lld", now_ms());
+}
+
+static void rest(void)
+{
+	if (!works_beside(worker))
+		fail("pattern:", "the worker has ended", ECHILD);
+	stop_beside(worker);
+	worker = 0;
+	report_counters("rested", 0);
+}
+
+static void report_again(void)
+{
+	write_text(FLUSH, "again");
+	report_counters("flushed", 0);
+}
+
+static void suspend_to_ram(void)
+{
+	write_text("/sys/power/mem_sleep", "deep");
+	write_text("/sys/power/state", "mem");
+	report_counters("awake", 0);
+}
+
+/* Returns in the machine that loads the image, which is this one. */
+static void hibernate(void)
+{
+	if (swapon(DISK, 0))
+		fail("swap to", DISK, errno);
+	write_text("/sys/power/disk", "test_resume");
+	write_text("/sys/power/state", "disk");
+	report_counters("awake", 0);
+}
+
+static void restart(int how)
+{
+	if (reboot(how))
+		fail("pattern:", "reboot", errno);
+}
+
+static void start_machine_anew(void)
+{
+	restart(RB_AUTOBOOT);
+}
+
+/* With the boot line of this kernel. */
+static void start_other_kernel(void)
+{
+	int kernel = open("/kexec/kernel", O_RDONLY), initrd = open("/kexec/initrd", O_RDONLY);
+	char line[4096];
+	int err = read_text("/proc/cmdline", line, sizeof(line));
+
+	if (err)
+		fail("read", "/proc/cmdline", -err);
+	if (kernel < 0 || initrd < 0)
+		fail("open", "/kexec", errno);
+	if (syscall(SYS_kexec_file_load, kernel, initrd, strlen(line) + 1, line, 0))
+		fail("load", "/kexec/kernel", errno);
+	restart(LINUX_REBOOT_CMD_KEXEC);
+}
+
+static const struct {
+	const char *word;
+	void (*obey)(void);
+} words[] = {
+	{ "check", check },
+	{ "take", take_spare },
+	{ "work", work },
+	{ "rest", rest },
+	{ "again", report_again },
+	{ "ram", suspend_to_ram },
+	{ "disk", hibernate },
+	{ "reboot", start_machine_anew },
+	{ "kexec", start_other_kernel },
+};
+
 static void obey(const char *word)
 {
-	if (!strcmp(word, "check")) {
-		report_counters("checked", wrong_pages());
-	} else if (!strcmp(word, "take")) {
-		use_spare();
-		report_counters("taken", 0);
-	} else if (!strcmp(word, "again")) {
-		write_file(FLUSH, "again");
-		report_counters("flushed", 0);
-	} else {
-		usage(word, "the host may say check, take, again or quit");
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!strcmp(word, words[i].word)) {
+			words[i].obey();
+			return;
+		}
 	}
+	usage(word, "the host has no such word");
 }
 
 static size_t size_of(const char *arg)
@@ -150,12 +248,16 @@ int main(int argc, char **argv)
 			kept_size = size_of(argv[i]);
 		else if (is_option(argv[i], "spare"))
 			spare_size = size_of(argv[i]);
+		else if (is_option(argv[i], "later"))
+			later_size = size_of(argv[i]);
 		else
-			usage(argv[i], "options are mem, spare");
+			usage(argv[i], "options are mem, spare, later");
 	}
 	if (!kept_size || !spare_size)
 		usage("mem, spare", "give both, in MiB");
-	use_spare();
+	if (!later_size)
+		later_size = spare_size;
+	use(spare_size);
 	keep();
 	report("event=kept t_ms=%lld", now_ms());
 	while (strcmp(word, "quit")) {

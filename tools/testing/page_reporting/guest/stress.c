@@ -23,6 +23,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@
 #include "sample.h"
 
 #define PARAMETERS	"/sys/module/page_reporting/parameters/"
+#define FLUSH		"/sys/kernel/mm/page_reporting/flush"
 #define BLOCKS		"/sys/devices/system/memory"
 #define FAILURES	"/sys/kernel/debug/"
 #define CMA		"/sys/kernel/debug/cma/reserved/"
@@ -48,8 +50,8 @@ static struct {
 /* Shared by the workers and the parent. Only the parent sends to the host. */
 static struct shared {
 	atomic_bool stop;
-	atomic_ulong rounds[10];	/* by worker */
-	atomic_ulong blocks, reports, errors, loads, offlined, contiguous, poisoned;
+	atomic_ulong rounds[11];	/* by worker */
+	atomic_ulong blocks, reports, errors, loads, offlined, contiguous, poisoned, moved;
 	char error[256];		/* the first error of any worker */
 	atomic_flag failed;
 } *shared;
@@ -204,6 +206,64 @@ static void use_scattered_pages(void)
 	for (off = 4096; off < size; off += 2 * 4096)
 		check(mem + off, 4096, tag);
 	unmap(mem, size);
+}
+
+/* Have a pipe hold some pages, and lock others. They must stay while their neighbours move. */
+static void hold_pages(char *mem, size_t size, int pipe)
+{
+	size_t off;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		off = pick(size / 32768) * 32768;
+		mlock(mem + off, 4096);
+		off = pick(size / 32768) * 32768;
+		vmsplice(pipe, &(struct iovec){ mem + off, 4096 }, 1, SPLICE_F_NONBLOCK);
+	}
+}
+
+/* Check that the pages in the pipe have the same content as those of the process. */
+static void check_held(const char *mem, unsigned long tag, int pipe)
+{
+	unsigned long page[512];
+
+	while (read(pipe, page, sizeof(page)) == sizeof(page)) {
+		unsigned long found = page[0];
+		const char *where = (const char *)(found ^ tag);
+
+		if (*(const unsigned long *)mem != mark(mem, tag) || found != mark(where, tag))
+			give_up("a page in a pipe reads %#lx", found);
+	}
+}
+
+/* Keep one page of each 32 KiB, hold some of them, and have whole blocks made of the rest. */
+static void move_pages_about(void)
+{
+	size_t size = 48 * MIB, off;
+	unsigned long tag = random() & ~0xfffUL;
+	char *mem = map(size, MADV_NOHUGEPAGE), text[128];
+	int pipes[2];
+
+	if (!mem)
+		return;
+	if (pipe2(pipes, O_NONBLOCK | O_CLOEXEC)) {
+		unmap(mem, size);
+		return;
+	}
+	fill(mem, size, tag);
+	for (off = 0; off < size; off += 32768)
+		madvise(mem + off + 4096, 32768 - 4096, MADV_DONTNEED);
+	hold_pages(mem, size, pipes[1]);
+	put(PARAMETERS "page_reporting_order", "-1");
+	if (!put(FLUSH, "compact") && !read_text(FLUSH, text, sizeof(text)))
+		shared->moved += number_after(text, "moved=");
+	for (off = 0; off < size; off += 32768)
+		check(mem + off, 4096, tag);
+	check_held(mem, tag, pipes[0]);
+	close(pipes[0]);
+	close(pipes[1]);
+	unmap(mem, size);
+	nap(pick(200));
 }
 
 /* Page cache of a file that is deleted when it is closed. */
@@ -431,6 +491,7 @@ static const struct worker workers[] = {
 	{ "huge", use_huge_pages },
 	{ "small", use_small_pages },
 	{ "scatter", use_scattered_pages },
+	{ "moves", move_pages_about },
 	{ "cache", use_page_cache },
 	{ "kernel", use_kernel_memory },
 	{ "contiguous", use_contiguous_memory },
@@ -791,9 +852,10 @@ static void warm_up(void)
 
 static void report_sums(long missing_kib)
 {
-	report("event=sums loads=%lu offlined=%lu contiguous=%lu poisoned=%lu",
+	report("event=sums loads=%lu offlined=%lu contiguous=%lu poisoned=%lu moved=%lu",
 	       atomic_load(&shared->loads), atomic_load(&shared->offlined),
-	       atomic_load(&shared->contiguous), atomic_load(&shared->poisoned));
+	       atomic_load(&shared->contiguous), atomic_load(&shared->poisoned),
+	       atomic_load(&shared->moved));
 	report("event=stressed blocks=%lu reports=%lu errors=%lu missing=%ld",
 	       atomic_load(&shared->blocks), atomic_load(&shared->reports),
 	       atomic_load(&shared->errors), missing_kib);

@@ -15,6 +15,7 @@ COMMANDS = {
     "top": "watch a guest that takes and frees memory",
     "bench": "measure the stock kernel and this series side by side",
     "mutants": "break the engine on purpose, and see which test notices",
+    "model": "have spin check the model of when a pass runs",
     "pacing": "try out the pacing policy without a kernel",
     "deb": "boot the kernel's Debian package under libvirt",
     "examples": "run the perf, trace-cmd and bpftrace commands of the guide",

@@ -126,9 +126,9 @@ class Bootable:
 
 def measure(job, boot, show):
     """Run `job`: its raw record."""
-    from . import bench_runs
+    from . import bench_disk, bench_runs
     name, arguments = job.variant.workload
-    got = bench_runs.WORKLOADS[name](boot, show, **arguments)
+    got = {**bench_runs.WORKLOADS, **bench_disk.WORKLOADS}[name](boot, show, **arguments)
     return {
         "scenario": job.variant.scenario, "variant": job.variant.name, "column": job.column,
         "repeat": job.repeat, "figures": got.figures, "reasons": got.reasons,
@@ -217,7 +217,7 @@ def make_store(args, initrd):
     # What starts QEMU and reads its memory counts, too: two ways to measure are not to be compared.
     setting = {"programs": digest(initrd), "accel": qemu.choose_accel(), "qemu": qemu.version(qemu.find()),
                "lab": [digest(Path(qemu.__file__).with_name(f"{name}.py"))
-                       for name in ("qemu", "process", "bench_runs")], "host_thp": host.thp_setting()}
+                       for name in ("qemu", "process", "bench_runs", "bench_disk")], "host_thp": host.thp_setting()}
 
     def depends_on(job):
         """The digests of the kernels that `job` boots, and of its modules."""

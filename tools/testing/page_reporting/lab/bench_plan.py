@@ -86,6 +86,13 @@ FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
 HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("huge_before_mib", "MiB", "higher"),
              Figure("huge_after_mib", "MiB", "higher"), Figure("lost_huge_mib", "MiB"), Figure("host_splits", ""),
              Figure("host_deferred_splits", ""), HOST_CPU)
+SCATTER = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("lost_huge_mib", "MiB"),
+           Figure("moved", "pages"), Figure("emptied", "pageblocks", "higher"), Figure("failed", "pageblocks"),
+           Figure("refaults", "pages"), Figure("worker_cpu_s", "s"), HOST_CPU)
+SCATTER_FLUSH = (Figure("flush_s", "s"), *SCATTER)
+STEADY = (Figure("replaced", "", "higher"), Figure("mean_us", "us"), Figure("worker_cpu_pct", "%"),
+          *(Figure(f"{what}_p{part}_us", "us") for what in ("touch", "read") for part in ("50", "99", "999")),
+          Figure("mean_rss_mib", "MiB"), HOST_CPU)
 STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
            for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
 IDLE = (Figure("works", ""), Figure("timers", ""), Figure("passes", ""), HOST_CPU)
@@ -102,6 +109,11 @@ BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_b
          HOST_CPU)
 PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
 FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
+
+CACHE = (Figure("rested_mib", "MiB"), Figure("read_s", "s"), Figure("read_again_s", "s"), Figure("disk_mib", "MiB"),
+         Figure("refaulted_mib", "MiB"), Figure("rest_cpu_s", "s"), HOST_CPU)
+SNAPSHOT = (Figure("size_mib", "MiB"), Figure("used_mib", "MiB"), Figure("resident_mib", "MiB"),
+            Figure("prepare_s", "s"), Figure("write_s", "s"), HOST_CPU)
 
 
 def _release(name, mem_mib, free_mib, seconds, together):
@@ -130,6 +142,15 @@ def _hostpages(name, mib, each_kib, hole_kib, **more):
                    runs=EXACT_RUNS)
 
 
+def _scatter(free_pct):
+    return Variant("scatter", f"{free_pct}pct-of-2g", SCATTER,
+                   ("scatter", {"mib": 2048, "free_pct": free_pct, "wait_s": 20}), seconds=60)
+
+
+def _steady(name, columns, **more):
+    return Variant("steady", name, STEADY, ("steady", {"mib": 2048, "for_s": 120, **more}), columns=columns, seconds=150)
+
+
 def _stall(of):
     return Variant("stall", f"{of}-128m-0.3s", STALL,
                    ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
@@ -153,6 +174,16 @@ def _one_block(migratetype, busy=False):
                    ("one_block", arguments), seconds=8, together=2, runs=EXACT_RUNS, modules=("measure",))
 
 
+def _cache(name, limit="nothing", **more):
+    return Variant("cache", name, CACHE, ("cache", {"mib": 1024, "rest_s": 60, "limit": limit, **more}), seconds=95,
+                   together=4, runs=EXACT_RUNS, builds=("cache",))
+
+
+def _snapshot(before):
+    return Variant("snapshot", before, SNAPSHOT, ("snapshot", {"patterns": COMPILED, "jobs": 3, "before": before}),
+                   seconds=85, together=4, runs=EXACT_RUNS)
+
+
 VARIANTS = (
     # Two guests of 16 GiB do not fit in one machine.
     _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
@@ -166,6 +197,10 @@ VARIANTS = (
     _fragment(None, "madvise", 60, together=6),
     _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
     _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
+    _scatter(90), _scatter(50),
+    Variant("scatter", "flush-90pct-of-2g", SCATTER_FLUSH,
+            ("scatter", {"mib": 2048, "free_pct": 90, "wait_s": 10, "flush": True}), columns=("ours",), seconds=50),
+    _steady("half-of-2g", WITH_OFF), _steady("half-of-2g-compact-off", ("ours",), compact=False),
     *(_stall(of) for of in ("thp", "4k")),
     *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
               seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
@@ -190,6 +225,9 @@ VARIANTS = (
     *(Variant("flush", f"snapshot-{wait_s}s", FLUSH,
               ("flush", {"free_mib": 3072, "wait_s": wait_s}), seconds=wait_s + 34, together=4)
       for wait_s in (5, 20)),
+    *(_snapshot(before) for before in ("nothing", "flush", "compact", "zero")),
+    _cache("nothing"), _cache("drop-caches", "drop"), _cache("reclaim-psi", "reclaim"),
+    _cache("damon-60s", damon_us=60_000_000), _cache("damon-1s", damon_us=1_000_000), _cache("mglru-min-ttl", "mglru"),
 )
 SCENARIOS = tuple(dict.fromkeys(variant.scenario for variant in VARIANTS))
 

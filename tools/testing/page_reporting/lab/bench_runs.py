@@ -330,6 +330,67 @@ def lost_huge_mib(before_mib, after_mib, huge_before_mib, huge_after_mib):
     return max(0.0, (huge_before_mib - huge_after_mib) - max(0.0, before_mib - after_mib))
 
 
+# scatter and steady
+
+COMPACT = "page_reporting.page_reporting_compact"
+
+
+def scatter(boot, show, mib, free_pct, wait_s, flush=False):
+    """Single pages given back one by one, in no order: what comes back to the host, and what that costs it in huge
+    pages and the guest in moves and CPU time. What is left is compared with what was written.
+
+    flush: make whole blocks and report them by a flush, in the middle of the wait.
+    """
+    program = ["scatter", f"mib={mib}", f"free={free_pct}", f"wait={wait_s}", f"flush={flush:d}"]
+    with boot(steps=[decomposed(program)], cmdline=["transparent_hugepage=madvise"],
+              run_deadline_s=2 * wait_s + 300) as vm:
+        states = []
+        for name in ("touched", "settled"):
+            event = watch(vm, name, show)
+            states.append((event, host.huge_mib(vm.pid)))
+        vm.wait_event("intact")
+        result = vm.finish()
+    (before, huge_before), (after, huge_after) = states
+    figures, reasons = moved_figures(after)
+    figures |= {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
+                "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after),
+                "host_cpu_s": result.cpu_s}
+    if flush:
+        flushed = next(event for event in result.events if event.name == "flushed")
+        figures["flush_s"] = flushed.number("took_ms") / 1000
+    if reason := host.no_huge_pages_reason():
+        figures["lost_huge_mib"], reasons["lost_huge_mib"] = None, reason
+    return Measured(figures, [result], curve(between(result.samples, 0, after.t), before.t), reasons)
+
+
+def moved_figures(event):
+    """What making whole blocks took, from an event of guest/scatter.c: the figures, and the reasons of others."""
+    figures = {name: event.number(name) for name in ("moved", "emptied", "failed", "refaults")}
+    figures = {name: value if value >= 0 else None for name, value in figures.items()}
+    figures["worker_cpu_s"] = event.number("workers_ms") / 1000
+    return figures, {name: "this kernel has no such counter" for name, value in figures.items() if value is None}
+
+
+def steady(boot, show, mib, for_s, compact=True):
+    """A program that holds half of its memory in single pages, and replaces pages at random: what making whole blocks
+    costs it. The first page is replaced when the other half was given back, so that moves fall into the time measured.
+
+    compact: False switches it off, where the kernel has it.
+    """
+    cmdline = ["transparent_hugepage=madvise"] + ([] if compact else [f"{COMPACT}=0"])
+    steps = [decomposed(["scatter", f"mib={mib}", "free=50", "wait=0", f"churn={for_s}"])]
+    with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * for_s + 300) as vm:
+        settled, churned = watch(vm, "settled", show), watch(vm, "churned", show)
+        vm.wait_event("intact")
+        result = vm.finish()
+    figures = {"replaced": churned.number("count"), "mean_us": churned.number("mean_ns") / 1000,
+               "worker_cpu_pct": churned.number("workers_ms") / for_s / 10,
+               "mean_rss_mib": mean_rss_mib(between(result.samples, settled.t, churned.t)), "host_cpu_s": result.cpu_s}
+    figures |= {f"{what}_p{part}_us": churned.number(f"{what}_p{part}_ns") / 1000
+                for what in ("touch", "read") for part in ("50", "99", "999")}
+    return Measured(figures, [result], curve(between(result.samples, 0, churned.t), settled.t))
+
+
 # stall
 
 STALL_AFTER_S = 5       # after each stop, for what it made the kernel do
@@ -622,4 +683,4 @@ def built(result, start, done, end):
 
 WORKLOADS = {workload.__name__: workload for workload in (
     release, churn, fragment, hostpages, stall, idle, reuse, split, scale, one_block, hotpath, compile_load, demand,
-    pack, flush)}
+    pack, flush, scatter, steady)}

@@ -2,7 +2,8 @@
 """Install the kernel's package in a Debian userland, boot it under libvirt, and see memory come back.
 
 Takes the package that `scripts/build package` made. Exit status: 0 if systemd came up, the balloon's
-driver has the device and at least 90 % of 1 GiB came back to the host; 1 if not; 2 for bad input.
+driver has the device, at least 90 % of 1 GiB came back to the host, and all of 3 GiB when the host
+froze the guest's file systems; 1 if not; 2 for bad input.
 """
 
 import shutil
@@ -10,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import console, domain, files, image, paths, qemu
+from . import console, domain, files, freeze, image, paths, qemu
 from .display import Pace
 from .errors import BadInput, LabError
 
@@ -25,6 +26,7 @@ OUT = paths.BUILD / "deb"
 
 def arguments(parser):
     parser.add_argument("--package", type=Path, help="the .deb of a kernel (the one in build/deb)")
+    parser.add_argument("--kernel", type=Path, help="boot this one instead, in a userland with the tools' package alone")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
 
@@ -55,13 +57,13 @@ def take_newest(out):
         shutil.move(path, out / path.name)
 
 
-def find_package(out):
+def find_package(out, name="linux-image"):
     """The package in `out`, where the one that was just built goes first."""
     out.mkdir(parents=True, exist_ok=True)
     take_newest(out)
-    found = sorted(out.glob("linux-image-*.deb"))
+    found = sorted(out.glob(f"{name}[-_]*.deb"))
     if len(found) != 1:
-        raise BadInput(f"{len(found)} packages linux-image-*.deb in {out}, not one: run `make deb`, or give --package")
+        raise BadInput(f"{len(found)} packages {name}-*.deb in {out}, not one: run `make deb`, or give --package")
     return found[0]
 
 
@@ -84,7 +86,7 @@ def boot(kernel, disk, accel, out):
         own_disk = session.copy_in(disk)
         log = session.folder / "console.log"
         xml = domain.adapt(domain.documented_xml(), session.copy_in(kernel), own_disk, log,
-                           "page-reporting-demo", accel)
+                           "page-reporting-demo", accel, freeze.MEM_GIB)
         began, watcher = time.monotonic(), Watcher()
         guest = domain.Domain(session, xml, log)
         try:
@@ -95,6 +97,7 @@ def boot(kernel, disk, accel, out):
                 said = guest.wait(event, STEP_S, watcher)
                 figures[f"{event}_mib"] = watcher.rss_mib
             figures["doctor"] = said["doctor"]
+            figures["freeze"] = freeze.measure(session, guest)
         finally:
             (out / "console.log").write_text(guest.text(), encoding="utf-8")
         figures["complaints"] = complaints(guest.text())
@@ -132,6 +135,7 @@ def verdict(up, figures):
         wrong.append(f"{figures['returned_pct']:.1f} % of {TAKEN_MIB} MiB came back, not {ENOUGH_PCT}")
     if figures["doctor"] != "0":
         wrong.append(f"page-reporting doctor ended with status {figures['doctor']}: see the console")
+    wrong += freeze.verdict(figures["freeze"])
     wrong += [f"the kernel complained: {line}" for line in figures["complaints"]]
     return wrong
 
@@ -149,20 +153,22 @@ def show(package, up, figures):
                         ("resident before", f"{figures['settled_mib']:.0f} MiB"),
                         ("with 1 GiB taken", f"{figures['taken_mib']:.0f} MiB"),
                         ("12 s after the free", f"{figures['done_mib']:.0f} MiB"),
-                        ("came back", f"{figures['returned_pct']:.1f} %")):
+                        ("came back", f"{figures['returned_pct']:.1f} %"), *freeze.rows(figures["freeze"])):
         table.add_row(name, value)
     Console(width=max(80, Console().width)).print(table)
 
 
 def main(args):
-    if args.package and not args.package.is_file():
-        raise BadInput(f"--package {args.package}: no such file: give the .deb of a kernel")
+    for option, path in (("--package", args.package), ("--kernel", args.kernel)):
+        if path and not path.is_file():
+            raise BadInput(f"{option} {path}: no such file: give the {'.deb' if option == '--package' else 'file'} "
+                           "of a kernel")
     accels = qemu.choose_accel()
     if args.check_only:
         return 0
-    package = args.package or find_package(args.out)
+    package = args.package or find_package(args.out, "linux-page-reporting-tools" if args.kernel else "linux-image")
     disk = image.make(package, args.out)
-    kernel = image.installed_kernel(disk, args.out)
+    kernel = args.kernel or image.installed_kernel(disk, args.out)
     print("boot under libvirt ...", flush=True)
     up, figures = boot_with_any(kernel, disk, accels, args.out)
     figures["returned_pct"] = 100 * (figures["taken_mib"] - figures["done_mib"]) / TAKEN_MIB

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """A virtual machine under libvirt, in a session of its own that leaves nothing behind."""
 
+import base64
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -22,6 +24,7 @@ EVENT = re.compile(r"page-reporting-demo: (event=\S+(?: \S+=\S+)*)\r?\n")
 START_S = 30
 VIRSH_S = 60
 GONE_S = 5
+EXEC_S = 120
 
 
 def documented_xml():
@@ -33,14 +36,17 @@ def documented_xml():
     return re.sub(r"^\t", "", found[0], flags=re.M)
 
 
-def adapt(xml, kernel, disk, console, cmdline, accel):
-    """The domain for a guest of ours: only names, files, the accelerator and the console differ."""
+def adapt(xml, kernel, disk, console, cmdline, accel, mem_gib):
+    """The domain for a guest of ours: only names, files, memory, the accelerator and the console differ."""
     root = ET.fromstring(xml)
+    root.find("memory").text = str(mem_gib)
     root.set("type", "kvm" if accel == "kvm" else "qemu")
     root.find("name").text = NAME
     root.find("os/kernel").text = str(kernel)
     root.find("os/cmdline").text += f" {cmdline}"
     root.find("devices/disk/source").set("file", str(disk))
+    # libvirt's own choice is too long for the path of a socket here.
+    ET.SubElement(root.find("devices/channel"), "source", mode="bind", path=str(console.with_name("agent")))
     serial = root.find("devices/serial")
     serial.set("type", "file")
     ET.SubElement(serial, "source", path=str(console))
@@ -237,3 +243,27 @@ class Domain:
         if sample:
             see(sample)
         return events[name]
+
+
+class Agent:
+    """QEMU's agent in the running domain, which can start programs there as root."""
+
+    def __init__(self, session):
+        self._session = session
+
+    def execute(self, command, **arguments):
+        """What the agent returns for a command of its own; LabError if it refuses, or is not there."""
+        request = json.dumps({"execute": command} | ({"arguments": arguments} if arguments else {}))
+        return json.loads(self._session.virsh("qemu-agent-command", NAME, request))["return"]
+
+    def run(self, *words):
+        """Run a program in the guest, and wait until it has ended; LabError unless it ended with 0."""
+        pid = self.execute("guest-exec", path=words[0], arg=list(words[1:]), **{"capture-output": True})["pid"]
+        deadline = time.monotonic() + EXEC_S
+        while not (status := self.execute("guest-exec-status", pid=pid))["exited"]:
+            if time.monotonic() > deadline:
+                raise RunTimeout(f"guest-exec {' '.join(words)}: not within {EXEC_S} s")
+        if status.get("exitcode") != 0:
+            raise LabError(f"guest-exec {' '.join(words)}: status {status.get('exitcode')}: "
+                           f"{base64.b64decode(status.get('err-data', '')).decode('utf-8', 'replace').strip()}")
+        return base64.b64decode(status.get("out-data", "")).decode("utf-8", "replace")

@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import LabError, MissingTool, output
 
 SUITE = "bookworm"
-PACKAGES = ("systemd-sysv", "udev", "kmod", "dbus")
+PACKAGES = ("systemd-sysv", "udev", "kmod", "dbus", "qemu-guest-agent")
 USERLAND = Path(__file__).resolve().parents[1] / "userland"
 SOURCES = Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d")
 SIZE_MIB = 1536
@@ -38,7 +38,7 @@ def key_of(package):
 
 def packages(package):
     """The kernel's package, and that of page-reporting where it lies beside it."""
-    return [package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]
+    return list(dict.fromkeys([package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]))
 
 
 def install(package):

@@ -12,6 +12,7 @@ build/tree stays as it is.
 import contextlib
 import os
 import queue
+import random
 import shutil
 import subprocess
 import threading
@@ -46,6 +47,11 @@ def select(rows):
         if mutation["row"] not in rows_of.get(mutation["caught_by"], []):
             raise LabError(f"{TABLE.name}: there is no KUnit case {mutation['caught_by']} for {mutation['row']}")
     return [mutation for mutation in mutations if not rows or mutation["row"] in rows]
+
+
+def of_the_day(mutations, day, count):
+    """Some of them, others each day: what CI has no time for in one run, it has in a few weeks."""
+    return random.Random(day.isoformat()).sample(mutations, min(count, len(mutations)))
 
 
 def jobs():
@@ -226,21 +232,28 @@ def verdict(entry):
            f"({', '.join(entry['failed']) or entry['complaint'] or 'nobody'}; {entry['seconds']} s)"
 
 
-def main(args):
-    mutations, number_of_sites = select(args.rows), jobs()
+def try_all(mutations):
+    """Yields each mutation's entry as it is known, with its number; LabError unless all is well without one."""
     texts = originals(mutations)
     for mutation in mutations:
         broken(mutation, texts)
     programs.initramfs()
     # The first site sees meanwhile whether all is well without a mutation.
     tasks = [Site.check, *(lambda site, mutation=mutation: site.try_one(mutation, texts) for mutation in mutations)]
-    sites = [Site(number) for number in range(min(number_of_sites, len(tasks)))]
-    entries = {}
+    sites = [Site(number) for number in range(min(jobs(), len(tasks)))]
     with contextlib.closing(in_parallel(tasks, sites)) as results:
         for number, entry in results:
-            if not number:
+            if number:
+                yield number, entry
+            else:
                 print("without a mutation: all cases pass", flush=True)
-                continue
+
+
+def main(args):
+    mutations, entries = select(args.rows), {}
+    jobs()      # before anything is started
+    with contextlib.closing(try_all(mutations)) as results:
+        for number, entry in results:
             entries[number] = entry
             print(f"[{len(entries)}/{len(mutations)}] {verdict(entry)}", flush=True)
     entries = [entries[number] for number in sorted(entries)]

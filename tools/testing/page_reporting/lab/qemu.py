@@ -108,6 +108,17 @@ def boot_line(cmdline, steps, arch=arches.X86_64):
     return line
 
 
+def memory(mem_mib, nodes):
+    """The guest's memory, in so many NUMA nodes; none if it need not be known to which it belongs."""
+    args = []
+    for node in range(nodes or 1):
+        name, size = (f"ram{node}", mem_mib // nodes) if nodes else ("ram", mem_mib)
+        args += ["-object", f"memory-backend-ram,id={name},size={size}M,reserve=off"]
+        if nodes:
+            args += ["-numa", f"node,nodeid={node},memdev={name},cpus={node}"]
+    return args
+
+
 def command(path, accel, vm, channel_fd, console_fd):
     """The command line that starts `vm`, a VM, with its channel and console on open sockets.
 
@@ -116,21 +127,22 @@ def command(path, accel, vm, channel_fd, console_fd):
     can be told from the guest's memory.
     """
     threads = f",thread={'multi' if vm.parallel else 'single'},split-wx=on" if accel == "tcg" else ""
+    machine = vm.machine or vm.arch.machine
+    bus = "device" if machine.startswith("microvm") else "pci"
     args = [
-        path, "-machine", f"{vm.arch.machine},memory-backend=ram", "-accel", accel + threads,
+        path, "-machine", machine if vm.nodes else f"{machine},memory-backend=ram", "-accel", accel + threads,
         "-cpu", "host" if accel == "kvm" else vm.arch.cpu,
-        "-smp", str(vm.smp), "-m", f"{vm.mem_mib}M",
-        "-object", f"memory-backend-ram,id=ram,size={vm.mem_mib}M,reserve=off",
+        "-smp", f"{vm.smp},sockets={vm.nodes}" if vm.nodes else str(vm.smp), "-m", f"{vm.mem_mib}M", *memory(vm.mem_mib, vm.nodes),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-kernel", str(vm.kernel), "-append", vm.boot_line,
         "-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console",
-        "-device", "virtio-serial-pci",
+        "-device", f"virtio-serial-{bus}",
         "-chardev", f"socket,id=channel,fd={channel_fd}",
         "-device", f"virtserialport,chardev=channel,name={PORT}",
     ]
     if vm.initrd:
         args += ["-initrd", str(vm.initrd)]
     if vm.balloon:
-        args += ["-device", f"virtio-balloon-pci,free-page-reporting={vm.balloon}"]
+        args += ["-device", f"virtio-balloon-{bus},free-page-reporting={vm.balloon}"]
     args += vm.extra_args
     return args if vm.host_thp else [sys.executable, "-S", "-c", WITHOUT_THP, *args]

@@ -53,6 +53,8 @@ class VM:
     first: the guest's first event; another one than "boot" if it goes on where an image ended
     cmdline: parameters for the boot line
     mem_mib, smp: size; memory is not reserved on the host
+    nodes: how many NUMA nodes the memory is in, with a CPU each
+    machine: QEMU's board, if not that of the architecture
     balloon: "on" or "off" is its free-page-reporting; None is a guest without a balloon
     extra_args: more arguments for QEMU
     host_thp: whether QEMU gets huge pages of the host, where the host has any
@@ -70,7 +72,7 @@ class VM:
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
                  extra_args=(), host_thp=True, parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
-                 console_log=None, allow=(), races=None, first="boot"):
+                 console_log=None, allow=(), races=None, first="boot", machine=None, nodes=None):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
         for path in filter(None, (kernel, initrd)):
@@ -78,6 +80,7 @@ class VM:
                 raise BadInput(f"start a guest: {path} does not exist: `make test` builds it")
         self.kernel, self.initrd = kernel, initrd
         self.mem_mib, self.smp, self.balloon = mem_mib, smp, balloon
+        self.machine, self.nodes = machine, nodes
         self.extra_args, self.host_thp, self.parallel = extra_args, host_thp, parallel
         self.arch = arch.of(kernel)
         self.boot_line = qemu.boot_line(cmdline, steps, self.arch)

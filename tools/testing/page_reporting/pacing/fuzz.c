@@ -8,6 +8,8 @@
 
 #include "churn.h"
 
+#include "../../../../mm/page_reporting_plan.h"
+
 #define PAGES_MAX	BIT_ULL(52)
 #define TOTAL		(16 * MIB)
 
@@ -153,6 +155,81 @@ static void fuzz_calls(struct bytes bytes)
 		abort();
 }
 
+#define ORDER		9
+#define BLOCK		BIT_ULL(ORDER)
+
+/* Any survey: a plan takes no more than there is, than fits and than it may. */
+static void fuzz_plan(struct bytes *bytes)
+{
+	struct page_reporting_survey survey = {};
+	unsigned int classes = next(bytes), class;
+	u64 surplus = any(bytes) >> 12, holes = 0, blocks = 0;
+	struct page_reporting_plan plan;
+
+	while (bytes->left) {
+		unsigned int used = (next(bytes) << 8 | next(bytes)) % (BLOCK + 1);
+
+		class = next(bytes) % 8 ? page_reporting_class(used, BLOCK) : PAGE_REPORTING_STUCK;
+		page_reporting_survey_add(&survey, class, used, BLOCK - used);
+		holes += BLOCK - used;
+	}
+	plan = page_reporting_plan(&survey, surplus, classes, BLOCK);
+	for (class = 0; class <= plan.sparse; class++)
+		blocks += survey.blocks[class];
+	if (plan.blocks > surplus / BLOCK || plan.blocks > blocks || plan.moves > holes ||
+	    plan.of_sparse > survey.blocks[plan.sparse] || plan.dense <= plan.sparse ||
+	    (plan.blocks && plan.sparse >= classes) || plan.next > PAGE_REPORTING_CLASSES ||
+	    plan.blocks * BLOCK > holes)
+		abort();
+}
+
+static void one_fragment_call(struct page_reporting_fragments *fragments, struct bytes *bytes,
+			      u64 *now_ms)
+{
+	struct page_reporting_free free = { any(bytes) >> 12, any(bytes) >> 12 };
+	struct page_reporting_round round = {};
+	u64 surplus;
+
+	*now_ms += any(bytes) >> 24;
+	switch (next(bytes) % 4) {
+	case 0:
+		page_reporting_fragments_moved(fragments, any(bytes) >> 16, any(bytes) >> 1);
+		break;
+	case 1:
+		round.plan.blocks = any(bytes) >> 16;
+		round.plan.more = next(bytes) & 1;
+		round.plan.next = next(bytes) % (PAGE_REPORTING_CLASSES + 1);
+		round.plan.cheap = next(bytes) % (PAGE_REPORTING_CLASSES + 1);
+		round.blocks = any(bytes) >> 24;
+		round.cost_ns = any(bytes) >> 8;
+		round.end = next(bytes) % 3;
+		page_reporting_fragments_emptied(fragments, &round, free, *now_ms);
+		break;
+	default:
+		surplus = page_reporting_fragments_sample(fragments, free, *now_ms);
+		/* Only of what is there, and not before it may. */
+		if (surplus > free.small || (surplus && *now_ms < fragments->start_ms))
+			abort();
+	}
+	if (!page_reporting_fragments_wait(fragments, *now_ms) ||
+	    page_reporting_fragments_affordable(fragments, *now_ms) > PAGE_REPORTING_CLASSES)
+		abort();
+}
+
+static void fuzz_fragments(struct bytes bytes)
+{
+	struct page_reporting_fragments fragments;
+	u64 now_ms = any(&bytes) >> 24;
+
+	if (next(&bytes) & 1) {
+		fuzz_plan(&bytes);
+		return;
+	}
+	page_reporting_fragments_init(&fragments, ORDER, any(&bytes) >> 12, any(&bytes) >> 12, now_ms);
+	while (bytes.left)
+		one_fragment_call(&fragments, &bytes, &now_ms);
+}
+
 /* libFuzzer calls it by another name. */
 int fuzz_one(const unsigned char *data, size_t size) __asm__("LLVMFuzzerTestOneInput");
 
@@ -160,9 +237,15 @@ int fuzz_one(const unsigned char *data, size_t size)
 {
 	struct bytes bytes = { data, size };
 
-	if (next(&bytes) & 1)
+	switch (next(&bytes) % 4) {
+	case 0:
+		fuzz_fragments(bytes);
+		break;
+	case 1:
 		fuzz_calls(bytes);
-	else
+		break;
+	default:
 		fuzz_guest(bytes);
+	}
 	return 0;
 }

@@ -465,9 +465,10 @@ void guest_give(struct guest *guest, unsigned int pfn, unsigned int order)
 }
 
 /*
- * 2 B and two windows, and the wait for the CPU cap, rounded up to a window, as a pass
- * that the cap has ended is followed by one a window later. The armed timer may have
- * been set when timers were later than now. Then some windows are not counted.
+ * 2 B and three windows, and the wait for the CPU cap, rounded up by two windows: a pass
+ * that the cap has ended is followed by one a window later, which it may end, too. The
+ * armed timer may have been set when timers were later than now. Then some windows are
+ * not counted.
  */
 u64 guest_longest_wait_ms(const struct guest *guest)
 {
@@ -478,7 +479,8 @@ u64 guest_longest_wait_ms(const struct guest *guest)
 		const struct range *range = &guest->ranges[i];
 		u64 b_ms = range->pacing.break_even_ms;
 
-		longest_ms = max(longest_ms, 2 * b_ms + 3 * b_ms / PAGE_REPORTING_WINDOWS);
+		longest_ms = max(longest_ms, 2 * b_ms +
+				 (3 + PAGE_REPORTING_SLACK) * b_ms / PAGE_REPORTING_WINDOWS);
 		blocks += level_of(guest, range) >> range->pacing.order;
 	}
 	return longest_ms + (PAGE_REPORTING_PAST + 2) * (guest->late_ms + 1) +

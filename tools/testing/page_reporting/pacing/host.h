@@ -29,6 +29,8 @@ typedef unsigned long long u64;
 	same_type(_mx, _my);				\
 	_mx > _my ? _mx : _my; })
 
+#define max_t(type, x, y)	max((type)(x), (type)(y))
+
 #define BIT_ULL(nr)	((u64)1 << (nr))
 #define SZ_4G		BIT_ULL(32)
 #define U64_MAX		(~(u64)0)

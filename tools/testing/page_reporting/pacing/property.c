@@ -125,7 +125,7 @@ CASE(no_stall)
 		for (step = 0; step < 50; step++)
 			some_step(&s);
 		churn_stop(&s.churns[0], &s.guest);
-		/* The first pass may be late, and count only two windows. */
+		/* The first pass may be late, and count only a few windows. */
 		guest_run(&s.guest, s.guest.now_ms);
 		guest_run(&s.guest, s.guest.now_ms + guest_longest_wait_ms(&s.guest));
 		CHECK_LE(guest_level(&s.guest), s.guest.nr_ranges * BLOCK - 1);

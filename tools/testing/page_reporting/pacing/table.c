@@ -73,8 +73,8 @@ static struct setup settled(u64 level)
 
 CASE(break_even_grows_as_the_order_falls)
 {
-	static const unsigned int ms[] = { 15936, 11744, 9640, 8592, 8072, 7808,
-					   7672, 7608, 7576, 720, 720 };
+	static const unsigned int ms[] = { 15936, 11744, 9632, 8592, 8064, 7808,
+					   7664, 7600, 7568, 720, 720 };
 	struct page_reporting_pacing pacing;
 	unsigned int order;
 
@@ -177,7 +177,7 @@ CASE(a_long_silence_is_many_windows)
 	CHECK_EQ(decide(&s, 100 * BLOCK, 3600000), 100 * BLOCK);
 }
 
-CASE(a_late_pass_counts_two_windows)
+CASE(a_late_pass_counts_four_windows)
 {
 	struct setup s = settled(0);
 	unsigned int i;
@@ -185,22 +185,28 @@ CASE(a_late_pass_counts_two_windows)
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	s.pacing.due_ms = s.now_ms + W_MS;
 	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
-	CHECK_EQ(s.pacing.past[0], 100 * BLOCK);
-	CHECK_EQ(s.pacing.past[1], 0);
-	CHECK_EQ(s.pacing.past[2], 0);
+	/* The first of them is the one in which the level was 0. */
+	for (i = 0; i < 3; i++)
+		CHECK_EQ(s.pacing.past[i], 100 * BLOCK);
+	for (i = 3; i < PAGE_REPORTING_PAST; i++)
+		CHECK_EQ(s.pacing.past[i], 0);
 	/* After that, windows are counted as usual. */
-	for (i = 0; i < PAGE_REPORTING_WINDOWS - 2; i++)
+	for (i = 0; i < PAGE_REPORTING_WINDOWS - 4; i++)
 		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
 	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
 }
 
-CASE(late_by_a_window_is_in_time)
+CASE(late_by_two_windows_is_in_time)
 {
 	struct setup s = settled(0);
 
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	s.pacing.due_ms = s.now_ms + B_MS;
-	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + W_MS), 100 * BLOCK);
+	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + 2 * W_MS), 100 * BLOCK);
+	s = settled(0);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	s.pacing.due_ms = s.now_ms + B_MS;
+	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + 2 * W_MS + 1), 0);
 }
 
 /* The first free block makes a pass due, even if the window stays open. */
@@ -245,7 +251,7 @@ CASE(reported_pages_leave_at_the_bottom)
 	CHECK_EQ(decide(&s, 100 * BLOCK, 1), 70 * BLOCK);
 }
 
-/* The wait lasts until the latest window with too low a level is old enough, and one more. */
+/* The wait lasts until the latest window with too low a level is old enough, and two more. */
 CASE(wait_ends_when_the_lowest_window_does)
 {
 	unsigned int i;
@@ -254,11 +260,13 @@ CASE(wait_ends_when_the_lowest_window_does)
 		struct setup s = settled(100 * BLOCK);
 		u64 windows = PAGE_REPORTING_WINDOWS - i;
 
+		if (windows > 1)
+			windows += 2;
 		s.pacing.past[i] = 0;
-		CHECK_EQ(wait_of(&s, 100 * BLOCK), (windows + (windows > 1)) * W_MS);
+		CHECK_EQ(wait_of(&s, 100 * BLOCK), windows * W_MS);
 		s.now_ms += 30;
-		CHECK_EQ(wait_of(&s, 100 * BLOCK), (windows + (windows > 1)) * W_MS - 30);
-		CHECK_EQ(s.pacing.due_ms, s.now_ms + (windows + (windows > 1)) * W_MS - 30);
+		CHECK_EQ(wait_of(&s, 100 * BLOCK), windows * W_MS - 30);
+		CHECK_EQ(s.pacing.due_ms, s.now_ms + windows * W_MS - 30);
 		s.now_ms += 2 * B_MS;
 		CHECK_EQ(wait_of(&s, 100 * BLOCK), 1);
 	}
@@ -269,7 +277,7 @@ CASE(wait_of_an_open_window_that_is_low)
 	struct setup s = settled(100 * BLOCK);
 
 	fall(&s, 100 * BLOCK, 0, 0);
-	CHECK_EQ(wait_of(&s, BLOCK), (PAGE_REPORTING_WINDOWS + 2) * W_MS);
+	CHECK_EQ(wait_of(&s, BLOCK), (PAGE_REPORTING_WINDOWS + 3) * W_MS);
 }
 
 CASE(wait_for_pages_that_are_kept)
@@ -278,11 +286,11 @@ CASE(wait_for_pages_that_are_kept)
 
 	/* For kept pages, the windows of 2 B count. A pass still looks after 10/8 B. */
 	s.pacing.keep = 100 * BLOCK;
-	s.pacing.past[12] = 0;
-	CHECK_EQ(wait_of(&s, 100 * BLOCK), 5 * W_MS);
-	s.pacing.past[12] = 100 * BLOCK;
+	s.pacing.past[28] = 0;
+	CHECK_EQ(wait_of(&s, 100 * BLOCK), (4 + 2) * W_MS);
+	s.pacing.past[28] = 100 * BLOCK;
 	s.pacing.past[0] = 0;
-	CHECK_EQ(wait_of(&s, 100 * BLOCK), (PAGE_REPORTING_WINDOWS + 2) * W_MS);
+	CHECK_EQ(wait_of(&s, 100 * BLOCK), (PAGE_REPORTING_WINDOWS + 3) * W_MS);
 }
 
 /* Reports 300 MiB. Returns how much is kept after @refaulted of them were refaulted. */

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0
 """Whole guests: what the parameters take, and that memory comes back, whatever the boot line says."""
 
+import functools
+
 import pytest
 
-from lab import tap
+from lab import paths, programs, tap
 from lab.fall import measure
+from lab.vm import VM
 
 pytestmark = pytest.mark.product
 FREE_MIB = 256
 
 
-def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on"):
+def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=()):
     """Boot, check the parameters, free FREE_MIB: (Result, Fall after most of it, or `seconds`)."""
     # What the CPUs' own lists keep is no free memory to the buddy allocator: up to 28 MiB each.
-    steps = [["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
+    steps = [*steps, ["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
     steps += [["params", "expect", *expect]] if expect else []
     steps.append(["hog", f"mem={FREE_MIB}M", "thp=always"])
     with boot(steps=steps, cmdline=cmdline, balloon=balloon) as vm:
@@ -63,6 +66,21 @@ def test_memory_stays_without_reporting(boot):
     """The counterproof: nothing but reporting gives memory back."""
     _, fall = free_memory(boot, seconds=8, balloon="off")
     assert fall.returned_pct < 5
+
+
+def test_kernel_without_migration():
+    """It has no switch for what it cannot do, says so, and reports as any other; a flush that asks for it is one of
+    all."""
+    files = "/sys/kernel/mm/page_reporting"
+    steps = [["file", "write", f"{files}/flush", "compact"], ["file", "read", f"{files}/flush"],
+             ["file", "read", f"{files}/compact"]]
+    boot = functools.partial(VM, paths.BUILD / "nomigration" / "vmlinux", programs.initramfs(), mem_mib=1024)
+    result, fall = free_memory(boot, expect=["delay=-1", "order=9"], steps=steps)
+    assert fall.returned_pct >= 95
+    read = [event.fields["text"] for event in result.events if event.name == "value"]
+    assert read[0].startswith("pages=") and read[0].endswith("error=0 moved=0")
+    assert int(read[0].split()[0].removeprefix("pages=")) > 0
+    assert read[1] == "unable"
 
 
 def test_order_on_boot_line(boot):

@@ -5,6 +5,7 @@ The package itself, its userland and its boot take most of an hour: `make deb` i
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from lab import deb, domain, image, paths
+from lab import deb, domain, freeze, image, paths
 from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 
 UP = {"state": "running", "init": "systemd", "balloons": "1", "device": "virtballoon_free_page_report",
       "release": "6.12.0"}
 FIGURES = {"settled_mib": 300, "taken_mib": 1330, "done_mib": 310, "returned_pct": 99.6, "doctor": "0",
-           "complaints": []}
+           "complaints": [], "freeze": {"rest_mib": 300, "hook": {"s": 0.9, "mib": 320}, "exec": {"s": 0.5, "mib": 310},
+                                        "no_hook": {"s": 0.3, "mib": 3390}}}
 DISK_KIB = 4096
 
 
@@ -93,6 +95,28 @@ def test_tools_package(tmp_path):
     done = subprocess.run([tmp_path / "root/usr/sbin/page-reporting", "--help"], capture_output=True, text=True,
                           check=True)
     assert done.stdout.startswith("page-reporting [--json] COMMAND")
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
+@pytest.mark.product
+@pytest.mark.parametrize("word, status, said", [("freeze", 0, "flush\n"), ("thaw", 0, ""), ("freeze", 1, "flush\n")])
+def test_hook_of_the_agent(tmp_path, word, status, said):
+    """The package has it where Debian's agent looks, and it stays away once it was removed."""
+    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
+    package, = (tmp_path / "out").iterdir()
+    for option, folder in (("--extract", "root"), ("--control", "control")):
+        subprocess.run(["dpkg-deb", option, package, tmp_path / folder], check=True)
+    assert (tmp_path / "control/conffiles").read_text() == f"{freeze.HOOK}\n"
+    unit = tmp_path / "root/usr/lib/systemd/system/qemu-guest-agent.service.d/page-reporting.conf"
+    assert unit.read_text().endswith("ExecStart=\nExecStart=-/usr/sbin/qemu-ga --fsfreeze-hook\n")
+    hook = tmp_path / "hook"
+    text = (tmp_path / "root" / freeze.HOOK[1:]).read_text()
+    hook.write_text(text.replace("PATH=", f"PATH={tmp_path}:"))
+    (tmp_path / "page-reporting").write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
+    for path in (hook, tmp_path / "page-reporting"):
+        path.chmod(0o755)
+    done = subprocess.run([hook, word], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (status if said else 0, said)
 
 
 def test_tools_package_without_a_tree(tmp_path):
@@ -230,12 +254,14 @@ def test_kernel_is_read_from_the_disk(tmp_path):
 
 def test_domain_is_the_documented_one(tmp_path):
     xml = domain.adapt(domain.documented_xml(), tmp_path / "vmlinuz", tmp_path / "disk", tmp_path / "console",
-                       "extra", "tcg")
+                       "extra", "tcg", 4)
     documented, root = ET.fromstring(domain.documented_xml()), ET.fromstring(xml)
     assert root.get("type") == "qemu"
     assert root.find("devices/memballoon").attrib == {"model": "virtio", "freePageReporting": "on"}
     assert root.find("os/kernel").text == str(tmp_path / "vmlinuz")
     assert root.find("os/cmdline").text == documented.find("os/cmdline").text + " extra"
+    assert root.find("memory").text == "4" and root.find("memory").get("unit") == "GiB"
+    assert root.find("devices/channel/target").get("name") == "org.qemu.guest_agent.0"
     assert root.find("devices/disk/source").get("file") == str(tmp_path / "disk")
     assert root.find("devices/serial/source").get("path") == str(tmp_path / "console")
     assert {el.tag for el in documented.iter()} == {el.tag for el in root.iter()}
@@ -324,7 +350,44 @@ def test_second_signal_does_not_keep_the_guest(tmp_path):
     assert (tmp_path / "destroyed").exists() and not os.path.exists(folder) and not os.path.exists(f"/proc/{daemon}")
 
 
+class AgentSession(FakeSession):
+    """A guest agent whose program ends at its third look, with a status."""
+
+    def __init__(self, folder, status):
+        super().__init__(folder)
+        self.status = status
+
+    def virsh(self, *words):
+        request = json.loads(words[2])
+        self.calls.append(request)
+        if request["execute"] == "guest-exec":
+            return json.dumps({"return": {"pid": 7}})
+        if len(self.calls) < 4:
+            return json.dumps({"return": {"exited": False}})
+        return json.dumps({"return": {"exited": True, "exitcode": self.status, "out-data": "b3V0", "err-data": "ZXJy"}})
+
+
+def test_agent_runs_a_program(tmp_path):
+    session = AgentSession(tmp_path, 0)
+    assert domain.Agent(session).run("/bin/echo", "out") == "out"
+    assert session.calls[0]["arguments"] == {"path": "/bin/echo", "arg": ["out"], "capture-output": True}
+    assert session.calls[3] == {"execute": "guest-exec-status", "arguments": {"pid": 7}}
+    with pytest.raises(LabError, match="guest-exec /bin/false: status 1: err"):
+        domain.Agent(AgentSession(tmp_path, 1)).run("/bin/false")
+
+
 # The verdict
+
+def test_verdict_of_a_freeze():
+    good = FIGURES["freeze"]
+    for change, reason in (({"hook": {"s": 0.9, "mib": 361}}, "hook: 61 MiB more are resident than at rest"),
+                           ({"exec": {"s": 0.9, "mib": 400}}, "exec: 100 MiB more"),
+                           ({"hook": {"s": 1.4, "mib": 320}}, "a freeze takes 1.10 s longer"),
+                           ({"no_hook": {"s": 0.3, "mib": 320}}, "it is not off")):
+        wrong = freeze.verdict(good | change)
+        assert len(wrong) == 1 and reason in wrong[0]
+    assert freeze.verdict(good) == []
+
 
 def test_verdict():
     text = "[ 0.1] Linux\r\n[ 1.0] WARNING: CPU: 0 PID: 1 at mm/page_alloc.c:1\r\nvm login: \r\n"

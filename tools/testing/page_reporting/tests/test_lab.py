@@ -138,6 +138,16 @@ def test_program_says_what_went_wrong(monkeypatch, capsys):
         assert left.value.code == status and capsys.readouterr().err.startswith(said)
 
 
+def test_interrupt_reaches_a_program_in_the_background():
+    """For what is started by "make test &" or by cron, the shell has SIGINT ignored."""
+    program = "import time\nfrom lab import errors\nerrors.run_main('x', lambda: print('on', flush=True) or time.sleep(60))"
+    with subprocess.Popen(["sh", "-c", 'trap "" INT; exec "$@"', "sh", "/usr/bin/python3", "-c", program],
+                          cwd=paths.LAB, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout.readline() == "on\n"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=20) == 130 and run.stderr.read().startswith("x: interrupted")
+
+
 # Reports
 
 def test_tap():

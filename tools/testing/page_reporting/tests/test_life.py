@@ -7,11 +7,13 @@ reported is accounted for, and the console is clean.
 
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from lab import paths, programs, qmp
+from lab import drivers, modules, paths, programs, qmp
+from lab.errors import GuestDied
 from lab.vm import VM
 
 pytestmark = pytest.mark.product
@@ -24,11 +26,29 @@ NO_PASS = "page_reporting.page_reporting_delay_ms=3600000"
 PATTERN = [["pattern", f"mem={KEPT_MIB}", f"spare={SPARE_MIB}"]]
 
 
-def guest(folder, **arguments):
-    """A guest that is not started yet; its monitor is at folder/qmp."""
-    more = arguments.pop("extra_args", ())
-    return VM(paths.kernel(), programs.initramfs(), steps=PATTERN, run_deadline_s=300,
-              **{"mem_mib": MEM_MIB, "extra_args": [*qmp.arguments(folder / "qmp"), *more], **arguments})
+def guest(folder, later=None, **arguments):
+    """A guest that is not started yet; its monitor is at folder/qmp.
+
+    later: MiB to take when it is told to, instead of the spare ones
+    """
+    more, initrd = arguments.pop("extra_args", ()), arguments.pop("initrd", None) or programs.initramfs()
+    kernel, steps = arguments.pop("kernel", paths.kernel()), [PATTERN[0] + ([f"later={later}"] if later else [])]
+    return VM(kernel, initrd, **{"mem_mib": MEM_MIB, "steps": steps, "run_deadline_s": 300,
+                                 "extra_args": [*qmp.arguments(folder / "qmp"), *more], **arguments})
+
+
+def balloon_of(*options):
+    """Arguments for a guest whose balloon has a name, and more than reporting."""
+    device = ",".join(("virtio-balloon-pci,id=balloon,free-page-reporting=on", *options))
+    return {"balloon": None, "extra_args": ["-device", device]}
+
+
+def until(vm, condition, seconds=30):
+    """Let the guest run until what the host sees is so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        vm.sleep(0.1)
 
 
 def settle(vm, left_mib=LEFT_MIB, seconds=20):
@@ -106,6 +126,12 @@ def test_process_stopped(tmp_path):
 
 # Ballooned
 
+def inflate_to(vm, monitor, mib):
+    """Have the balloon leave the guest so many MiB."""
+    monitor.execute("balloon", value=mib << 20)
+    until(vm, lambda: monitor.execute("query-balloon")["actual"] == mib << 20)
+
+
 def test_balloon_goes_up_and_down(tmp_path):
     """Ten times by half of the guest: nobody has used that memory, and it comes back as before."""
     with guest(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
@@ -114,16 +140,49 @@ def test_balloon_goes_up_and_down(tmp_path):
         moved_mib = 0
         for _ in range(10):
             for mib in (MEM_MIB // 2, MEM_MIB):
-                monitor.execute("balloon", value=mib << 20)
-                deadline = time.monotonic() + 30
-                while monitor.execute("query-balloon")["actual"] != mib << 20:
-                    assert time.monotonic() < deadline
-                    vm.sleep(0.1)
+                inflate_to(vm, monitor, mib)
             moved_mib += MEM_MIB // 2
         after_mib, after = settle(vm), check(vm)
         end(vm)
     assert after.number("refault") - before.number("refault") < 0.01 * moved_mib * 256
     assert after_mib < rest_mib + 20
+
+
+def test_balloon_that_the_guest_needs_back(tmp_path):
+    """deflate-on-oom: the guest takes what the balloon has, and nothing is killed."""
+    with guest(tmp_path, **balloon_of("deflate-on-oom=on")) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        settle(vm)
+        inflate_to(vm, monitor, KEPT_MIB + 200)
+        say(vm, "take", "taken")
+        assert monitor.execute("query-balloon")["actual"] > (KEPT_MIB + SPARE_MIB) << 20
+        inflate_to(vm, monitor, MEM_MIB)
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+def test_balloon_is_taken_away_and_comes_back(tmp_path):
+    """Ten times, while a program works: reports are out when the device goes."""
+    with guest(tmp_path, **balloon_of()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        vm.send("work")
+        vm.wait_event("works")
+        for _ in range(10):
+            vm.sleep(0.7)
+            unplug(vm, monitor, "balloon")
+            monitor.execute("device_add", driver="virtio-balloon-pci", id="balloon", **{"free-page-reporting": True})
+        say(vm, "rest", "rested")
+        settle(vm)
+        assert check(vm).number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9
+        end(vm)
+
+
+def unplug(vm, monitor, name, seconds=30):
+    """Take a device away, which the guest has to agree to."""
+    monitor.execute("device_del", id=name)
+    until(vm, lambda: name not in [found["name"] for found in monitor.execute("qom-list", path="/machine/peripheral")],
+          seconds)
 
 
 # Saved and loaded
@@ -163,6 +222,25 @@ def test_snapshot_is_loaded(tmp_path, snapshots):
     assert loaded.number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9, "the guest counts it as reported"
 
 
+def migrate(monitor, image, slow_s=0):
+    """The guest runs meanwhile: what is stopped is stopped in the other QEMU, too.
+
+    slow_s: so many seconds for the guest to hint at what is free; then it ends, whatever the guest does
+    """
+    def limit(mib_per_s, downtime_s):
+        monitor.execute("migrate-set-parameters", **{"max-bandwidth": mib_per_s << 20,
+                                                     "downtime-limit": 1000 * downtime_s})
+    limit(*((64, 1) if slow_s else (4096, 20)))
+    monitor.execute("migrate", uri=f"exec:cat >{image}")
+    time.sleep(slow_s)
+    limit(4096, 20)
+    deadline = time.monotonic() + 60
+    while (status := monitor.execute("query-migrate")["status"]) not in ("completed", "failed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert status == "completed"
+
+
 def test_migrated_to_a_file_and_back(tmp_path):
     """Another QEMU starts from the file."""
     image = tmp_path / "image"
@@ -170,13 +248,7 @@ def test_migrated_to_a_file_and_back(tmp_path):
         vm.wait_event("kept")
         settle(vm)
         check(vm)
-        # The guest runs meanwhile: what is stopped is stopped in the other QEMU, too.
-        monitor.execute("migrate", uri=f"exec:cat >{image}")
-        deadline = time.monotonic() + 120
-        while (status := monitor.execute("query-migrate")["status"]) not in ("completed", "failed"):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        assert status == "completed"
+        migrate(monitor, image)
     (tmp_path / "qmp").unlink(missing_ok=True)
     with guest(tmp_path, first="alive", extra_args=["-incoming", f"exec:cat {image}"]) as vm:
         vm.sleep(1)
@@ -189,6 +261,216 @@ def test_migrated_to_a_file_and_back(tmp_path):
         check(vm)
         end(vm)
     assert image.stat().st_size < LEFT_MIB << 20
+
+
+def hinting():
+    """Arguments for a guest that also hints at free memory, by an I/O thread of QEMU."""
+    return {"balloon": None, "extra_args": [
+        "-object", "iothread,id=io", *balloon_of("free-page-hint=on", "iothread=io")["extra_args"]]}
+
+
+def test_migrated_with_hinting(tmp_path):
+    """Hints are no use of what was reported. The guest goes on here, as after a migration that was called off, and
+    from the file."""
+    image = tmp_path / "image"
+    with guest(tmp_path, **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        rest_mib, before = settle(vm), check(vm)
+        migrate(monitor, image, slow_s=5)
+        monitor.execute("cont")
+        settle(vm, rest_mib + 20)
+        after = check(vm)
+        end(vm)
+    hinted = after.number("clear") - before.number("clear")
+    assert hinted > (MEM_MIB - LEFT_MIB) * 256 * 0.5, "what was reported was not hinted at"
+    assert after.number("refault") - before.number("refault") < 0.01 * hinted
+    (tmp_path / "qmp").unlink(missing_ok=True)
+    from_file = hinting()
+    from_file["extra_args"] += ["-incoming", f"exec:cat {image}"]
+    with guest(tmp_path, first="alive", **from_file) as vm:
+        check(vm)
+        say(vm, "take", "taken")
+        say(vm, "again", "flushed")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+def test_reports_while_it_is_migrated_with_hinting(tmp_path):
+    """A program works meanwhile: memory is hinted at, taken, freed and reported by turns."""
+    with guest(tmp_path, **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        rest_mib = settle(vm)
+        vm.send("work")
+        vm.wait_event("works")
+        migrate(monitor, tmp_path / "image", slow_s=5)
+        monitor.execute("cont")
+        say(vm, "rest", "rested")
+        settle(vm, rest_mib + 20)
+        check(vm)
+        end(vm)
+
+
+# Memory that comes and goes
+
+PLUGGED_MIB, LATER_MIB = 1024, 1400
+MOVABLE = "memhp_default_state=online_movable"
+
+
+def test_dimm_is_unplugged(tmp_path):
+    """A DIMM that is in use, reported, and taken away, twice."""
+    with guest(tmp_path, later=LATER_MIB, cmdline=[MOVABLE],
+               extra_args=["-m", "slots=2,maxmem=4G"]) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        for _ in range(2):
+            monitor.execute("object-add", **{"qom-type": "memory-backend-ram", "id": "more",
+                                             "size": PLUGGED_MIB << 20, "reserve": False})
+            monitor.execute("device_add", driver="pc-dimm", id="dimm", memdev="more")
+            vm.sleep(1)
+            say(vm, "take", "taken")
+            settle(vm)
+            check(vm)
+            unplug(vm, monitor, "dimm")
+            monitor.execute("object-del", id="more")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+VIRTIO_MEM = ("-m", "maxmem=4G", "-object", f"memory-backend-ram,id=more,size={2048}M,reserve=off",
+              "-device", "virtio-mem-pci,id=plugged,memdev=more,requested-size=0")
+
+
+@pytest.mark.parametrize("rounds, period_s", [(2, 2), pytest.param(5, 30, marks=pytest.mark.nightly)])
+def test_virtio_mem(tmp_path, rounds, period_s):
+    """2 GiB are plugged and unplugged by turns, while a program uses them."""
+    with guest(tmp_path, later=LATER_MIB + 1024, cmdline=[MOVABLE], extra_args=VIRTIO_MEM,
+               run_deadline_s=600) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        settle(vm)
+
+        def request(mib):
+            monitor.execute("qom-set", path="/machine/peripheral/plugged", property="requested-size", value=mib << 20)
+            until(vm, lambda: monitor.execute("qom-get", path="/machine/peripheral/plugged",
+                                              property="size") == mib << 20, 60)
+        for _ in range(rounds):
+            request(2048)
+            say(vm, "take", "taken")
+            vm.sleep(period_s)
+            check(vm)
+            request(0)
+            vm.sleep(period_s)
+        settle(vm, seconds=60)
+        check(vm)
+        end(vm)
+
+
+# Asleep
+
+def sleeper(folder, **arguments):
+    """A guest of the kernel with locks and lists checked."""
+    # QEMU writes a kernel that it loads as ELF again when it wakes the machine.
+    image = paths.debug_kernel().parent / "arch" / "x86" / "boot" / "bzImage"
+    return guest(folder, kernel=image, parallel=True, boot_deadline_s=180,
+                 **{"cmdline": drivers.PATIENCE, **arguments})
+
+
+def test_balloon_of_a_guest_that_sleeps(tmp_path):
+    """S3, with a balloon of a quarter of the guest, which it has again when it wakes."""
+    with sleeper(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        settle(vm)
+        inflate_to(vm, monitor, MEM_MIB - 256)
+        vm.send("ram")
+        until(vm, lambda: monitor.execute("query-status")["status"] == "suspended")
+        monitor.execute("system_wakeup")
+        awake = vm.wait_event("awake")
+        assert awake.number("imbalance") == 0
+        until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
+        inflate_to(vm, monitor, MEM_MIB)
+        say(vm, "take", "taken")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+def test_balloon_of_a_guest_that_hibernates(tmp_path):
+    """S4, with the same balloon; the image goes on in this machine."""
+    disk = tmp_path / "swap"
+    with open(disk, "wb") as file:
+        file.truncate(1 << 30)
+    subprocess.run(["/sbin/mkswap", "-q", str(disk)], check=True)
+    with sleeper(tmp_path, cmdline=[*drivers.PATIENCE, "resume=/dev/vda"], extra_args=[
+            "-drive", f"file={disk},format=raw,if=virtio,cache=unsafe"]) as vm, \
+            qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        settle(vm)
+        inflate_to(vm, monitor, MEM_MIB - 256)
+        say(vm, "disk", "awake")
+        until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
+        inflate_to(vm, monitor, MEM_MIB)
+        say(vm, "take", "taken")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+# Started anew
+
+@pytest.mark.parametrize("how", ["reboot", "kexec"])
+def test_started_anew(tmp_path, how):
+    """While a program works: what the first kernel has reported is nothing to the second."""
+    build = paths.kernel().parent
+    lines = ["dir /kexec 0755 0 0", f"file /kexec/kernel {build / 'arch/x86/boot/bzImage'} 0644 0 0",
+             f"file /kexec/initrd {programs.initramfs()} 0644 0 0"]
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(programs.initramfs().read_bytes() + modules.archive(lines, build))
+    with guest(tmp_path, initrd=initrd, extra_args=["-action", "reboot=reset"]) as vm:
+        vm.wait_event("kept")
+        vm.send("work")
+        vm.wait_event("works")
+        vm.sleep(3)
+        vm.send(how)
+        vm.wait_event("boot", 60)
+        vm.wait_event("kept")
+        settle(vm)
+        say(vm, "take", "taken")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
+# Other machines
+
+def test_microvm(tmp_path):
+    """virtio-mmio, and no PCI.
+
+    With ACPI, its only clock is KVM's; without, a guest cannot switch it off, but resets it.
+    """
+    # QEMU would write where its devices are behind the guest's programs, where the kernel does not look.
+    places = [f"virtio_mmio.device=512@{0xfeb00000 + 512 * number:#x}:{5 + number}" for number in range(8)]
+    with guest(tmp_path, machine="microvm,acpi=off,auto-kernel-cmdline=off", cmdline=["reboot=t", *places]) as vm:
+        vm.wait_event("kept")
+        settle(vm)
+        say(vm, "take", "taken")
+        settle(vm)
+        check(vm)
+        vm.send("reboot")
+        with pytest.raises(GuestDied, match="QEMU ended with status 0"):
+            vm.finish()
+        assert any("reboot: Restarting system" in line for line in vm.console)
+
+
+def test_two_numa_nodes(tmp_path):
+    """What is free leaves from both."""
+    with guest(tmp_path, nodes=2) as vm:
+        vm.wait_event("kept")
+        settle(vm)
+        say(vm, "take", "taken")
+        settle(vm)
+        assert check(vm).number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9
+        assert len([line for line in vm.console if "Initmem setup node" in line]) == 2
+        end(vm)
 
 
 # Small

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-"""scripts/test: which tests run on which base, and the line that it ends in, in a project of stand-ins."""
+"""scripts/test, scripts/nightly and .ci/run: what they run, and the line that they end in, in a project of stand-ins."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -46,10 +47,11 @@ class Project:
         path.write_text(f'#!/bin/bash\necho "{name} ${{BASE:-6.12}} $*" >>{self.calls}\n{more}\n')
         path.chmod(0o755)
 
-    def run(self, *arguments, base=""):
+    def run(self, *arguments, base="", ci=False):
         """(exit status, last line, calls)"""
+        variables = {key: value for key, value in os.environ.items() if key != "CI"} | ({"CI": "true"} if ci else {})
         done = subprocess.run([self.path / "scripts" / "test", *arguments], capture_output=True, text=True, timeout=120,
-                              env=dict(os.environ, BASE=base, TEST_JOBS="0"))
+                              env=dict(variables, BASE=base, TEST_JOBS="0"))
         self.out = done.stdout + done.stderr
         return done.returncode, done.stdout.splitlines()[-1], self.calls.read_text().splitlines()
 
@@ -108,3 +110,75 @@ def test_unknown_arch_is_a_failure(project):
     done = subprocess.run([project.path / "scripts" / "test", "--arch=riscv"], capture_output=True, text=True,
                           check=False)
     assert done.returncode == 1 and done.stdout.endswith("\n0 passed, 1 failed\n")
+
+
+SKIP = """import pytest
+def test_x():
+    pytest.skip("libvirt is not installed")
+"""
+
+
+def test_skip_is_a_failure_in_ci(project):
+    """Else CI is green where a tool was missing. It also builds the kernel of the tests that only it has."""
+    (project.path / HERE / "tests" / "test_demo.py").write_text(SKIP)
+    status, last, calls = project.run("guest")
+    assert (status, last) == (0, f"{2 * len(FILES) + 1} passed, 0 failed, 1 skipped"), project.out
+    assert "build 6.12 kasan" not in calls
+    status, last, calls = project.run("guest", ci=True)
+    assert (status, last) == (1, f"{2 * len(FILES) + 1} passed, 1 failed"), project.out
+    assert "skipped, which is a failure in CI: Skipped: libvirt is not installed" in project.out
+    assert "build 6.12 kasan" in calls
+
+
+def test_only_ci_has_tests_of_its_own(project):
+    path = project.path / HERE / "tests" / "test_boot.py"
+    path.write_text(path.read_text() + "@pytest.mark.ci\ndef test_two():\n    pass\n")
+    for ci, number in ((False, 2), (True, 3)):
+        project.run("guest", ci=ci)
+        assert len([line for line in project.out.splitlines() if "test_boot.py::" in line and "PASSED" in line]) == \
+            number + 1, project.out     # two of the other base, but without the feature
+
+
+LEAKS = ("PR_KERNEL", "PR_FIXES", "PR_COUNTS", "STRESS_S", "ACCEL", "SCENARIO", "BASE", "REPEAT", "KERNEL", "ARCH",
+         "MAKEFLAGS", "SETUP_DEB", "JOBS", "PYTEST_ADDOPTS", "MEM", "DELAY")
+
+
+def test_ci_has_nothing_of_its_caller(project):
+    (project.path / ".ci").mkdir()
+    shutil.copy(paths.REPO / ".ci" / "run", project.path / ".ci")
+    (project.path / "Makefile").write_text("test:\n\t@env\n")
+    plain = {key: value for key, value in os.environ.items() if key not in LEAKS}
+    said = [subprocess.run([project.path / ".ci" / "run"], env=plain | more, capture_output=True, text=True,
+                           check=True).stdout.splitlines() for more in ({}, dict.fromkeys(LEAKS, "1"))]
+    assert sorted(said[0]) == sorted(said[1]) and {"CI=true", "TEST_JOBS=0"} <= set(said[0])
+
+
+def nightly(project, *steps, fails="nothing"):
+    """scripts/nightly with a make that fails for one of its targets: (exit status, its lines)."""
+    shutil.copy(paths.REPO / "scripts" / "nightly", project.path / "scripts")
+    (project.path / "bin").mkdir(exist_ok=True)
+    (project.path / "bin" / "make").write_text(f'#!/bin/sh\necho "it was $*"\n[ "$1" != {fails} ]\n')
+    (project.path / "bin" / "make").chmod(0o755)
+    done = subprocess.run([project.path / "scripts" / "nightly", *steps], capture_output=True, text=True, check=False,
+                          env=dict(os.environ, PATH=f"{project.path / 'bin'}:{os.environ['PATH']}"))
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def test_nightly(project):
+    """One step that fails stops no other one, and is what it ends in."""
+    assert nightly(project, "deb", "arm64")[1][-1] == "2 passed, 0 failed"
+    status, lines = nightly(project, "mutants", "arm64", "deb", fails="mutants")
+    assert status == 1 and lines[-1] == "2 passed, 1 failed" and "nightly deb: ok, 0 min" in lines
+    assert "nightly mutants: FAILED, see build/log/nightly-mutants.log: it was mutants, 0 min" in lines
+    assert nightly(project, "nosuch") == (
+        2, ["nightly: nosuch: no such step; scripts/nightly --list has them all"])
+
+
+def test_nightly_has_make_targets():
+    """Each is one of ours, and none is left out that `make test` does not run."""
+    steps = subprocess.run([paths.REPO / "scripts" / "nightly", "--list"], capture_output=True, text=True, check=True)
+    named = {line.split()[2] for line in steps.stdout.splitlines() if line.split()[1] == "make"} - {"-C"}
+    targets = re.findall(r"^([a-z-]+):.*## ", (paths.REPO / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert named <= set(targets)
+    assert named == {"test", "mutants", "test-sanitize", "test-fixes", "check-series", "deb", "bench-selfcheck",
+                     "trace-examples"}

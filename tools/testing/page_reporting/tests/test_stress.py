@@ -41,6 +41,7 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
     assert sums.number("loads") >= seconds / 30
     assert sums.number("offlined") >= seconds / 30
     assert sums.number("contiguous") >= seconds / 30
+    assert sums.number("moved") >= 100 * seconds
 
 
 def test_stress(tmp_path):
@@ -53,6 +54,15 @@ def sanitizer(name):
     if not image.is_file():
         pytest.fail(f"{paths.shown(image)} is missing: `make test-sanitize` builds it")
     return image
+
+
+@pytest.mark.ci
+def test_stress_under_kasan(tmp_path):
+    """A minute of what `make test-sanitize` does for ten."""
+    kernel = paths.sanitizer_kernel("kasan")
+    _, sums, stressed = stress(kernel, tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5",
+                               image=sanitizer("kasan"))
+    check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
 
 
 @pytest.mark.sanitize
@@ -71,6 +81,26 @@ def test_sanitizer_stress(tmp_path, name):
     _, sums, stressed = stress(paths.sanitizer_kernel(name), tmp_path, LONG_S, "device=sample", "failslab=10",
                                "failpages=5", image=sanitizer(name), races=RACES)
     check_sums(sums, stressed, LONG_S, LONG_BLOCKS_PER_S)
+
+
+def moved_about(image, rounds, mib, **arguments):
+    """Memory in single pages of which half is given back; each round replaces some of what is left, moves it together by
+    a flush, and compares all of it with what was written."""
+    steps = [["scatter", f"mib={mib}", "free=50", "wait=0", f"rounds={rounds}"]]
+    with VM(image, programs.initramfs(), steps=steps, mem_mib=2 * mib, parallel=True,
+            **{"boot_deadline_s": 300, "run_deadline_s": 3600, **arguments}) as vm:
+        return next(event for event in vm.finish().events if event.name == "rounds")
+
+
+def test_memory_survives_moves():
+    event = moved_about(paths.debug_kernel(), 20, 256)
+    assert event.number("moved") >= 20 * 100
+
+
+@pytest.mark.sanitize
+def test_memory_survives_a_thousand_rounds():
+    event = moved_about(sanitizer("kasan"), 1000, 1024)
+    assert event.number("moved") >= 1000 * 100
 
 
 @pytest.mark.sanitize

@@ -3,6 +3,8 @@
  * The files of free page reporting tell the truth, and a change of the delay or of the order takes
  * effect when it should.
  */
+#include <unistd.h>
+
 #include "page_reporting_util.h"
 
 #define SAMPLE_NAME	"sample_report [" PR_SAMPLE "]"
@@ -43,6 +45,7 @@ static int test_none(void)
 	if (pr_has_device())
 		return pr_skip("there is a device");
 	return expect_text(PR_DEVICE, "none") || expect_text(PR_STATE, "none") ||
+	       expect_text(PR_COMPACTS, "none") ||
 	       (pr_number(PR_EFFECTIVE) == pr_number(PR_ORDER) ? KSFT_PASS :
 		pr_fail("the order is %ld, the parameter says %ld", pr_number(PR_EFFECTIVE),
 			pr_number(PR_ORDER)));
@@ -218,6 +221,34 @@ static int test_age(void)
 	return result || expect_text(PR_AGE, "0");
 }
 
+/* Each setting that keeps pages from being moved has its word. */
+static int test_compacts(void)
+{
+	int result = pr_need_device();
+
+	if (result)
+		return result;
+	if (pr_reads(PR_COMPACTS, "unable"))
+		return access(PR_COMPACT, F_OK) ? KSFT_PASS :
+		       pr_fail("pages cannot be moved, and there is a parameter for it");
+	if (pr_reads(PR_COMPACTS, "pageblock"))
+		return pr_page_size() > 4096 ? KSFT_PASS :
+		       pr_fail("with pages of %zu, a pageblock is too large", pr_page_size());
+	pr_knob(PR_COMPACT);
+	pr_must_write(PR_COMPACT, "Y");
+	result = expect_text(PR_COMPACTS, "flush");
+	pr_must_write(PR_DELAY, "-1");
+	result = result || expect_text(PR_COMPACTS, "on");
+	pr_must_write(PR_COMPACT, "N");
+	result = result || expect_text(PR_COMPACTS, "off");
+	pr_must_write(PR_ORDER, "4");
+	result = result || expect_text(PR_COMPACTS, "order");
+	pr_knob_back(PR_ORDER);
+	pr_must_write(PR_DELAY, PR_NEVER_MS);
+	pr_knob_back(PR_COMPACT);
+	return result;
+}
+
 static int test_shorter_delay(void)
 {
 	int result = pr_need_device();
@@ -304,6 +335,7 @@ static const struct pr_case cases[] = {
 	{ "what is saved and restored leaves no trace", test_restored },
 	{ "the state is idle, requested, active and idle again", test_states },
 	{ "a report has an age until the driver has answered", test_age },
+	{ "whether pages are moved, or why not", test_compacts },
 	{ "a shorter delay brings forward what is queued", test_shorter_delay },
 	{ "a longer delay puts off what is queued", test_longer_delay },
 	{ "a refused delay changes nothing", test_refused_delay },

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "page_reporting_util.h"
@@ -160,6 +161,108 @@ static int test_again(void)
 		result = pr_fail("of %ld reported pages, %ld were cleared", before.of[PR_GAUGE],
 				 after.of[PR_CLEAR] - before.of[PR_CLEAR]);
 	return result || pr_check_all_reported(SLACK_PAGES) || pr_check_identity();
+}
+
+/* One page of each EACH stays. */
+#define EACH	8
+
+static unsigned long stamp_of(size_t off)
+{
+	return 0x6672656570616765UL ^ off;
+}
+
+/* Memory in single pages, each with its place in it, of which most are given back. */
+static char *scatter(size_t size)
+{
+	char *mem = pr_take(size, MADV_NOHUGEPAGE);
+	size_t page = pr_page_size(), off;
+
+	for (off = 0; off < size; off += EACH * page) {
+		*(unsigned long *)(mem + off) = stamp_of(off);
+		if (madvise(mem + off + page, (EACH - 1) * page, MADV_DONTNEED))
+			ksft_exit_fail_msg("madvise: %s\n", strerror(errno));
+	}
+	return mem;
+}
+
+static int check_stamps(const char *mem, size_t size)
+{
+	size_t off, wrong = 0;
+
+	for (off = 0; off < size; off += EACH * pr_page_size())
+		wrong += *(const unsigned long *)(mem + off) != stamp_of(off);
+	return wrong ? pr_fail("%zu pages have changed", wrong) : KSFT_PASS;
+}
+
+/* Half of what is left between the pages comes back, and each page has what was written to it. */
+static int expect_compacted(const char *mem, size_t size)
+{
+	struct pr_counters before, after;
+	long least = size / pr_page_size() / 2;
+
+	pr_must_write(PR_FLUSH, "all");
+	before = pr_count();
+	if (pr_flush("compact"))
+		return pr_fail("the flush failed");
+	after = pr_count();
+	if (after.of[PR_GAUGE] - before.of[PR_GAUGE] < least)
+		return pr_fail("%ld pages more are reported, not %ld",
+			       after.of[PR_GAUGE] - before.of[PR_GAUGE], least);
+	if (pr_last_flush().moved != after.of[PR_MOVE] - before.of[PR_MOVE])
+		return pr_fail("%ld pages moved, it says %ld",
+			       after.of[PR_MOVE] - before.of[PR_MOVE], pr_last_flush().moved);
+	if (after.of[PR_TRY] != after.of[PR_EMPTY] + after.of[PR_EMPTY_FAIL])
+		return pr_fail("of %ld pageblocks, %ld were emptied and %ld not",
+			       after.of[PR_TRY], after.of[PR_EMPTY], after.of[PR_EMPTY_FAIL]);
+	return check_stamps(mem, size);
+}
+
+/* Needs a kernel that can move pages, and pageblocks that are worth it. */
+static int need_compact(void)
+{
+	int result = pr_need_device();
+
+	if (!result && (pr_reads(PR_COMPACTS, "unable") || pr_reads(PR_COMPACTS, "pageblock")))
+		result = pr_skip("pages are not moved here");
+	return result;
+}
+
+static int test_compact(void)
+{
+	size_t size = pr_some_memory();
+	int result = need_compact();
+	char *mem;
+
+	if (result)
+		return result;
+	pr_knob(PR_COMPACT);
+	pr_must_write(PR_COMPACT, "Y");
+	mem = scatter(size);
+	result = expect_compacted(mem, size);
+	pr_give(mem, size);
+	pr_knob_back(PR_COMPACT);
+	return result;
+}
+
+/* Where it is off, a flush with it is one of all. */
+static int test_compact_off(void)
+{
+	size_t size = pr_some_memory();
+	int result = need_compact();
+	char *mem;
+
+	if (result)
+		return result;
+	pr_knob(PR_COMPACT);
+	pr_must_write(PR_COMPACT, "N");
+	mem = scatter(size);
+	result = expect_error(pr_flush("compact"), 0) || pr_check_all_reported(SLACK_PAGES);
+	if (pr_last_flush().moved)
+		result = pr_fail("%ld pages moved", pr_last_flush().moved);
+	result = result || check_stamps(mem, size);
+	pr_give(mem, size);
+	pr_knob_back(PR_COMPACT);
+	return result;
 }
 
 static int test_order_0(void)
@@ -510,6 +613,8 @@ static const struct pr_case cases[] = {
 	{ "all that is free is reported", test_all },
 	{ "a second flush finds nothing", test_twice },
 	{ "what is reported is reported again", test_again },
+	{ "whole blocks are made of fragments, and nothing is lost", test_compact },
+	{ "no page is moved where that is off", test_compact_off },
 	{ "a size is reported", test_size },
 	{ "a size is reported, and no more than a block beyond it", test_size_exact },
 	{ "a byte is a block", test_size_rounded },

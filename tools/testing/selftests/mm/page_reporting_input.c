@@ -3,6 +3,8 @@
  * What the files of free page reporting take and refuse: one write of every row, the error that is
  * expected, and the value afterwards, which is the old one if the write was refused.
  */
+#include <unistd.h>
+
 #include "page_reporting_util.h"
 
 /* More than fits in a buffer of the kernel's for such files. */
@@ -30,7 +32,7 @@ static const char * const no_delays[] = {
 
 static const char * const no_flushes[] = {
 	"\n", " ", "\t", "0", "0\n", "00", "0x0", "0k", "0G", "-1", "-0", "-4096", "-512M", "+512M",
-	"abc", "ALL", "All", "al", "allx", "all all", "all,", "all\n\n", "\nall", "all 512M",
+	"abc", "ALL", "All", "al", "allx", "all all", "all,", "compact all", "Compact", "all\n\n", "\nall", "all 512M",
 	"M", "k", "G", "512MB", "512Mi", "512M M", "512MM", "1G1", "512M\n\n", "5 12M",
 	"AGAIN", "Again", "agai", "againx", "again again", "again 512M", "all again", "again\n\n",
 	"0xg", "1.5G", "1,5G", "--1", "18446744073709551616", "99999999999999999999", "16E",
@@ -51,12 +53,21 @@ static const struct good good_delays[] = {
 	{ "250\n", "250" }, { "+5", "5" }, { "0x10", "16" }, { "010", "8" }, { "0000000002", "2" },
 };
 
-static const char * const good_flushes[] = {
-	"1", "4096", "4095", "64k", "1M\n", "01000000", "1G", "1g", "1T", "1P", "15E", "all",
-	"all\n", "again", "again\n",
+static const char * const no_switches[] = {
+	"\n", " ", "\t", "2", "-1", "abc", "x", "compact", "always", "default",
 };
 
-static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE };
+static const struct good good_switches[] = {
+	{ "N", "N" }, { "Y", "Y" }, { "0", "N" }, { "1", "Y" }, { "n\n", "N" }, { "y\n", "Y" },
+	{ "off", "N" }, { "on\n", "Y" },
+};
+
+static const char * const good_flushes[] = {
+	"1", "4096", "4095", "64k", "1M\n", "01000000", "1G", "1g", "1T", "1P", "15E", "all",
+	"all\n", "again", "again\n", "compact", "compact\n",
+};
+
+static const char * const read_only[] = { PR_DEVICE, PR_EFFECTIVE, PR_STATE, PR_AGE, PR_COMPACTS };
 
 static char long_text[LONG_TEXT + 1];
 
@@ -234,6 +245,32 @@ static void test_delays(void)
 	pr_must_write(PR_DELAY, PR_NEVER_MS);
 }
 
+/* A switch, where pages can be moved at all */
+
+static bool has_compact(void)
+{
+	return !access(PR_COMPACT, F_OK);
+}
+
+static size_t nr_compact_rows(void)
+{
+	return has_compact() ? ARRAY_SIZE(no_switches) + ARRAY_SIZE(good_switches) + 1 : 0;
+}
+
+static void test_compact(void)
+{
+	size_t i;
+
+	if (!has_compact())
+		return;
+	pr_knob(PR_COMPACT);
+	test_bad(PR_COMPACT, no_switches, ARRAY_SIZE(no_switches));
+	for (i = 0; i < ARRAY_SIZE(good_switches); i++)
+		test_accepted(PR_COMPACT, good_switches[i].text, good_switches[i].reads);
+	test_no_bytes(PR_COMPACT);
+	pr_knob_back(PR_COMPACT);
+}
+
 /* The flush file, which reads what the last flush did */
 
 static size_t nr_flush_rows(void)
@@ -291,7 +328,7 @@ int main(void)
 	max_order = pr_max_order();
 	memset(long_text, '9', LONG_TEXT);
 	ksft_set_plan(nr_order_rows(max_order) + nr_delay_rows() + nr_flush_rows() +
-		      nr_read_only_rows());
+		      nr_compact_rows() + nr_read_only_rows());
 
 	pr_must_write(PR_DELAY, PR_NEVER_MS);
 	for (i = 0; i < ARRAY_SIZE(read_only); i++)
@@ -299,5 +336,6 @@ int main(void)
 	test_flushes();
 	test_orders(max_order);
 	test_delays();
+	test_compact();
 	ksft_finished();
 }

@@ -283,6 +283,10 @@ const char * const pr_counter_names[PR_NR_COUNTERS] = {
 	[PR_CALL] = "page_reporting_call",
 	[PR_SKIP] = "page_reporting_skip",
 	[PR_GAUGE] = "nr_free_reported",
+	[PR_MOVE] = "pgreport_move",
+	[PR_TRY] = "page_reporting_try",
+	[PR_EMPTY] = "page_reporting_empty",
+	[PR_EMPTY_FAIL] = "page_reporting_empty_fail",
 };
 
 /* Adds what all CPUs have counted by themselves; fails when a sum is negative. */
@@ -647,8 +651,8 @@ struct pr_flushed pr_last_flush(void)
 	char text[128];
 
 	must_read(PR_FLUSH, text, sizeof(text));
-	if (sscanf(text, "pages=%ld duration_us=%ld error=%d", &last.pages, &last.duration_us,
-		   &last.error) != 3)
+	if (sscanf(text, "pages=%ld duration_us=%ld error=%d moved=%ld", &last.pages,
+		   &last.duration_us, &last.error, &last.moved) != 4)
 		ksft_exit_fail_msg("%s reads '%s'\n", PR_FLUSH, text);
 	return last;
 }

@@ -18,12 +18,14 @@
 #define PR_PARAMS	"/sys/module/page_reporting/parameters/"
 #define PR_ORDER	PR_PARAMS "page_reporting_order"
 #define PR_DELAY	PR_PARAMS "page_reporting_delay_ms"
+#define PR_COMPACT	PR_PARAMS "page_reporting_compact"
 
 #define PR_FILES	"/sys/kernel/mm/page_reporting/"
 #define PR_DEVICE	PR_FILES "device"
 #define PR_EFFECTIVE	PR_FILES "order"
 #define PR_STATE	PR_FILES "state"
 #define PR_AGE		PR_FILES "report_age_ms"
+#define PR_COMPACTS	PR_FILES "compact"
 #define PR_FLUSH	PR_FILES "flush"
 
 #define PR_VERIFY	"/sys/kernel/debug/page_reporting/verify"
@@ -60,6 +62,10 @@ enum pr_counter {
 	PR_CALL,
 	PR_SKIP,
 	PR_GAUGE,
+	PR_MOVE,
+	PR_TRY,
+	PR_EMPTY,
+	PR_EMPTY_FAIL,
 	PR_NR_COUNTERS,
 };
 
@@ -94,6 +100,7 @@ struct pr_flushed {
 	long pages;
 	long duration_us;
 	int error;
+	long moved;
 };
 
 struct pr_case {

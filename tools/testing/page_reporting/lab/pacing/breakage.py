@@ -10,6 +10,9 @@ from ..errors import LabError, output
 
 TABLE = paths.PACING / "mutations.toml"
 SOURCE = paths.REPO / "mm" / "page_reporting_pacing.c"
+# What a mutation may name as its file, and the Makefile's word for it.
+FILES = {"guest.c": (paths.PACING / "guest.c", "GUEST"),
+         "page_reporting_plan.c": (paths.REPO / "mm" / "page_reporting_plan.c", "PLAN")}
 
 
 def mutations():
@@ -23,7 +26,7 @@ def make(build, *arguments):
 
 def broken_source(mutation, folder):
     """The copy with one mutation; LabError if it fits not one place."""
-    source = paths.PACING / mutation["file"] if "file" in mutation else SOURCE
+    source = FILES[mutation["file"]][0] if "file" in mutation else SOURCE
     text = source.read_text(encoding="utf-8")
     for old, new in zip(*(as_list(mutation[key]) for key in ("old", "new"))):
         if (count := text.count(old)) != 1:
@@ -41,7 +44,7 @@ def as_list(value):
 def build(folder, mutation, *programs):
     """Builds programs with one mutation; what is left over of the source may be unused."""
     folder.mkdir(parents=True, exist_ok=True)
-    which = "GUEST" if "file" in mutation else "SOURCE"
+    which = FILES[mutation["file"]][1] if "file" in mutation else "SOURCE"
     make(folder, f"{which}={broken_source(mutation, folder)}", "WARN=-std=gnu11",
          *(str(folder / program) for program in programs))
 

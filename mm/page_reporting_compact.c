@@ -1,0 +1,1028 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Free page reporting: how fragments become whole blocks.
+ */
+
+/**
+ * DOC: compact
+ *
+ * A round makes whole free blocks of a zone's fragments, as
+ * mm/page_reporting_plan.c decides. First it surveys all pageblocks; then it
+ * empties some of them, from the start of the zone to its end, into the free
+ * pages of others, from the end to the start. Whole blocks are freed like any
+ * others, and reported once they were idle for long enough.
+ *
+ * To empty a pageblock:
+ *
+ * #. Free pages of other pageblocks, the *holes*, are isolated, as many as
+ *    there are pages to move. They stay isolated for one slice at most.
+ * #. The used pages are taken off the LRU lists, 64 at a time, and migrated to
+ *    the holes, without waiting for page locks or writeback.
+ * #. The per-CPU lists of this CPU are drained, so that the pages merge.
+ *
+ * A page that cannot be moved ends this: one that is not on an LRU list, is
+ * mlocked or pinned, or is larger than any hole. Pageblocks of other types than
+ * MIGRATE_MOVABLE are neither emptied nor filled, and nor are whole free
+ * blocks and, as no reported block is smaller, reported ones.
+ *
+ * The allocator's own compaction was not used: its scanners fill reported and
+ * whole free blocks, it goes on until it has looked at everything, and it takes
+ * no account of what a pageblock costs. To isolate pageblocks as
+ * alloc_contig_range() does takes a drain of all CPUs for each.
+ *
+ * A round runs in slices of PAGE_REPORTING_SLICE_MS, in the engine's work after
+ * its pass. It stops for what a pass stops for, for a flush that waits, while
+ * the zone is near its high watermark, and while a pageblock of the zone is
+ * isolated. It stops for good when the CPU cap for moves is reached.
+ *
+ * Nothing announces fragments. So after each pass, the engine asks for a pass
+ * when a block of PAGE_REPORTING_FRAGMENT_ORDER or more is freed. The first such
+ * free takes this back. Passes over a zone with enough fragments follow until
+ * there was a round.
+ *
+ * Both it and compaction move pages from the start of a zone to its end, so that
+ * neither undoes what the other one does.
+ *
+ * It applies with a delay of -1, and in a flush that asks for it, where blocks of
+ * a pageblock are reported, and where this is about a huge page of the host. If
+ * smaller blocks are reported, then fragments are.
+ * With pages of 64 KiB, a pageblock has 512 MiB: to free one, hundreds of MiB
+ * would have to move.
+ *
+ * Each pageblock that a round tries to empty counts in page_reporting_try, and
+ * then in page_reporting_empty if it became a free block, or in
+ * page_reporting_empty_fail. pgreport_move counts the pages that were moved.
+ */
+
+#include <linux/align.h>
+#include <linux/cpumask.h>
+#include <linux/gfp.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/kernel_stat.h>
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/migrate.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/mmzone.h>
+#include <linux/page-flags.h>
+#include <linux/pageblock-flags.h>
+#include <linux/sched.h>
+#include <linux/sched/cputime.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+#include <trace/events/page_reporting.h>
+
+#include "internal.h"
+#include "page_alloc.h"
+#include "page_reporting.h"
+#include "page_reporting_internal.h"
+#include "page_reporting_plan.h"
+
+/* A slice of a round, and the time until the next one. */
+#define PAGE_REPORTING_SLICE_MS		20
+
+/* Blocks that are looked at or put back in one zone->lock section. */
+#define PAGE_REPORTING_LOCKED		64
+
+/* Pages that are unmapped at a time: whoever touches one has to wait. */
+#define PAGE_REPORTING_MOVES		64
+
+/* A round that has to stop is given up after this time: the survey is old. */
+#define PAGE_REPORTING_ROUND_MS		10000
+
+/* The load of a shorter time says little. */
+#define PAGE_REPORTING_LOAD_MS		100
+
+/* Order of a free that may mean fragments: rare enough, and no hole too small. */
+#define PAGE_REPORTING_FRAGMENT_ORDER	3
+
+enum page_reporting_stage {
+	PAGE_REPORTING_NO_ROUND,
+	PAGE_REPORTING_SURVEYING,
+	PAGE_REPORTING_EMPTYING,
+};
+
+/* Why a slice ends. */
+enum page_reporting_slice {
+	PAGE_REPORTING_GO_ON,
+	PAGE_REPORTING_SLICE_OVER,	/* the round goes on in the next one */
+	PAGE_REPORTING_ROUND_OVER,	/* nothing is left to try */
+	PAGE_REPORTING_ROUND_DEAR,	/* it costs more than was planned for */
+	PAGE_REPORTING_ROUND_GIVEN_UP,
+};
+
+/**
+ * struct page_reporting_compact - a zone's fragments, and the round in it
+ * @fragments: when the next round is due
+ * @surplus: pages that the round may make whole blocks of
+ * @stage: what the round is at
+ * @survey: what it has found
+ * @plan: what is left to do
+ * @planned: the plan as it was
+ * @source: PFN of the pageblock to look at next
+ * @target: PFN behind the pageblock to look for holes in next
+ * @last_source: PFN of the last source of the class @plan.sparse
+ * @shares: pageblocks of that class are filled now, too
+ * @begin_ms: when the round started
+ * @emptied: pageblocks emptied in this round
+ * @failed: pageblocks that it tried to empty in vain
+ * @moved: pages moved
+ * @cost_ns: CPU time spent
+ * @flush: whatever that costs
+ *
+ * Belongs to the work, which never runs twice at a time.
+ */
+struct page_reporting_compact {
+	struct page_reporting_fragments fragments;
+	u64 surplus;
+	enum page_reporting_stage stage;
+	struct page_reporting_survey survey;
+	struct page_reporting_plan plan, planned;
+	unsigned long source;
+	unsigned long target;
+	unsigned long last_source;
+	bool shares;
+	u64 begin_ms;
+	unsigned long emptied;
+	unsigned long failed;
+	unsigned long moved;
+	u64 cost_ns;
+	bool flush;
+};
+
+/* What a pageblock holds. */
+struct page_reporting_block {
+	unsigned int class;
+	unsigned int used;
+	unsigned int holes;
+};
+
+/* Isolated free pages, by order. Used by one slice at a time. */
+struct page_reporting_holes {
+	struct list_head free[NR_PAGE_ORDERS];
+	struct list_head ready[NR_PAGE_ORDERS];	/* one for each folio to move */
+	unsigned long pages;			/* in @free */
+};
+
+static struct page_reporting_holes page_reporting_holes;
+
+/* The CPU cap for moves. Registration resets it, and only the work uses it. */
+static struct page_reporting_cap page_reporting_move_cap;
+
+/*
+ * What CPUs do beside moves: @busy_ns until @at_ns, and what share of the burst
+ * that leaves. @moves: pages were moved since.
+ */
+struct page_reporting_load {
+	u64 busy_ns;
+	u64 at_ns;
+	unsigned int share;
+	bool moves;
+};
+
+static struct page_reporting_load page_reporting_load = {
+	.share = PAGE_REPORTING_SHARES / 4,
+};
+
+static bool page_reporting_compact_on = true;
+
+void page_reporting_set_compact(bool on)
+{
+	WRITE_ONCE(page_reporting_compact_on, on);
+}
+
+bool page_reporting_get_compact(void)
+{
+	return READ_ONCE(page_reporting_compact_on);
+}
+
+void page_reporting_compact_reset(void)
+{
+	page_reporting_cap_init(&page_reporting_move_cap,
+				page_reporting_now_ms());
+}
+
+/**
+ * page_reporting_compacts - does it pay to make whole blocks of fragments?
+ * @order: of the smallest block that is reported
+ *
+ * A pageblock has to be what is reported, and about as large as the host's pages.
+ *
+ * Context: Any.
+ * Return: PAGE_REPORTING_COMPACTS, or why not.
+ */
+enum page_reporting_compacts page_reporting_compacts(unsigned int order)
+{
+	if (pageblock_order > PAGE_REPORTING_UNIT_ORDER + 1)
+		return PAGE_REPORTING_COMPACT_PAGEBLOCK;
+	if (order < PAGE_REPORTING_UNIT_ORDER || order > pageblock_order)
+		return PAGE_REPORTING_COMPACT_ORDER;
+	return READ_ONCE(page_reporting_compact_on) ? PAGE_REPORTING_COMPACTS :
+						      PAGE_REPORTING_COMPACT_OFF;
+}
+
+static bool page_reporting_can_compact(unsigned int order)
+{
+	return page_reporting_compacts(order) == PAGE_REPORTING_COMPACTS;
+}
+
+static struct page_reporting_free page_reporting_free_in(struct zone *zone)
+{
+	struct page_reporting_free free = {};
+	unsigned int order;
+
+	spin_lock_irq(&zone->lock);
+	for (order = 0; order < NR_PAGE_ORDERS; order++)
+		*(order < pageblock_order ? &free.small : &free.whole) +=
+			(u64)zone->free_area[order].nr_free << order;
+	spin_unlock_irq(&zone->lock);
+	return free;
+}
+
+static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn)
+{
+	struct page *page = pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages,
+						  zone);
+
+	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE)
+		return NULL;
+	return page;
+}
+
+/* May this page in use be moved? Called without a reference: a guess. */
+static bool page_reporting_looks_movable(struct page *page)
+{
+	/* folio_test_unevictable() needs a page that cannot become a tail. */
+	return PageLRU(page) && !PageHWPoison(page) &&
+	       !test_bit(PG_unevictable, &page->flags.f);
+}
+
+/*
+ * Counts what is in a pageblock. Without zone->lock, as compaction does it: a
+ * wrong order makes it skip too much, and all is checked again before it is
+ * used. A page that is neither free nor in use is on its way to a free list.
+ * Stops where more than @most pages are in use.
+ */
+static struct page_reporting_block page_reporting_look(struct page *page,
+						       unsigned int most)
+{
+	struct page_reporting_block block = {};
+	unsigned int i, nr = pageblock_nr_pages, step, order;
+	bool stuck = false;
+
+	for (i = 0; i < nr && block.used <= most; i += step) {
+		struct page *p = page + i;
+
+		step = 1;
+		/* Without zone->lock: what is wrong is found out later. */
+		if (data_race(PageBuddy(p))) {
+			order = buddy_order_unsafe(p);
+			if (order <= MAX_PAGE_ORDER)
+				step = min(1U << order, nr - i);
+			block.holes += step;
+			continue;
+		}
+		if (PageCompound(p)) {
+			order = compound_order(compound_head(p));
+			if (order <= MAX_PAGE_ORDER)
+				step = min(1U << order, nr - i);
+		} else if (!page_count(p)) {
+			continue;
+		}
+		block.used += step;
+		stuck |= !page_reporting_looks_movable(p);
+	}
+	block.class = stuck ? PAGE_REPORTING_STUCK :
+			      page_reporting_class(block.used, nr);
+	return block;
+}
+
+/* What is in use in a pageblock of this class at most. */
+static unsigned int page_reporting_class_end(unsigned int class)
+{
+	return (class + 1) * pageblock_nr_pages / PAGE_REPORTING_CLASSES;
+}
+
+/* Neither whole and free, nor whole and in use. */
+static bool page_reporting_is_partial(const struct page_reporting_block *block)
+{
+	return block->used && block->holes;
+}
+
+/* Lets others have zone->lock after each PAGE_REPORTING_LOCKED steps. */
+static void __page_reporting_breathe(struct zone *zone, unsigned int *steps)
+{
+	if (++*steps % PAGE_REPORTING_LOCKED)
+		return;
+	spin_unlock_irq(&zone->lock);
+	spin_lock_irq(&zone->lock);
+}
+
+/*
+ * Isolates free blocks of a pageblock that are smaller than it, until there are
+ * holes of @pages.
+ */
+static void page_reporting_take_holes(struct page *page, unsigned int pages)
+{
+	struct page_reporting_holes *holes = &page_reporting_holes;
+	unsigned int i, step, order, steps = 0;
+	struct zone *zone = page_zone(page);
+
+	spin_lock_irq(&zone->lock);
+	for (i = 0; i < pageblock_nr_pages && holes->pages < pages; i += step) {
+		struct page *p = page + i;
+
+		__page_reporting_breathe(zone, &steps);
+		step = 1;
+		if (!PageBuddy(p))
+			continue;
+		order = buddy_order(p);
+		step = 1U << order;
+		if (order >= pageblock_order || PageReported(p))
+			continue;
+		/* It may be isolated, to go offline or for CMA, at any time. */
+		if (get_pageblock_migratetype(p) != MIGRATE_MOVABLE ||
+		    !__isolate_free_page(p, order))
+			break;
+		list_add_tail(&p->lru, &holes->free[order]);
+		holes->pages += step;
+	}
+	spin_unlock_irq(&zone->lock);
+}
+
+/* A hole of this order, split off a larger one if need be, or NULL. */
+static struct page *page_reporting_get_hole(unsigned int order)
+{
+	struct page_reporting_holes *holes = &page_reporting_holes;
+	unsigned int high = order;
+	struct page *page;
+
+	while (high < pageblock_order && list_empty(&holes->free[high]))
+		high++;
+	if (high >= pageblock_order)
+		return NULL;
+	page = list_first_entry(&holes->free[high], struct page, lru);
+	list_del(&page->lru);
+	while (high-- > order)
+		list_add(&page[1UL << high].lru, &holes->free[high]);
+	holes->pages -= 1UL << order;
+	return page;
+}
+
+static void page_reporting_return_hole(struct page *page, unsigned int order)
+{
+	list_add(&page->lru, &page_reporting_holes.free[order]);
+	page_reporting_holes.pages += 1UL << order;
+}
+
+/* Puts the holes back on the free lists. */
+static void page_reporting_put_holes(struct zone *zone)
+{
+	struct page_reporting_holes *holes = &page_reporting_holes;
+	unsigned int order, steps = 0;
+	struct page *page, *next;
+
+	spin_lock_irq(&zone->lock);
+	for (order = 0; order < pageblock_order; order++) {
+		list_for_each_entry_safe(page, next, &holes->free[order], lru) {
+			list_del(&page->lru);
+			__putback_isolated_page(page, order,
+						get_pageblock_migratetype(page));
+			__page_reporting_breathe(zone, &steps);
+		}
+	}
+	spin_unlock_irq(&zone->lock);
+	holes->pages = 0;
+}
+
+/* The callback of migrate_pages(). A hole was made ready for each folio. */
+static struct folio *page_reporting_fill_hole_noprof(struct folio *src,
+						     unsigned long unused)
+{
+	struct page_reporting_holes *holes = &page_reporting_holes;
+	unsigned int order = folio_order(src);
+	struct page *page;
+
+	page = list_first_entry_or_null(&holes->ready[order], struct page, lru);
+	/* It was split meanwhile. */
+	if (!page)
+		return NULL;
+	list_del(&page->lru);
+	post_alloc_hook(page, order, __GFP_MOVABLE, ALLOC_DEFAULT);
+	set_page_refcounted(page);
+	if (order)
+		prep_compound_page(page, order);
+	return page_rmappable_folio(page);
+}
+
+static struct folio *page_reporting_fill_hole(struct folio *src,
+					      unsigned long unused)
+{
+	return alloc_hooks(page_reporting_fill_hole_noprof(src, unused));
+}
+
+/* Has the folio more references than migration expects, for a pin or a walk? */
+static bool page_reporting_is_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio) ||
+	       (!folio_mapping(folio) &&
+		folio_ref_count(folio) - 1 > folio_mapcount(folio));
+}
+
+/*
+ * Takes a folio off its LRU list, and makes a hole for it ready. Returns the
+ * number of its pages, or 0 if it cannot be moved now.
+ */
+static unsigned int page_reporting_take_folio(struct page *page,
+					      struct list_head *folios)
+{
+	struct folio *folio = folio_get_nontail_page(page);
+	unsigned int order, pages = 0;
+	struct page *hole;
+
+	if (!folio)
+		return 0;
+	order = folio_order(folio);
+	if (order >= pageblock_order || folio_test_unevictable(folio) ||
+	    folio_test_writeback(folio) || folio_test_hugetlb(folio) ||
+	    page_reporting_is_pinned(folio))
+		goto out;
+	hole = page_reporting_get_hole(order);
+	if (!hole)
+		goto out;
+	if (!folio_isolate_lru(folio)) {
+		page_reporting_return_hole(hole, order);
+		goto out;
+	}
+	pages = 1U << order;
+	list_add_tail(&hole->lru, &page_reporting_holes.ready[order]);
+	list_add_tail(&folio->lru, folios);
+	node_stat_mod_folio(folio, NR_ISOLATED_ANON + folio_is_file_lru(folio),
+			    pages);
+out:
+	folio_put(folio);
+	return pages;
+}
+
+/* Puts back what was not moved. Returns true if that is nothing. */
+static bool page_reporting_put_folios(struct list_head *folios)
+{
+	struct page_reporting_holes *holes = &page_reporting_holes;
+	bool none = list_empty(folios);
+	struct page *page, *next;
+	unsigned int order;
+
+	putback_movable_pages(folios);
+	for (order = 0; order < pageblock_order; order++) {
+		list_for_each_entry_safe(page, next, &holes->ready[order], lru) {
+			list_del(&page->lru);
+			page_reporting_return_hole(page, order);
+		}
+	}
+	return none;
+}
+
+/* Moves the folios. Returns false if one of them stayed where it was. */
+static bool page_reporting_move(struct page_reporting_compact *compact,
+				struct list_head *folios)
+{
+	unsigned int moved = 0;
+
+	if (list_empty(folios))
+		return true;
+	/* Without a callback, new folios that are not needed are freed. */
+	migrate_pages(folios, page_reporting_fill_hole, NULL, 0, MIGRATE_ASYNC,
+		      MR_COMPACTION, &moved);
+	compact->moved += moved;
+	count_vm_events(PGREPORT_MOVE, moved);
+	return page_reporting_put_folios(folios);
+}
+
+/* Moves what is in use in a pageblock. Returns false if something stayed. */
+static bool page_reporting_move_block(struct page_reporting_compact *compact,
+				      struct page *page)
+{
+	unsigned int i, step, order, nr = 0;
+	LIST_HEAD(folios);
+
+	for (i = 0; i < pageblock_nr_pages; i += step) {
+		struct page *p = page + i;
+
+		step = 1;
+		/* Without zone->lock: what is wrong is found out later. */
+		if (data_race(PageBuddy(p))) {
+			order = buddy_order_unsafe(p);
+			if (order <= MAX_PAGE_ORDER)
+				step = 1U << order;
+			continue;
+		}
+		if (!PageCompound(p) && !page_count(p))
+			continue;
+		step = page_reporting_take_folio(p, &folios);
+		if (!step) {
+			page_reporting_put_folios(&folios);
+			return false;
+		}
+		nr += step;
+		if (nr < PAGE_REPORTING_MOVES)
+			continue;
+		if (!page_reporting_move(compact, &folios))
+			return false;
+		nr = 0;
+	}
+	return page_reporting_move(compact, &folios);
+}
+
+/* Is a pageblock a free block, or part of one? Without zone->lock: a guess. */
+static bool page_reporting_is_whole(struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+	unsigned int order;
+
+	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
+		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
+
+		/* Only counted. */
+		if (data_race(PageBuddy(head)) && buddy_order_unsafe(head) >= order)
+			return true;
+	}
+	return false;
+}
+
+static void page_reporting_empty(struct page_reporting_compact *compact,
+				 struct page *page)
+{
+	bool moved;
+
+	count_vm_event(PAGE_REPORTING_TRY);
+	moved = page_reporting_move_block(compact, page);
+	/* The pages that were moved are on lists of this CPU. */
+	lru_add_drain_cpu_zone(page_zone(page));
+	if (moved && page_reporting_is_whole(page)) {
+		compact->emptied++;
+		count_vm_event(PAGE_REPORTING_EMPTY);
+	} else {
+		compact->failed++;
+		count_vm_event(PAGE_REPORTING_EMPTY_FAIL);
+	}
+}
+
+/*
+ * Some pageblocks of the class @plan.sparse may be sources, from the start of the
+ * zone on, and others targets, from the end on.
+ */
+static bool page_reporting_is_source(const struct page_reporting_compact *compact,
+				     unsigned long pfn,
+				     const struct page_reporting_block *block)
+{
+	const struct page_reporting_plan *plan = &compact->plan;
+
+	if (!page_reporting_is_partial(block) || block->class > plan->sparse)
+		return false;
+	return block->class < plan->sparse ||
+	       (plan->of_sparse && (!compact->shares || pfn < compact->target));
+}
+
+static bool page_reporting_is_target(const struct page_reporting_compact *compact,
+				     unsigned long pfn,
+				     const struct page_reporting_block *block)
+{
+	const struct page_reporting_plan *plan = &compact->plan;
+
+	if (!page_reporting_is_partial(block))
+		return false;
+	return block->class >= plan->dense ||
+	       (compact->shares && block->class == plan->sparse &&
+		pfn > compact->last_source);
+}
+
+/* The next pageblock to look for holes in. Returns false if there is none. */
+static bool page_reporting_next_target(struct page_reporting_compact *compact,
+				       struct zone *zone)
+{
+	if (compact->target <= pageblock_align(zone->zone_start_pfn)) {
+		if (compact->shares || !compact->plan.shares)
+			return false;
+		compact->shares = true;
+		compact->target = pageblock_start_pfn(zone_end_pfn(zone));
+	}
+	compact->target -= pageblock_nr_pages;
+	return true;
+}
+
+/* Isolates holes for @pages. Returns false if there are not enough of them. */
+static bool page_reporting_find_holes(struct page_reporting_compact *compact,
+				      struct zone *zone, unsigned int pages)
+{
+	struct page_reporting_block block;
+	struct page *page;
+
+	while (page_reporting_holes.pages < pages) {
+		if (!page_reporting_next_target(compact, zone))
+			return false;
+		page = page_reporting_block_at(zone, compact->target);
+		if (!page)
+			continue;
+		block = page_reporting_look(page, pageblock_nr_pages);
+		if (page_reporting_is_target(compact, compact->target, &block)) {
+			page_reporting_take_holes(page, pages);
+			/* It may have more. */
+			if (page_reporting_holes.pages >= pages)
+				compact->target += pageblock_nr_pages;
+		}
+		cond_resched();
+	}
+	return true;
+}
+
+static enum page_reporting_slice
+page_reporting_empty_next(struct page_reporting_compact *compact,
+			  struct zone *zone)
+{
+	struct page_reporting_block block;
+	unsigned long pfn = compact->source;
+	struct page *page;
+
+	if (!compact->plan.blocks || pfn >= pageblock_start_pfn(zone_end_pfn(zone)))
+		return PAGE_REPORTING_ROUND_OVER;
+	page = page_reporting_block_at(zone, pfn);
+	if (page) {
+		block = page_reporting_look(page, page_reporting_class_end(compact->plan.sparse));
+		if (page_reporting_is_source(compact, pfn, &block)) {
+			compact->plan.blocks--;
+			if (block.class == compact->plan.sparse) {
+				compact->plan.of_sparse--;
+				compact->last_source = pfn;
+			}
+			if (!page_reporting_find_holes(compact, zone, block.used))
+				return PAGE_REPORTING_ROUND_OVER;
+			page_reporting_empty(compact, page);
+		}
+	}
+	compact->source += pageblock_nr_pages;
+	return PAGE_REPORTING_GO_ON;
+}
+
+/* Pageblocks that the zone shares with another one are left alone. */
+static void page_reporting_rewind(struct page_reporting_compact *compact,
+				  struct zone *zone)
+{
+	compact->source = pageblock_align(zone->zone_start_pfn);
+	compact->target = pageblock_start_pfn(zone_end_pfn(zone));
+	compact->last_source = 0;
+	compact->shares = false;
+}
+
+static void page_reporting_make_plan(struct page_reporting_compact *compact,
+				     struct zone *zone, unsigned int classes)
+{
+	compact->plan = page_reporting_plan(&compact->survey, compact->surplus,
+					    classes, pageblock_nr_pages);
+	compact->planned = compact->plan;
+	page_reporting_rewind(compact, zone);
+}
+
+static enum page_reporting_slice
+page_reporting_survey_next(struct page_reporting_compact *compact,
+			   struct zone *zone)
+{
+	struct page_reporting_block block;
+	unsigned int classes;
+	struct page *page;
+
+	if (compact->source < pageblock_start_pfn(zone_end_pfn(zone))) {
+		page = page_reporting_block_at(zone, compact->source);
+		if (page) {
+			block = page_reporting_look(page, pageblock_nr_pages);
+			if (page_reporting_is_partial(&block))
+				page_reporting_survey_add(&compact->survey, block.class,
+							  block.used, block.holes);
+		}
+		compact->source += pageblock_nr_pages;
+		return PAGE_REPORTING_GO_ON;
+	}
+	classes = compact->flush ? PAGE_REPORTING_CLASSES :
+		  page_reporting_fragments_affordable(&compact->fragments,
+						      page_reporting_now_ms());
+	page_reporting_make_plan(compact, zone, classes);
+	compact->stage = PAGE_REPORTING_EMPTYING;
+	return PAGE_REPORTING_GO_ON;
+}
+
+/* Leaves what costs more than it is worth. There is less of it each time. */
+static enum page_reporting_slice
+page_reporting_plan_again(struct page_reporting_compact *compact,
+			  struct zone *zone)
+{
+	unsigned int classes =
+		page_reporting_fragments_affordable(&compact->fragments,
+						    page_reporting_now_ms());
+
+	page_reporting_make_plan(compact, zone,
+				 min(classes, compact->plan.sparse));
+	return compact->plan.blocks ? PAGE_REPORTING_GO_ON :
+				      PAGE_REPORTING_ROUND_DEAR;
+}
+
+/* Is the zone too short of memory, or about to lose some? */
+static bool page_reporting_must_rest(struct zone *zone)
+{
+	if (zone_page_state(zone, NR_FREE_PAGES) <
+	    high_wmark_pages(zone) + 2 * pageblock_nr_pages)
+		return true;
+#ifdef CONFIG_MEMORY_ISOLATION
+	return READ_ONCE(zone->nr_isolate_pageblock);
+#else
+	return false;
+#endif
+}
+
+/* Adds the CPU time since @since_ns to the debt, and tells what moves cost. */
+static u64 page_reporting_charge_moves(struct page_reporting_compact *compact,
+				       u64 since_ns, unsigned long moved)
+{
+	u64 now_ns = task_sched_runtime(current), part;
+
+	compact->cost_ns += now_ns - since_ns;
+	if (compact->flush)
+		return now_ns;
+	if (compact->stage == PAGE_REPORTING_EMPTYING)
+		page_reporting_fragments_moved(&compact->fragments, moved,
+					       now_ns - since_ns);
+	/* A charge is limited, but a step may search all of the zone. */
+	for (; since_ns < now_ns; since_ns += part) {
+		part = min(now_ns - since_ns, (u64)NSEC_PER_MSEC);
+		page_reporting_cap_charge(&page_reporting_move_cap, part);
+	}
+	return now_ns;
+}
+
+static enum page_reporting_slice
+page_reporting_step(struct page_reporting_pass *pass, struct zone *zone)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+
+	if (page_reporting_must_rest(zone) ||
+	    !page_reporting_can_compact(pass->order))
+		return PAGE_REPORTING_ROUND_GIVEN_UP;
+	if (compact->stage == PAGE_REPORTING_SURVEYING)
+		return page_reporting_survey_next(compact, zone);
+	if (!compact->flush && compact->plan.blocks &&
+	    page_reporting_fragments_too_dear(&compact->fragments,
+					      compact->plan.sparse,
+					      page_reporting_now_ms()))
+		return page_reporting_plan_again(compact, zone);
+	return page_reporting_empty_next(compact, zone);
+}
+
+/* A flush goes on to the end, and its CPU time is none of ours. */
+static enum page_reporting_slice
+page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+	u64 end_ns = ktime_get_ns() + PAGE_REPORTING_SLICE_MS * NSEC_PER_MSEC;
+	enum page_reporting_slice next = PAGE_REPORTING_GO_ON;
+	u64 cpu_ns = task_sched_runtime(current);
+	unsigned long moved;
+
+	while (next == PAGE_REPORTING_GO_ON) {
+		moved = compact->moved;
+		if (pass->ended(pass) ||
+		    (!compact->flush && ktime_get_ns() >= end_ns))
+			next = PAGE_REPORTING_SLICE_OVER;
+		else
+			next = page_reporting_step(pass, zone);
+		cpu_ns = page_reporting_charge_moves(compact, cpu_ns,
+						     compact->moved - moved);
+		cond_resched();
+	}
+	page_reporting_put_holes(zone);
+	return next;
+}
+
+static void page_reporting_begin_round(struct page_reporting_compact *compact,
+				       struct zone *zone, u64 surplus, bool flush)
+{
+	u64 begin_ns = task_sched_runtime(current);
+
+	/* Pages on these lists could neither be moved nor merge. */
+	lru_add_drain_all();
+	drain_all_pages(zone);
+	memset(&compact->survey, 0, sizeof(compact->survey));
+	memset(&compact->planned, 0, sizeof(compact->planned));
+	compact->surplus = surplus;
+	compact->stage = PAGE_REPORTING_SURVEYING;
+	compact->begin_ms = page_reporting_now_ms();
+	compact->emptied = 0;
+	compact->failed = 0;
+	compact->moved = 0;
+	compact->cost_ns = 0;
+	compact->flush = flush;
+	page_reporting_rewind(compact, zone);
+	page_reporting_charge_moves(compact, begin_ns, 0);
+}
+
+static enum page_reporting_end page_reporting_end_of(enum page_reporting_slice why)
+{
+	if (why == PAGE_REPORTING_ROUND_OVER)
+		return PAGE_REPORTING_END_DONE;
+	return why == PAGE_REPORTING_ROUND_DEAR ? PAGE_REPORTING_END_DEAR :
+						  PAGE_REPORTING_END_CUT;
+}
+
+static void page_reporting_end_round(struct page_reporting_compact *compact,
+				     struct zone *zone,
+				     enum page_reporting_slice why)
+{
+	const struct page_reporting_round round = {
+		.plan = compact->planned,
+		.blocks = compact->emptied,
+		.cost_ns = compact->cost_ns,
+		.end = page_reporting_end_of(why),
+	};
+	u64 now_ms = page_reporting_now_ms();
+
+	compact->stage = PAGE_REPORTING_NO_ROUND;
+	page_reporting_fragments_emptied(&compact->fragments, &round,
+					 page_reporting_free_in(zone), now_ms);
+	trace_page_reporting_compact(zone, compact->planned.blocks,
+				     compact->emptied, compact->failed,
+				     compact->moved, now_ms - compact->begin_ms);
+}
+
+/* The zone's state, or NULL if there is no memory for it; a later pass tries. */
+static struct page_reporting_compact *
+page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone)
+{
+	struct page_reporting_compact *compact;
+
+	if (!page_reporting_enter_zone(zone, pass->order))
+		return NULL;
+	compact = zone->page_reporting->compact;
+	if (compact)
+		return compact;
+	compact = kzalloc(sizeof(*compact), GFP_NOWAIT | __GFP_NOWARN);
+	if (!compact)
+		return NULL;
+	page_reporting_fragments_init(&compact->fragments, pageblock_order,
+				      zone_managed_pages(zone),
+				      page_reporting_free_in(zone).small,
+				      page_reporting_now_ms());
+	zone->page_reporting->compact = compact;
+	return compact;
+}
+
+/* CPU time since boot for which no CPU was idle, of all CPUs together. */
+static u64 page_reporting_busy_ns(void)
+{
+	static const enum cpu_usage_stat stats[] = {
+		CPUTIME_USER, CPUTIME_NICE, CPUTIME_SYSTEM, CPUTIME_SOFTIRQ,
+		CPUTIME_IRQ,
+	};
+	struct kernel_cpustat cpustat;
+	unsigned int cpu, i;
+	u64 ns = 0;
+
+	for_each_possible_cpu(cpu) {
+		kcpustat_cpu_fetch(&cpustat, cpu);
+		for (i = 0; i < ARRAY_SIZE(stats); i++)
+			ns += cpustat.cpustat[stats[i]];
+	}
+	return ns;
+}
+
+/* Looks at what others do, once a pass. While pages are moved, it is not known. */
+static void page_reporting_look_at_load(void)
+{
+	struct page_reporting_load *load = &page_reporting_load;
+	u64 now_ns = ktime_get_ns(), busy_ns;
+
+	if (now_ns < load->at_ns + PAGE_REPORTING_LOAD_MS * NSEC_PER_MSEC)
+		return;
+	busy_ns = page_reporting_busy_ns();
+	if (!load->moves)
+		load->share = page_reporting_cap_share(busy_ns - load->busy_ns,
+						       now_ns - load->at_ns);
+	load->at_ns = now_ns;
+	load->busy_ns = busy_ns;
+	load->moves = false;
+}
+
+/* May the round go on, or may one start, which has to be worth it? */
+static bool page_reporting_cap_is_open(bool start)
+{
+	unsigned int share = page_reporting_load.share;
+
+	return page_reporting_cap_allows_moves(&page_reporting_move_cap,
+					       totalram_pages(),
+					       start ? share * 3 / 4 : share,
+					       page_reporting_now_ms());
+}
+
+/* Starts a round, or goes on with one. Returns ms until it is to be called again. */
+static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass,
+						struct zone *zone)
+{
+	struct page_reporting_compact *compact;
+	enum page_reporting_slice why;
+	u64 now_ms = page_reporting_now_ms(), surplus;
+
+	compact = page_reporting_enter_compact(pass, zone);
+	if (!compact)
+		return PAGE_REPORTING_NEVER;
+	if (compact->stage == PAGE_REPORTING_NO_ROUND) {
+		surplus = page_reporting_fragments_sample(&compact->fragments,
+							  page_reporting_free_in(zone),
+							  now_ms);
+		/* A quarter of what may be spent is enough for a round. */
+		if (!surplus || !page_reporting_cap_is_open(true) ||
+		    page_reporting_must_rest(zone))
+			return page_reporting_fragments_wait(&compact->fragments, now_ms);
+		page_reporting_begin_round(compact, zone, surplus, false);
+	}
+	page_reporting_load.moves = true;
+	why = page_reporting_slice(pass, zone);
+	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(false) &&
+	    now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS)
+		return PAGE_REPORTING_SLICE_MS;
+	page_reporting_end_round(compact, zone, why);
+	return page_reporting_fragments_wait(&compact->fragments,
+					     page_reporting_now_ms());
+}
+
+/**
+ * page_reporting_compact - make whole blocks of fragments, if that pays
+ * @pass: a pass that has walked all zones. Its budget's @wait_ms is lowered to
+ *	the time at which this should be called again
+ *
+ * Context: Process context. May sleep. One caller at a time.
+ */
+void page_reporting_compact(struct page_reporting_pass *pass)
+{
+	struct zone *zone;
+	unsigned int wait_ms;
+
+	if (!page_reporting_can_compact(pass->order))
+		return;
+	page_reporting_look_at_load();
+	/* Before a sample takes zone->lock: a free after it asks for a pass. */
+	WRITE_ONCE(page_reporting_notify_order, PAGE_REPORTING_FRAGMENT_ORDER);
+	for_each_populated_zone(zone) {
+		if (pass->ended(pass))
+			return;
+		wait_ms = page_reporting_compact_zone(pass, zone);
+		pass->budget.wait_ms = min(pass->budget.wait_ms, wait_ms);
+	}
+}
+
+/**
+ * page_reporting_compact_now - make whole blocks of all fragments of all zones
+ * @pass: a pass that serves a flush, before it walks the zones. Its @moved says
+ *	how many pages were moved
+ *
+ * Neither idle time nor the CPU cap matters.
+ *
+ * Context: Process context. May sleep. One caller at a time.
+ */
+void page_reporting_compact_now(struct page_reporting_pass *pass)
+{
+	struct page_reporting_compact *compact;
+	enum page_reporting_slice why;
+	struct zone *zone;
+
+	if (!page_reporting_can_compact(pass->order))
+		return;
+	for_each_populated_zone(zone) {
+		compact = page_reporting_enter_compact(pass, zone);
+		if (!compact || page_reporting_must_rest(zone))
+			continue;
+		page_reporting_begin_round(compact, zone,
+					   page_reporting_free_in(zone).small, true);
+		why = page_reporting_slice(pass, zone);
+		page_reporting_end_round(compact, zone, why);
+		pass->moved += compact->moved;
+		if (pass->ended(pass))
+			return;
+	}
+}
+
+static int __init page_reporting_compact_init(void)
+{
+	unsigned int order;
+
+	for (order = 0; order < NR_PAGE_ORDERS; order++) {
+		INIT_LIST_HEAD(&page_reporting_holes.free[order]);
+		INIT_LIST_HEAD(&page_reporting_holes.ready[order]);
+	}
+	return 0;
+}
+early_initcall(page_reporting_compact_init);
+
+#ifdef CONFIG_PAGE_REPORTING_KUNIT_TEST
+#include "tests/page_reporting_compact_engine_kunit.h"
+#endif

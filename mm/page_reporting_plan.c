@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Free page reporting: which pageblocks are worth emptying, and when. */
+
+/**
+ * DOC: plan
+ *
+ * **Model.** Free memory in blocks below a huge page of the host cannot be
+ * reported without breaking up that huge page. But the used pages of a sparse
+ * pageblock can move into the free pages of others. That frees a huge page as a
+ * whole. Its price is the pages to move, one report, and a later refault; its
+ * gain is 2 MiB. So this is the ski rental of page_reporting_pacing.c with a
+ * higher price, for another kind of free memory: the *fragments*, which are
+ * free blocks below a pageblock. A round looks at all pageblocks of a zone,
+ * and then empties some of them.
+ *
+ * **When.** The rent of a pageblock's worth of fragments is what it costs to
+ * keep them: 2 MiB for a second are worth 0.49 ms of a CPU. A pageblock is
+ * emptied once the rent that was paid is as high as its price, which is that of
+ * a huge page's report and refault, and of the moves. So to empty it never
+ * costs more than what was lost by waiting, and both together are at most twice
+ * as much as with a known future.
+ *
+ * What a move costs is measured: 2 us is only what the first round believes. It
+ * is several times as much where a program uses the pages at the same time, as
+ * its CPU has to flush their translations, or without hardware for nested
+ * paging. A round that finds moves to cost more than twice what it can afford
+ * plans again for the rest, with the cheaper pageblocks only. The next round is
+ * due when the price of those others is paid of which there are most for their
+ * price. Meanwhile some of
+ * them get cheaper by themselves, as the allocator prefers the smallest free
+ * blocks, and those are in the fullest pageblocks: in a guest that replaces
+ * pages at random, what is in use in the emptier half of the pageblocks fell
+ * from 280 to 54 pages in 17 s.
+ *
+ * No round starts before enough fragments have been idle for B, where B is that
+ * of a pageblock of which half is in use: 1.8 s. The level of the fragments is
+ * sampled by passes, as a hook for each small block would slow down the
+ * allocator. A sample sees less than a hook does. But what a hook would see is a
+ * demand for fragments, and when they have become a whole block, that demand
+ * falls on the level of whole blocks, before anything is reported. So a wrong
+ * decision costs the moves, and no refault.
+ *
+ * A round looks at all pageblocks a few times, which costs up to 10 us for each.
+ * So enough is one of 64 pages, and at least 8 pageblocks. While fragments
+ * still come in, a round would have to be followed by others: so enough is also
+ * half of what there is.
+ *
+ * **Which.** The emptiest pageblocks whose price is paid, as long as
+ *
+ * - what is used in them fits into the free pages of those that stay, less a
+ *   reserve of one of 32 pages
+ * - not more than the surplus becomes whole blocks
+ * - at most 3/4 of each is in use: with little to gain, the reserve and what
+ *   the survey does not see weigh too much
+ *
+ * Targets are the fullest pageblocks, those that cannot be emptied included. So
+ * what lies between is left as it is, for another round.
+ * Reported and whole free blocks are neither emptied nor filled.
+ *
+ * **Back-off.** Two rounds in a zone are at least 4 B apart, so that no
+ * pageblock is emptied twice within 4 B. The next one has to wait for twice as
+ * long, up to 64 B, if a round has emptied less than half of what it planned,
+ * or if half of the whole blocks that it has made are taken apart before their
+ * rent has reached four times of what the round has cost.
+ *
+ * **End.** What a round leaves otherwise is of no use to another one. So the
+ * next one waits until there is enough beyond that. Without new fragments, none
+ * is due.
+ */
+
+#include <linux/minmax.h>
+#include <linux/math64.h>
+#include <linux/string.h>
+#include <linux/types.h>
+
+#include "page_reporting_plan.h"
+
+/* How many classes are ever emptied: at most 3/4 of a pageblock is in use. */
+#define EMPTIED			(PAGE_REPORTING_CLASSES * 3U / 4)
+/* One of so many free pages is not planned for. */
+#define RESERVE			32
+
+/* An excess of one of so many pages is worth a round, and no less than this. */
+#define LEAST_SHARE		64
+#define LEAST_BLOCKS		8
+
+/* A report and a refault cost about as much as moves of so many classes. */
+#define REFAULT_CLASSES		4
+
+/* Rounds are so many B apart, and doubled this often at most. */
+#define APART			4
+#define BACKOFF_MAX		4U
+
+/* What a round has gained has to be worth so many times what it has cost. */
+#define WORTH			4
+/* A round that costs so many times what was planned for is given up. */
+#define TOO_DEAR		2
+
+/* A longer time is not needed: its rent would pay any price. */
+#define AGE_MAX_MS		((u64)3600 * 1000)
+/* A share of the pages is one of so many bits. */
+#define SHARE_SHIFT		10
+
+/* The price of a move is that of about so many moves. It has a limit. */
+#define PRICE_PAGES		4096ULL
+#define PRICE_MAX_NS		(64ULL * PAGE_REPORTING_MOVE_NS)
+/* A price of so many times that of the others counts for no more than that. */
+#define OUTLIER			4
+/* So many pages may have been tried in vain. */
+#define OUTLIER_PAGES		64
+
+/* The class of a pageblock of @block pages of which @used are in use. */
+unsigned int page_reporting_class(unsigned int used, unsigned int block)
+{
+	return min(used * PAGE_REPORTING_CLASSES / block,
+		   PAGE_REPORTING_CLASSES - 1U);
+}
+
+/* Adds a pageblock. @class may be PAGE_REPORTING_STUCK. */
+void page_reporting_survey_add(struct page_reporting_survey *survey,
+			       unsigned int class, unsigned int used,
+			       unsigned int holes)
+{
+	survey->blocks[class]++;
+	survey->used[class] += used;
+	survey->holes[class] += holes;
+}
+
+static u64 all_holes(const struct page_reporting_survey *survey)
+{
+	unsigned int class;
+	u64 holes = 0;
+
+	for (class = 0; class <= PAGE_REPORTING_STUCK; class++)
+		holes += survey->holes[class];
+	return holes;
+}
+
+/* How many more pageblocks of a class can be emptied into @holes. */
+static u64 that_fit(const struct page_reporting_survey *survey,
+		    unsigned int class, u64 holes, u64 moves)
+{
+	u64 nr = survey->blocks[class], each;
+
+	if (holes <= moves || !nr)
+		return 0;
+	/* One that is emptied takes its own free pages away, too. */
+	each = div64_u64(survey->used[class] + survey->holes[class] + nr - 1, nr);
+	return min(nr, div64_u64(holes - moves, max(each, (u64)1)));
+}
+
+/* Chooses the fullest pageblocks that take what is to be moved. */
+static void choose_targets(const struct page_reporting_survey *survey,
+			   struct page_reporting_plan *plan)
+{
+	u64 holes = 0;
+
+	for (plan->dense = PAGE_REPORTING_STUCK; ; plan->dense--) {
+		holes += survey->holes[plan->dense];
+		plan->shares = holes - holes / RESERVE < plan->moves;
+		if (!plan->shares || plan->dense == plan->sparse + 1)
+			return;
+	}
+}
+
+/*
+ * Up to which class it is best to wait, beside those below @class: where there
+ * are most pageblocks for the price of the dearest. 0 if there are none.
+ */
+static unsigned int best_of(const struct page_reporting_survey *survey,
+			    unsigned int class)
+{
+	unsigned int best = 0;
+	u64 blocks = 0, most = 0, worth;
+
+	for (; class < EMPTIED; class++) {
+		blocks += survey->blocks[class];
+		worth = div64_u64(blocks << SHARE_SHIFT, class + REFAULT_CLASSES);
+		if (worth > most) {
+			most = worth;
+			best = class + 1;
+		}
+	}
+	return best;
+}
+
+/**
+ * page_reporting_plan - decide which pageblocks to empty, and which to fill
+ * @survey: the pageblocks
+ * @surplus: pages in small free blocks that may become whole blocks
+ * @classes: only these classes, the emptiest ones, are worth their price
+ * @block: pages in a pageblock
+ *
+ * Return: the plan.
+ */
+struct page_reporting_plan
+page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
+		    unsigned int classes, unsigned int block)
+{
+	u64 most = div64_u64(surplus, block), holes = all_holes(survey);
+	struct page_reporting_plan plan = {};
+	unsigned int class;
+
+	classes = min(classes, EMPTIED);
+	holes -= holes / RESERVE;
+	for (class = 0; class < classes && plan.blocks < most; class++) {
+		u64 nr = min(that_fit(survey, class, holes, plan.moves),
+			     most - plan.blocks);
+
+		if (nr) {
+			plan.sparse = class;
+			plan.of_sparse = nr;
+			plan.blocks += nr;
+			plan.moves += div64_u64(survey->used[class] * nr,
+						survey->blocks[class]);
+		}
+		if (nr < survey->blocks[class])
+			break;
+		holes -= min(holes, survey->holes[class]);
+	}
+	plan.more = plan.blocks == most;
+	plan.cheap = best_of(survey, 0);
+	/* Where not all was taken that is affordable, a price is no matter. */
+	if (class == classes)
+		plan.next = best_of(survey, classes);
+	choose_targets(survey, &plan);
+	return plan;
+}
+
+/**
+ * page_reporting_fragments_init - start with nothing known
+ * @fragments: the demand
+ * @order: order of a pageblock
+ * @pages: pages in the zone
+ * @level: pages in small free blocks
+ * @now_ms: the current time
+ */
+void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
+				   unsigned int order, u64 pages, u64 level,
+				   u64 now_ms)
+{
+	*fragments = (struct page_reporting_fragments) {
+		.excess = level,
+		.least = max(pages / LEAST_SHARE, (u64)LEAST_BLOCKS << order),
+		.spent_ns = PRICE_PAGES / 8 * PAGE_REPORTING_MOVE_NS,
+		.moved = PRICE_PAGES / 8,
+	};
+	page_reporting_pacing_init_fragments(&fragments->pacing, order, level,
+					     now_ms);
+}
+
+/* How much has to be idle for a round: not less than what is not. */
+static u64 enough(const struct page_reporting_fragments *fragments)
+{
+	return max(fragments->least, fragments->excess / 2);
+}
+
+static u64 block_of(const struct page_reporting_fragments *fragments)
+{
+	return (u64)1 << fragments->pacing.order;
+}
+
+static u64 move_ns(const struct page_reporting_fragments *fragments)
+{
+	return min(div64_u64(fragments->spent_ns, fragments->moved), PRICE_MAX_NS);
+}
+
+/**
+ * page_reporting_fragments_moved - learn the price of a move
+ * @fragments: the demand
+ * @pages: pages that were moved
+ * @ns: CPU time that was spent, also for what did not move
+ */
+void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
+				    u64 pages, u64 ns)
+{
+	u64 most_ns = OUTLIER * (move_ns(fragments) + 1);
+
+	pages = min(pages, PRICE_PAGES);
+	fragments->moved += pages;
+	/* The hypervisor may have run something else meanwhile. */
+	fragments->spent_ns += min(ns, most_ns * (pages + OUTLIER_PAGES));
+	while (fragments->moved > PRICE_PAGES) {
+		fragments->moved /= 2;
+		fragments->spent_ns /= 2;
+	}
+}
+
+/* The classes of which a pageblock is worth emptying for a rent like this. */
+static unsigned int classes_for(const struct page_reporting_fragments *fragments,
+				u64 rent_ns)
+{
+	u64 block = block_of(fragments), pages;
+
+	rent_ns -= min(rent_ns, page_reporting_pacing_price_ns(block));
+	pages = div64_u64(rent_ns, move_ns(fragments) ?: 1);
+	return min(pages, block) * PAGE_REPORTING_CLASSES / block;
+}
+
+/* For how long what is idle was idle, on average. */
+static u64 age_ms(const struct page_reporting_fragments *fragments, u64 now_ms)
+{
+	if (!fragments->idle)
+		return 0;
+	return fragments->age_ms + now_ms - min(now_ms, fragments->noted_ms);
+}
+
+/* The rent that was paid for a pageblock's worth of it. */
+static u64 rent_ns(const struct page_reporting_fragments *fragments, u64 now_ms)
+{
+	return page_reporting_pacing_rent_ns(block_of(fragments),
+					     age_ms(fragments, now_ms));
+}
+
+/* How many classes are worth emptying now, the emptiest ones. */
+unsigned int
+page_reporting_fragments_affordable(const struct page_reporting_fragments *fragments,
+				    u64 now_ms)
+{
+	return min(classes_for(fragments, rent_ns(fragments, now_ms)), EMPTIED);
+}
+
+/* Is a round to be given up which was to empty this class? */
+bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fragments,
+				       unsigned int class, u64 now_ms)
+{
+	return class >= classes_for(fragments,
+				    TOO_DEAR * rent_ns(fragments, now_ms));
+}
+
+/* For how long a pageblock of the class below @classes is not worth emptying. */
+static u64 until_affordable_ms(const struct page_reporting_fragments *fragments,
+			       unsigned int classes, u64 now_ms)
+{
+	u64 block = block_of(fragments), ns, ms;
+
+	if (!classes)
+		return 0;
+	ns = page_reporting_pacing_price_ns(block) +
+	     (classes * block / PAGE_REPORTING_CLASSES + 1) * (move_ns(fragments) + 1);
+	ms = page_reporting_pacing_rent_ms(block, ns);
+	return ms - min(ms, age_ms(fragments, now_ms));
+}
+
+/* Was half of what the last round has gained taken apart again? */
+static bool came_back(const struct page_reporting_fragments *fragments,
+		      struct page_reporting_free free)
+{
+	u64 half = fragments->gained / 2;
+
+	return free.small >= fragments->left.small + half &&
+	       free.whole + half <= fragments->left.whole;
+}
+
+/* The next round may start so long after @now_ms. */
+static void put_off(struct page_reporting_fragments *fragments, u64 now_ms)
+{
+	u64 b_ms = fragments->pacing.break_even_ms;
+
+	fragments->start_ms = now_ms + (APART * b_ms << fragments->backoff);
+}
+
+static void look_back(struct page_reporting_fragments *fragments,
+		      struct page_reporting_free free, u64 now_ms)
+{
+	if (!fragments->gained)
+		return;
+	if (now_ms >= fragments->pays_ms) {
+		fragments->backoff = 0;
+		fragments->gained = 0;
+	} else if (came_back(fragments, free)) {
+		fragments->backoff = min(fragments->backoff + 1, BACKOFF_MAX);
+		put_off(fragments, now_ms);
+		fragments->gained = 0;
+	}
+}
+
+/* Notes how much is idle, if that is enough for a round, and for how long. */
+static void note_idle(struct page_reporting_fragments *fragments, u64 idle,
+		      u64 now_ms)
+{
+	u64 b_ms = fragments->pacing.break_even_ms, old;
+
+	if (idle < enough(fragments)) {
+		fragments->idle = 0;
+		fragments->ask = 0;
+		return;
+	}
+	fragments->age_ms = min(age_ms(fragments, now_ms), AGE_MAX_MS);
+	if (idle > fragments->idle) {
+		/* What is new among it was idle for B. */
+		old = div64_u64(fragments->idle << SHARE_SHIFT, idle);
+		fragments->age_ms = (fragments->age_ms * old +
+				     b_ms * ((1 << SHARE_SHIFT) - old)) >>
+				    SHARE_SHIFT;
+	}
+	/* With so many more, others may be the best to wait for. */
+	if (idle > fragments->asked + fragments->asked / 4)
+		fragments->ask = 0;
+	fragments->idle = idle;
+	fragments->noted_ms = now_ms;
+}
+
+/**
+ * page_reporting_fragments_sample - note how many fragments there are now
+ * @fragments: the demand
+ * @free: the free memory
+ * @now_ms: the current time
+ *
+ * Return: the pages that a round may make whole blocks of, or 0 if no round is
+ * to start now.
+ */
+u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
+				    struct page_reporting_free free, u64 now_ms)
+{
+	struct page_reporting_pacing *pacing = &fragments->pacing;
+	u64 level, seen, idle;
+
+	look_back(fragments, free, now_ms);
+	fragments->floor = min(fragments->floor, free.small);
+	level = free.small - fragments->floor;
+	/* What it was in between is not known, but no more than both. */
+	seen = min(fragments->excess, level);
+	fragments->excess = level;
+	page_reporting_pacing_fell(pacing, seen);
+	page_reporting_pacing_advance(pacing, seen, now_ms);
+	idle = page_reporting_pacing_decide(pacing, level, now_ms);
+	note_idle(fragments, idle, now_ms);
+	if (now_ms < fragments->start_ms ||
+	    until_affordable_ms(fragments, fragments->ask, now_ms))
+		return 0;
+	return fragments->idle;
+}
+
+/**
+ * page_reporting_fragments_wait - the time until the next sample is needed
+ * @fragments: the demand
+ * @now_ms: the current time
+ *
+ * Return: ms from now, or PAGE_REPORTING_NEVER if there are too few fragments.
+ */
+unsigned int
+page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
+			      u64 now_ms)
+{
+	struct page_reporting_pacing *pacing = &fragments->pacing;
+	unsigned int wait_ms;
+	u64 rest_ms;
+
+	if (fragments->excess < fragments->least)
+		return PAGE_REPORTING_NEVER;
+	wait_ms = page_reporting_pacing_wait(pacing, fragments->excess,
+					     enough(fragments) - block_of(fragments),
+					     now_ms);
+	rest_ms = max(fragments->start_ms - min(fragments->start_ms, now_ms),
+		      until_affordable_ms(fragments, fragments->ask, now_ms));
+	if (rest_ms)
+		pacing->due_ms = max(pacing->due_ms, now_ms + rest_ms);
+	return max_t(u64, wait_ms, rest_ms);
+}
+
+/* When the next round may start, after one that has cost and gained this. */
+static void settle(struct page_reporting_fragments *fragments,
+		   const struct page_reporting_round *round, u64 now_ms)
+{
+	u64 pages = round->blocks << fragments->pacing.order;
+
+	if (round->end == PAGE_REPORTING_END_DONE &&
+	    2 * round->blocks < round->plan.blocks)
+		fragments->backoff = min(fragments->backoff + 1, BACKOFF_MAX);
+	fragments->gained = pages;
+	fragments->pays_ms = now_ms +
+		page_reporting_pacing_rent_ms(max(pages, block_of(fragments)),
+					      WORTH * round->cost_ns);
+	put_off(fragments, now_ms);
+}
+
+/**
+ * page_reporting_fragments_emptied - a round is over
+ * @fragments: the demand
+ * @round: what came of it
+ * @free: the free memory now
+ * @now_ms: the current time
+ */
+void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments,
+				      const struct page_reporting_round *round,
+				      struct page_reporting_free free, u64 now_ms)
+{
+	bool done = round->end == PAGE_REPORTING_END_DONE;
+	u64 before = fragments->excess;
+
+	settle(fragments, round, now_ms);
+	fragments->left = free;
+	/* What was not tried is as good as it was. */
+	if (done && !round->plan.more && !round->plan.next)
+		fragments->floor = free.small;
+	fragments->floor = min(fragments->floor, free.small);
+	fragments->excess = free.small - fragments->floor;
+	page_reporting_pacing_isolated(&fragments->pacing,
+				       before - min(before, fragments->excess));
+	fragments->ask = done ? round->plan.next : round->plan.cheap;
+	/* What is left is as old as it was. */
+	fragments->idle -= min(fragments->idle, fragments->gained);
+	fragments->asked = fragments->idle;
+}

@@ -1,0 +1,507 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit tests for free page reporting: how fragments become whole blocks.
+ *
+ * The fragments are holes in a file of shmem. What a round does to other
+ * pageblocks of this machine is not looked at.
+ */
+
+#include <kunit/test.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+#include <linux/suspend.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+
+#include "../internal.h"
+#include "../page_alloc.h"
+#include "page_reporting_kunit.h"
+
+/* Pageblocks of the file, and how many pages of it there are for one that stays. */
+#define FPR_FILE_BLOCKS		24
+#define FPR_FILE_EACH		8
+
+#define FPR_FILE_PAGES		(FPR_FILE_BLOCKS * pageblock_nr_pages)
+
+/* Pageblocks that have to be emptied: what others hold may be in the way. */
+#define FPR_FILE_ENOUGH		(FPR_FILE_BLOCKS / 3)
+
+static void put_file(void *file)
+{
+	fput(file);
+	flush_delayed_fput();
+}
+
+/* The number that is in a page of the file, at its start and at its end. */
+static u64 stamp_of(pgoff_t index)
+{
+	return 0x6672656570616765 ^ index * 0x9e3779b97f4a7c15;
+}
+
+static u64 *ends_of(void *mem, bool last)
+{
+	return last ? mem + PAGE_SIZE - sizeof(u64) : mem;
+}
+
+static struct page *file_page(struct kunit *test, struct file *file, pgoff_t index)
+{
+	struct page *page = shmem_read_mapping_page(file->f_mapping, index);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(page));
+	return page;
+}
+
+static void stamp(struct kunit *test, struct file *file, pgoff_t index)
+{
+	struct page *page = file_page(test, file, index);
+	void *mem = kmap_local_page(page);
+
+	*ends_of(mem, false) = stamp_of(index);
+	*ends_of(mem, true) = ~stamp_of(index);
+	kunmap_local(mem);
+	set_page_dirty(page);
+	put_page(page);
+}
+
+/* Whatever was moved has what was written. */
+static void expect_stamps(struct kunit *test, struct file *file)
+{
+	unsigned long wrong = 0;
+	struct page *page;
+	pgoff_t index;
+	void *mem;
+
+	for (index = 0; index < FPR_FILE_PAGES; index += FPR_FILE_EACH) {
+		page = file_page(test, file, index);
+		mem = kmap_local_page(page);
+		wrong += *ends_of(mem, false) != stamp_of(index) ||
+			 *ends_of(mem, true) != ~stamp_of(index);
+		kunmap_local(mem);
+		put_page(page);
+	}
+	KUNIT_EXPECT_EQ(test, 0, wrong);
+}
+
+/* A file whose pages fill pageblocks. None of them is free. */
+static struct file *new_file(struct kunit *test, bool unevictable)
+{
+	struct file *file;
+	pgoff_t index;
+
+	file = shmem_kernel_file_setup("page_reporting", FPR_FILE_PAGES << PAGE_SHIFT,
+				       (vma_flags_t){ 0 });
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, put_file, file));
+	if (unevictable)
+		mapping_set_unevictable(file->f_mapping);
+	for (index = 0; index < FPR_FILE_PAGES; index++)
+		stamp(test, file, index);
+	return file;
+}
+
+/* Makes holes in it: a page of each FPR_FILE_EACH stays. */
+static void make_holes(struct file *file)
+{
+	loff_t at, each = FPR_FILE_EACH * PAGE_SIZE;
+
+	for (at = 0; at < FPR_FILE_PAGES << PAGE_SHIFT; at += each)
+		shmem_truncate_range(file_inode(file), at + PAGE_SIZE,
+				     at + each - 1);
+}
+
+static struct fpr_fake *begin(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	if (pageblock_order > PAGE_REPORTING_UNIT_ORDER + 1)
+		kunit_skip(test, "pageblocks are too large here");
+	if (!IS_ENABLED(CONFIG_SHMEM))
+		kunit_skip(test, "needs CONFIG_SHMEM");
+	fpr_need_counters(test);
+	page_reporting_set_compact(true);
+	fpr_register(fake, 0);
+	return fake;
+}
+
+static unsigned long tried(struct kunit *test, const struct fpr_sums *before)
+{
+	return fpr_grown(test, before, PAGE_REPORTING_TRY);
+}
+
+static void expect_moves_identity(struct kunit *test)
+{
+	const unsigned long *events = fpr_new_sums(test)->events;
+
+	KUNIT_EXPECT_EQ(test, events[PAGE_REPORTING_TRY],
+			events[PAGE_REPORTING_EMPTY] +
+			events[PAGE_REPORTING_EMPTY_FAIL]);
+}
+
+/* B10: Fragments become whole blocks, which are reported, and nothing is lost. */
+static void flush_makes_whole_blocks(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	unsigned long emptied, moved;
+	struct fpr_sums *before;
+
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	before = fpr_new_sums(test);
+	fpr_forget(fake);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+
+	emptied = fpr_grown(test, before, PAGE_REPORTING_EMPTY);
+	moved = fpr_grown(test, before, PGREPORT_MOVE);
+	KUNIT_EXPECT_GE(test, emptied, FPR_FILE_ENOUGH);
+	KUNIT_EXPECT_GE(test, fake->nr_blocks, FPR_FILE_ENOUGH / 2);
+	KUNIT_EXPECT_EQ(test, moved, page_reporting_last_flush().moved);
+	KUNIT_EXPECT_GE(test, page_reporting_last_flush().nr_pages,
+			FPR_FILE_ENOUGH << pageblock_order);
+	expect_stamps(test, file);
+	expect_moves_identity(test);
+	fpr_expect_identity(test);
+}
+
+/* B10: Only holes are filled: no block that the host has, and none that is whole. */
+static void moves_refault_nothing(struct kunit *test)
+{
+	struct file *file;
+	struct fpr_sums *before;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_MOVE), FPR_FILE_ENOUGH);
+	/* Whatever else runs may take a block. */
+	KUNIT_EXPECT_LE(test, fpr_grown(test, before, PGREPORT_REFAULT),
+			2UL << PAGE_REPORTING_UNIT_ORDER);
+	expect_stamps(test, file);
+}
+
+/* B10 */
+static void off_moves_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before = fpr_new_sums(test);
+	struct page *page;
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, 0, fpr_set_param("page_reporting_compact", "N"));
+	fpr_expect_param(test, "page_reporting_compact", "N\n");
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().moved);
+	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
+
+	page = fpr_alloc(fake, GFP_KERNEL, 0);
+	fpr_free(page);
+	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
+	KUNIT_EXPECT_EQ(test, 0, fpr_set_param("page_reporting_compact", "Y"));
+	fpr_expect_param(test, "page_reporting_compact", "Y\n");
+	KUNIT_EXPECT_EQ(test, -EINVAL, fpr_set_param("page_reporting_compact", "2x"));
+}
+
+/* B10: If smaller blocks are reported, or larger ones only, then no page moves. */
+static void other_orders_move_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before = fpr_new_sums(test);
+
+	make_holes(file);
+	fpr_set_order(fake, FPR_ORDER);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	if (pageblock_order < MAX_PAGE_ORDER) {
+		fpr_set_order(fake, MAX_PAGE_ORDER);
+		KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+		KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	}
+	expect_stamps(test, file);
+}
+
+/* Where the pages of the file are, and how many are where they were. */
+static unsigned long *places_of(struct kunit *test, struct file *file)
+{
+	unsigned long *pfns = kunit_kcalloc(test, FPR_FILE_PAGES / FPR_FILE_EACH,
+					    sizeof(*pfns), GFP_KERNEL);
+	struct page *page;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, pfns);
+	for (i = 0; i < FPR_FILE_PAGES / FPR_FILE_EACH; i++) {
+		page = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
+		pfns[i] = page_to_pfn(page);
+		put_page(page);
+	}
+	return pfns;
+}
+
+static unsigned int nr_moved(struct kunit *test, const unsigned long *before,
+			     struct file *file)
+{
+	const unsigned long *now = places_of(test, file);
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < FPR_FILE_PAGES / FPR_FILE_EACH; i++)
+		nr += before[i] != now[i];
+	return nr;
+}
+
+/* B10: mlocked pages, and those of file systems that want them to stay */
+static void unevictable_pages_stay(struct kunit *test)
+{
+	unsigned long *places;
+	struct fpr_sums *before;
+	struct file *file;
+
+	begin(test);
+	file = new_file(test, true);
+	make_holes(file);
+	lru_add_drain_all();
+	places = places_of(test, file);
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, nr_moved(test, places, file));
+	/* Not even tried, other than what others hold. */
+	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL),
+			FPR_FILE_ENOUGH);
+	expect_stamps(test, file);
+}
+
+/* B10: One page in each pageblock has a reference more: none of them is emptied. */
+static void pinned_pages_stay(struct kunit *test)
+{
+	unsigned int i, stay = 0, nr = FPR_FILE_PAGES / FPR_FILE_EACH;
+	struct file *file;
+	struct page **pinned;
+	struct fpr_sums *before;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	pinned = kunit_kcalloc(test, nr, sizeof(*pinned), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, pinned);
+	for (i = 0; i < nr; i += 8)
+		pinned[i] = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	for (i = 0; i < nr; i += 8) {
+		struct page *page = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
+
+		stay += page == pinned[i];
+		put_page(page);
+		put_page(pinned[i]);
+	}
+	KUNIT_EXPECT_EQ(test, DIV_ROUND_UP(nr, 8), stay);
+	KUNIT_EXPECT_GT(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL), 0);
+	expect_moves_identity(test);
+	expect_stamps(test, file);
+}
+
+/* B10 H9: A pageblock that is about to be taken away stops the moves in its zone. */
+static void isolation_stops_moves(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct fpr_sums *before;
+	unsigned long *places;
+	struct page *isolated;
+	struct file *file;
+
+	fpr_need_isolation(test);
+	file = new_file(test, false);
+	make_holes(file);
+	isolated = fpr_isolate_pageblock(fake);
+	places = places_of(test, file);
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	if (page_zone(isolated) == page_zone(pfn_to_page(places[0])))
+		KUNIT_EXPECT_EQ(test, 0, nr_moved(test, places, file));
+	fpr_unisolate(fake, isolated);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY),
+			FPR_FILE_ENOUGH);
+}
+
+/* B10 H1 */
+static void sleep_stops_moves(struct kunit *test)
+{
+	struct file *file;
+	struct fpr_sums *before;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	before = fpr_new_sums(test);
+	fpr_engine_pm(PM_SUSPEND_PREPARE);
+	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	fpr_engine_pm(PM_POST_SUSPEND);
+	expect_stamps(test, file);
+}
+
+/* B10: A zone near its high watermark keeps its fragments. */
+static void short_zone_moves_nothing(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	unsigned long high = zone->_watermark[WMARK_HIGH], *before;
+	struct file *file;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	before = places_of(test, file);
+	zone->_watermark[WMARK_HIGH] = zone_managed_pages(zone);
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	zone->_watermark[WMARK_HIGH] = high;
+	if (page_zone(pfn_to_page(before[0])) == zone)
+		KUNIT_EXPECT_EQ(test, 0, nr_moved(test, before, file));
+	expect_stamps(test, file);
+}
+
+/* Frees a block of this order, past the per-CPU lists, with no pass on its way. */
+static bool fragment_asks(struct fpr_fake *fake, unsigned int order)
+{
+	struct zone *zone = fpr_largest_zone();
+
+	fpr_calm(fake);
+	spin_lock_irq(&zone->lock);
+	page_reporting_notify_free(zone, order, MIGRATE_MOVABLE);
+	spin_unlock_irq(&zone->lock);
+	return fpr_state(fake) == PAGE_REPORTING_REQUESTED;
+}
+
+/* B10 S3: The first free of a fragment after a pass asks for the next one. */
+static void fragment_asks_for_a_pass_once(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	unsigned int order = fpr_engine_fragment_order;
+	int tries = 20;
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	/* Something else may free a fragment at any time. */
+	do {
+		fpr_pass(fake);
+		fpr_calm(fake);
+	} while (page_reporting_notify_order != order && --tries);
+	KUNIT_ASSERT_EQ(test, order, page_reporting_notify_order);
+	while (tries && fragment_asks(fake, order - 1))
+		tries--;
+	KUNIT_EXPECT_GT(test, tries, 0);
+
+	fpr_pass(fake);
+	KUNIT_EXPECT_TRUE(test, fragment_asks(fake, order));
+	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
+	/* One is enough. */
+	tries = 20;
+	while (tries && fragment_asks(fake, order))
+		tries--;
+	KUNIT_EXPECT_GT(test, tries, 0);
+}
+
+/* Passes as they are due, until pageblocks were emptied or the time is over. */
+static unsigned long pass_until_emptied(struct fpr_fake *fake,
+					const struct fpr_sums *before,
+					unsigned int for_ms)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(for_ms);
+	unsigned long emptied = 0;
+
+	while (!emptied && time_before(jiffies, end)) {
+		fpr_pass(fake);
+		emptied = fpr_grown(fake->test, before, PAGE_REPORTING_EMPTY);
+		msleep(100);
+	}
+	return emptied;
+}
+
+/* B10: Without a flush, after they were idle for B, and not before. */
+static void idle_fragments_become_whole_blocks(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before;
+
+	/* What was there before is of no use to a round. */
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	fpr_unregister(fake);
+	fpr_register(fake, 0);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	before = fpr_new_sums(test);
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 1000));
+	KUNIT_EXPECT_GT(test, pass_until_emptied(fake, before, 10000), 0);
+	expect_stamps(test, file);
+	expect_moves_identity(test);
+}
+
+/* B10: Who sets a delay has no pass sooner. */
+static void fixed_delay_moves_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before = fpr_new_sums(test);
+
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 4000));
+	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
+}
+
+/* B10: Moves have a CPU cap of their own, and add to it. */
+static void moves_obey_the_cap(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before;
+
+	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	/* A flush is what somebody asked for. */
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_move_debt_ns());
+	fpr_unregister(fake);
+	fpr_register(fake, 0);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	make_holes(file);
+	before = fpr_new_sums(test);
+	fpr_engine_set_move_debt(3600ULL * NSEC_PER_SEC);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 4000));
+	fpr_engine_set_move_debt(0);
+	KUNIT_EXPECT_GT(test, pass_until_emptied(fake, before, 10000), 0);
+	KUNIT_EXPECT_GT(test, fpr_engine_move_debt_ns(), 0);
+	expect_stamps(test, file);
+}
+
+static struct kunit_case page_reporting_compact_cases[] = {
+	KUNIT_CASE(flush_makes_whole_blocks),
+	KUNIT_CASE(moves_refault_nothing),
+	KUNIT_CASE(off_moves_nothing),
+	KUNIT_CASE(other_orders_move_nothing),
+	KUNIT_CASE(unevictable_pages_stay),
+	KUNIT_CASE(pinned_pages_stay),
+	KUNIT_CASE(isolation_stops_moves),
+	KUNIT_CASE(sleep_stops_moves),
+	KUNIT_CASE(short_zone_moves_nothing),
+	KUNIT_CASE(fragment_asks_for_a_pass_once),
+	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),
+	KUNIT_CASE_SLOW(fixed_delay_moves_nothing),
+	KUNIT_CASE_SLOW(moves_obey_the_cap),
+	{}
+};
+
+static struct kunit_suite page_reporting_compact_suite =
+	FPR_SUITE("compact", page_reporting_compact_cases);
+
+kunit_test_suite(page_reporting_compact_suite);

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a guest does after a build and before a snapshot; it leaves the host's root, as no guest with
+ * a 9p file system can be migrated, and keeps what was built.
+ *
+ *   before=nothing; flush, which reports all free memory; compact, which compacts it first; zero,
+ *		which takes and clears all free memory
+ *
+ * Event: ready, with the time that it took, what is free then, in KiB, and whether the kernel knows
+ * how to do that. The host ends it by a line.
+ */
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "hostroot.h"
+
+#define FLUSH	"/sys/kernel/mm/page_reporting/flush"
+#define OBJECTS	"/tmp/objects"
+/*
+ * What is left to the kernel while all else is taken: its watermarks, which transparent huge pages
+ * raise, and what the CPUs' own lists hold.
+ */
+#define LEFT_KIB 98304
+
+static long kib_of(const char *key)
+{
+	char text[8192], *line;
+	int err = read_text("/proc/meminfo", text, sizeof(text));
+
+	if (err)
+		fail("read", "/proc/meminfo", -err);
+	line = strstr(text, key);
+	if (!line)
+		fail("snapshot:", key, ENODATA);
+	return strtol(line + strlen(key), NULL, 10);
+}
+
+/* The objects are on a tmpfs in the host's root. */
+static void leave_host(void)
+{
+	if (mkdir(OBJECTS, 0755) || mount(HOST "/tmp", OBJECTS, NULL, MS_MOVE, NULL))
+		fail("move", HOST "/tmp", errno);
+	if (umount(HOST "/dev") || umount(HOST))
+		fail("unmount", HOST, errno);
+}
+
+/* Whether the kernel knows the word. */
+static bool flush(const char *word)
+{
+	int fd = open(FLUSH, O_WRONLY);
+	bool known;
+
+	if (fd < 0 && errno == ENOENT)
+		return false;
+	if (fd < 0)
+		fail("open", FLUSH, errno);
+	known = write(fd, word, strlen(word)) >= 0;
+	if (!known && errno != EINVAL)
+		fail("write", FLUSH, errno);
+	close(fd);
+	return known;
+}
+
+static void clear_free_memory(void)
+{
+	size_t size = (kib_of("MemFree:") - LEFT_KIB) * 1024;
+	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (mem == MAP_FAILED)
+		fail("snapshot:", "mmap", errno);
+	memset(mem, 0, size);
+	if (munmap(mem, size))
+		fail("snapshot:", "munmap", errno);
+}
+
+static bool prepare(const char *before)
+{
+	if (!strcmp(before, "flush"))
+		return flush("all");
+	if (!strcmp(before, "compact"))
+		return flush("compact");
+	if (!strcmp(before, "zero"))
+		clear_free_memory();
+	else if (strcmp(before, "nothing"))
+		usage(before, "give nothing, flush, compact or zero");
+	return true;
+}
+
+int main(int argc, char **argv)
+{
+	long long began_ms;
+	char line[16];
+	bool known;
+
+	if (argc != 2 || !is_option(argv[1], "before"))
+		usage(argc > 1 ? argv[1] : "snapshot", "give before=WAY");
+	leave_host();
+	began_ms = now_ms();
+	known = prepare(argv[1] + strlen("before="));
+	report("event=ready known=%d took_ms=%lld free_kib=%ld t_ms=%lld", known,
+	       now_ms() - began_ms, kib_of("MemFree:"), now_ms());
+	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
+		fail("read", "a line of the host", errno);
+	return 0;
+}
