@@ -6,10 +6,10 @@
  *   spare=SIZE	memory to touch and free first, for the host to back, and to be reported (M)
  *   later=SIZE	memory to take instead if the host says so (M)
  *
- * The host sends words: check verifies each page; take allocates, touches and frees the spare memory
- * again, and work repeats that until rest; again reports all free memory again; ram and disk suspend
- * the system to RAM and to /dev/vda; reboot restarts the machine, and kexec boots the kernel of
- * /kexec; quit ends the program. Events: kept; alive, once a second; checked, with the number of
+ * The host sends words: check verifies each page; take allocates, touches and frees the spare
+ * memory again, and work repeats that until rest; again reports all free memory again; ram and disk
+ * suspend the system to RAM and to /dev/vda; reboot restarts the machine, and kexec boots the kernel
+ * of /kexec; quit ends the program. Events: kept; alive, once a second; checked, with the number of
  * wrong pages; taken; works; rested; flushed; awake. All from checked on, except works, have the
  * counters, in pages: by how much they do not add up, what is reported, refaults and clears.
  */

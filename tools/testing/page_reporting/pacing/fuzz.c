@@ -158,7 +158,7 @@ static void fuzz_calls(struct bytes bytes)
 #define ORDER		9
 #define BLOCK		BIT_ULL(ORDER)
 
-/* Any survey: a plan takes no more than there is, than fits and than it may. */
+/* With any survey, a plan empties only what exists, what fits, and what it may. */
 static void fuzz_plan(struct bytes *bytes)
 {
 	struct page_reporting_survey survey = {};
