@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the KUnit suites need of the budgets' internals.
+ * Free page reporting: the KUnit suites' access to the internals of budgets.
  *
  * Included at the end of mm/page_reporting_budget.c, see
  * page_reporting_engine_kunit.h.
@@ -11,9 +11,9 @@
 const unsigned int fpr_engine_passes = PAGE_REPORTING_PASSES;
 
 /**
- * fpr_engine_debt_ns - CPU time that pacing has spent and not paid for
+ * fpr_engine_debt_ns - CPU time that is charged to pacing and not paid off yet
  *
- * Return: the time, in ns.
+ * Return: the time in ns.
  */
 u64 fpr_engine_debt_ns(void)
 {
@@ -21,8 +21,8 @@ u64 fpr_engine_debt_ns(void)
 }
 
 /**
- * fpr_engine_set_debt - as if pacing had spent CPU time just now
- * @ns: how much
+ * fpr_engine_set_debt - set the CPU time that pacing has to pay off
+ * @ns: the time in ns, as if it had been spent just now
  */
 void fpr_engine_set_debt(u64 ns)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the KUnit suites need of the internals of compact.
+ * Free page reporting: the KUnit suites' access to the internals of compact.
  *
  * Included at the end of mm/page_reporting_compact.c, see
  * page_reporting_engine_kunit.h.
@@ -11,7 +11,7 @@
 const unsigned int fpr_engine_fragment_order = PAGE_REPORTING_FRAGMENT_ORDER;
 
 /**
- * fpr_engine_move_debt_ns - CPU time that moves have spent and not paid for
+ * fpr_engine_move_debt_ns - CPU time that is charged to moves and not paid off yet
  *
  * Return: the time, in ns.
  */
@@ -21,8 +21,8 @@ u64 fpr_engine_move_debt_ns(void)
 }
 
 /**
- * fpr_engine_set_move_debt - as if moves had spent CPU time just now
- * @ns: how much
+ * fpr_engine_set_move_debt - set the CPU time that moves have to pay off
+ * @ns: the time in ns, as if it had been spent just now
  */
 void fpr_engine_set_move_debt(u64 ns)
 {

@@ -2,8 +2,8 @@
 /*
  * KUnit tests for free page reporting: how fragments become whole blocks.
  *
- * The fragments are holes in a file of shmem. What a round does to other
- * pageblocks of this machine is not looked at.
+ * The fragments are holes in a shmem file. What a round does to other pageblocks of
+ * this machine is not checked.
  */
 
 #include <kunit/test.h>
@@ -21,13 +21,13 @@
 #include "../page_alloc.h"
 #include "page_reporting_kunit.h"
 
-/* Pageblocks of the file, and how many pages of it there are for one that stays. */
+/* Pageblocks of the file. Of each FPR_FILE_EACH pages, one stays, the rest is a hole. */
 #define FPR_FILE_BLOCKS		24
 #define FPR_FILE_EACH		8
 
 #define FPR_FILE_PAGES		(FPR_FILE_BLOCKS * pageblock_nr_pages)
 
-/* Pageblocks that have to be emptied: what others hold may be in the way. */
+/* Pageblocks that have to be emptied at least. In others, pages may be in use. */
 #define FPR_FILE_ENOUGH		(FPR_FILE_BLOCKS / 3)
 
 static void put_file(void *file)
@@ -36,7 +36,7 @@ static void put_file(void *file)
 	flush_delayed_fput();
 }
 
-/* The number that is in a page of the file, at its start and at its end. */
+/* The number that is written at the start and at the end of a page of the file. */
 static u64 stamp_of(pgoff_t index)
 {
 	return 0x6672656570616765 ^ index * 0x9e3779b97f4a7c15;
@@ -67,7 +67,7 @@ static void stamp(struct kunit *test, struct file *file, pgoff_t index)
 	put_page(page);
 }
 
-/* Whatever was moved has what was written. */
+/* Expects that all pages have their content, whether they were moved or not. */
 static void expect_stamps(struct kunit *test, struct file *file)
 {
 	unsigned long wrong = 0;
@@ -86,7 +86,7 @@ static void expect_stamps(struct kunit *test, struct file *file)
 	KUNIT_EXPECT_EQ(test, 0, wrong);
 }
 
-/* A file whose pages fill pageblocks. None of them is free. */
+/* Creates a file whose pages fill whole pageblocks. */
 static struct file *new_file(struct kunit *test, bool unevictable)
 {
 	struct file *file;
@@ -103,7 +103,7 @@ static struct file *new_file(struct kunit *test, bool unevictable)
 	return file;
 }
 
-/* Makes holes in it: a page of each FPR_FILE_EACH stays. */
+/* Punches holes into it, so that one page of each FPR_FILE_EACH stays. */
 static void make_holes(struct file *file)
 {
 	loff_t at, each = FPR_FILE_EACH * PAGE_SIZE;
@@ -168,7 +168,7 @@ static void flush_makes_whole_blocks(struct kunit *test)
 	fpr_expect_identity(test);
 }
 
-/* B10: Only holes are filled: no block that the host has, and none that is whole. */
+/* B10: Pages are moved only into holes, not into reported or whole free blocks. */
 static void moves_refault_nothing(struct kunit *test)
 {
 	struct file *file;
@@ -181,7 +181,7 @@ static void moves_refault_nothing(struct kunit *test)
 	before = fpr_new_sums(test);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_MOVE), FPR_FILE_ENOUGH);
-	/* Whatever else runs may take a block. */
+	/* Others may allocate a block meanwhile. */
 	KUNIT_EXPECT_LE(test, fpr_grown(test, before, PGREPORT_REFAULT),
 			2UL << PAGE_REPORTING_UNIT_ORDER);
 	expect_stamps(test, file);
@@ -214,7 +214,7 @@ static void off_moves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINVAL, fpr_set_param("page_reporting_compact", "2x"));
 }
 
-/* B10: If smaller blocks are reported, or larger ones only, then no page moves. */
+/* B10: If the order is not that of a pageblock, no page is moved. */
 static void other_orders_move_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
@@ -233,7 +233,7 @@ static void other_orders_move_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
-/* Where the pages of the file are, and how many are where they were. */
+/* The PFNs of the pages of the file, to count later how many have not moved. */
 static unsigned long *places_of(struct kunit *test, struct file *file)
 {
 	unsigned long *pfns = kunit_kcalloc(test, FPR_FILE_PAGES / FPR_FILE_EACH,
@@ -261,7 +261,7 @@ static unsigned int nr_moved(struct kunit *test, const unsigned long *before,
 	return nr;
 }
 
-/* B10: mlocked pages, and those of file systems that want them to stay */
+/* B10: Unevictable pages, such as mlocked ones, are not moved. */
 static void unevictable_pages_stay(struct kunit *test)
 {
 	unsigned long *places;
@@ -276,13 +276,13 @@ static void unevictable_pages_stay(struct kunit *test)
 	before = fpr_new_sums(test);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
 	KUNIT_EXPECT_EQ(test, 0, nr_moved(test, places, file));
-	/* Not even tried, other than what others hold. */
+	/* No attempt was made, except for pageblocks of others. */
 	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL),
 			FPR_FILE_ENOUGH);
 	expect_stamps(test, file);
 }
 
-/* B10: One page in each pageblock has a reference more: none of them is emptied. */
+/* B10: If one page of each pageblock has an extra reference, none is emptied. */
 static void pinned_pages_stay(struct kunit *test)
 {
 	unsigned int i, stay = 0, nr = FPR_FILE_PAGES / FPR_FILE_EACH;
@@ -312,7 +312,7 @@ static void pinned_pages_stay(struct kunit *test)
 	expect_stamps(test, file);
 }
 
-/* B10 H9: A pageblock that is about to be taken away stops the moves in its zone. */
+/* B10 H9: An isolated pageblock stops the moves in its zone. */
 static void isolation_stops_moves(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
@@ -353,7 +353,7 @@ static void sleep_stops_moves(struct kunit *test)
 	expect_stamps(test, file);
 }
 
-/* B10: A zone near its high watermark keeps its fragments. */
+/* B10: In a zone near its high watermark, no page is moved. */
 static void short_zone_moves_nothing(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -372,7 +372,7 @@ static void short_zone_moves_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
-/* Frees a block of this order, past the per-CPU lists, with no pass on its way. */
+/* Does a free of a block of this order, past the per-CPU lists, request a pass? */
 static bool fragment_asks(struct fpr_fake *fake, unsigned int order)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -384,7 +384,7 @@ static bool fragment_asks(struct fpr_fake *fake, unsigned int order)
 	return fpr_state(fake) == PAGE_REPORTING_REQUESTED;
 }
 
-/* B10 S3: The first free of a fragment after a pass asks for the next one. */
+/* B10 S3: Only the first free of a fragment after a pass requests the next pass. */
 static void fragment_asks_for_a_pass_once(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
@@ -392,7 +392,7 @@ static void fragment_asks_for_a_pass_once(struct kunit *test)
 	int tries = 20;
 
 	fpr_set_delay(fake, FPR_ADAPTIVE);
-	/* Something else may free a fragment at any time. */
+	/* Others may free a fragment at any time. */
 	do {
 		fpr_pass(fake);
 		fpr_calm(fake);
@@ -405,14 +405,14 @@ static void fragment_asks_for_a_pass_once(struct kunit *test)
 	fpr_pass(fake);
 	KUNIT_EXPECT_TRUE(test, fragment_asks(fake, order));
 	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
-	/* One is enough. */
+	/* Further frees request no pass. */
 	tries = 20;
 	while (tries && fragment_asks(fake, order))
 		tries--;
 	KUNIT_EXPECT_GT(test, tries, 0);
 }
 
-/* Passes as they are due, until pageblocks were emptied or the time is over. */
+/* Runs passes when they are due, until pageblocks were emptied or for @for_ms. */
 static unsigned long pass_until_emptied(struct fpr_fake *fake,
 					const struct fpr_sums *before,
 					unsigned int for_ms)
@@ -428,14 +428,14 @@ static unsigned long pass_until_emptied(struct fpr_fake *fake,
 	return emptied;
 }
 
-/* B10: Without a flush, after they were idle for B, and not before. */
+/* B10: Without a flush, fragments are made whole blocks once they were idle for B. */
 static void idle_fragments_become_whole_blocks(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
 	struct file *file = new_file(test, false);
 	struct fpr_sums *before;
 
-	/* What was there before is of no use to a round. */
+	/* Use up the other fragments of the machine first. */
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
 	fpr_unregister(fake);
 	fpr_register(fake, 0);
@@ -448,7 +448,7 @@ static void idle_fragments_become_whole_blocks(struct kunit *test)
 	expect_moves_identity(test);
 }
 
-/* B10: Who sets a delay has no pass sooner. */
+/* B10: With a fixed delay, no page is moved, and frees of fragments request no pass. */
 static void fixed_delay_moves_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
@@ -461,7 +461,7 @@ static void fixed_delay_moves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
 }
 
-/* B10: Moves have a CPU cap of their own, and add to it. */
+/* B10: Moves have their own CPU cap, to which their CPU time is charged. */
 static void moves_obey_the_cap(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
@@ -469,7 +469,7 @@ static void moves_obey_the_cap(struct kunit *test)
 	struct fpr_sums *before;
 
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
-	/* A flush is what somebody asked for. */
+	/* The moves of a flush are not charged. */
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_move_debt_ns());
 	fpr_unregister(fake);
 	fpr_register(fake, 0);

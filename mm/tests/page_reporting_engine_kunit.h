@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the KUnit suites need of the device's internals.
+ * Free page reporting: the KUnit suites' access to the internals of the device.
  *
- * Included at the end of mm/page_reporting.c. No test is here, and no test uses
- * a static function or a private variable of that file in another way.
+ * Included at the end of mm/page_reporting.c. There are no tests in here. Tests
+ * use the static functions and variables of that file only through this header.
  */
 
 #include "page_reporting_kunit.h"
 
 /**
- * fpr_engine_forget_user - make the order one that the user has not set
+ * fpr_engine_forget_user - unset the order that the user has set
  *
- * Without a device.
- *
- * Return: for fpr_engine_restore()
+ * Context: No device is registered.
+ * Return: the order, for fpr_engine_restore().
  */
 unsigned int fpr_engine_forget_user(void)
 {
@@ -24,10 +23,12 @@ unsigned int fpr_engine_forget_user(void)
 }
 
 /**
- * fpr_engine_restore - bring back the order that the user had set, if any
- * @order: of fpr_engine_forget_user()
+ * fpr_engine_restore - restore the order that the user had set, if any
+ * @order: as returned by fpr_engine_forget_user()
  *
- * Without a device. What a driver has set is forgotten.
+ * Discards an order that a driver has set.
+ *
+ * Context: No device is registered.
  */
 void fpr_engine_restore(unsigned int order)
 {
@@ -37,10 +38,10 @@ void fpr_engine_restore(unsigned int order)
 }
 
 /**
- * fpr_engine_capacity - blocks that a batch for a device may have
+ * fpr_engine_capacity - maximum number of blocks in a batch for a device
  * @prdev: a registered device
  *
- * Return: the number of blocks of the order that is in effect.
+ * Return: the number of blocks, for the order that is in effect.
  */
 unsigned int fpr_engine_capacity(const struct page_reporting_dev_info *prdev)
 {
@@ -48,8 +49,8 @@ unsigned int fpr_engine_capacity(const struct page_reporting_dev_info *prdev)
 }
 
 /**
- * fpr_engine_live_in - say when the device takes reports
- * @ms: from now on, in ms; 0 if it takes them now
+ * fpr_engine_live_in - set the time from which the device takes reports
+ * @ms: the time from now in ms; 0 if it takes them now
  */
 void fpr_engine_live_in(unsigned int ms)
 {
@@ -73,7 +74,7 @@ void fpr_engine_ask(void)
 }
 
 /**
- * fpr_engine_settle - wait until what a free has asked for is queued
+ * fpr_engine_settle - wait until the pass that a free has requested is queued
  */
 void fpr_engine_settle(void)
 {
@@ -81,7 +82,7 @@ void fpr_engine_settle(void)
 }
 
 /**
- * fpr_engine_errors - how many steps the wait after an error has grown
+ * fpr_engine_errors - by how many steps the wait after an error has grown
  *
  * Return: the number of steps; 0 if there was no error.
  */
@@ -91,9 +92,9 @@ unsigned int fpr_engine_errors(void)
 }
 
 /**
- * fpr_engine_retries - how often something was put off in a row
+ * fpr_engine_retries - number of passes in a row that deferred something
  *
- * Return: the number of times; 0 if nothing is.
+ * Return: the number of passes; 0 if nothing is deferred.
  */
 unsigned int fpr_engine_retries(void)
 {
@@ -101,7 +102,7 @@ unsigned int fpr_engine_retries(void)
 }
 
 /**
- * fpr_engine_forget_retries - as if nothing was put off up to now
+ * fpr_engine_forget_retries - reset the number of passes that deferred something
  */
 void fpr_engine_forget_retries(void)
 {
@@ -121,7 +122,7 @@ unsigned int fpr_engine_backoff(unsigned int delay_ms, unsigned int before)
 }
 
 /**
- * fpr_engine_pm - let the engine believe that the system sleeps or wakes up
+ * fpr_engine_pm - tell the engine that the system goes to sleep or wakes up
  * @event: a PM event, such as PM_SUSPEND_PREPARE
  */
 void fpr_engine_pm(unsigned long event)
@@ -130,8 +131,8 @@ void fpr_engine_pm(unsigned long event)
 }
 
 /**
- * fpr_engine_stub_going_down - say whether the system goes down
- * @test: the test, with which the stub ends
+ * fpr_engine_stub_going_down - replace the check if the system goes down
+ * @test: the test; the stub is removed when it ends
  * @stub: called instead
  */
 void fpr_engine_stub_going_down(struct kunit *test, bool (*stub)(void))
@@ -140,9 +141,9 @@ void fpr_engine_stub_going_down(struct kunit *test, bool (*stub)(void))
 }
 
 /**
- * fpr_engine_forget_device - what the end of a registration left for later
+ * fpr_engine_forget_device - do what an unregistration at shutdown has left out
  *
- * Without a device.
+ * Context: No device is registered.
  */
 void fpr_engine_forget_device(void)
 {
@@ -150,8 +151,8 @@ void fpr_engine_forget_device(void)
 }
 
 /**
- * fpr_engine_stub_refuse - no warning when report() unregisters the device
- * @test: the test, with which the stub ends
+ * fpr_engine_stub_refuse - replace the warning if report() unregisters the device
+ * @test: the test; the stub is removed when it ends
  * @stub: called instead
  */
 void fpr_engine_stub_refuse(struct kunit *test, void (*stub)(void *caller))

@@ -15,7 +15,7 @@
 #include "../page_alloc.h"
 #include "page_reporting_kunit.h"
 
-/* Free blocks of the largest zone that were not reported; a few come and go. */
+/* Expects that the largest zone is reported, but for a few blocks freed since. */
 static void expect_reported(struct fpr_fake *fake)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -50,10 +50,10 @@ static void flush_stops_at_a_size(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, pages);
-	/* No more than a block of the largest order too many. */
+	/* Rounded up by less than a block of the highest order. */
 	KUNIT_EXPECT_LT(test, flushed.nr_pages, pages + MAX_ORDER_NR_PAGES);
 
-	/* A page is less than a block. */
+	/* A single page is rounded up to a block. */
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, 1UL << pageblock_order);
@@ -75,7 +75,7 @@ static void flush_obeys_watermarks(struct kunit *test)
 		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
 }
 
-/* Is the free block that a page is in marked? */
+/* Is the page part of a free block that is marked? */
 static bool is_marked(struct page *page)
 {
 	struct zone *zone = page_zone(page);
@@ -94,7 +94,7 @@ static bool is_marked(struct page *page)
 	return marked;
 }
 
-/* A zone that comes before another one, and of which something is in use. */
+/* Returns a zone that is walked before @other, and of which a page is in use. */
 static struct zone *zone_before(struct fpr_fake *fake, const struct zone *other)
 {
 	static const gfp_t gfps[] = { GFP_KERNEL | GFP_DMA32, GFP_KERNEL | GFP_DMA };
@@ -109,7 +109,10 @@ static struct zone *zone_before(struct fpr_fake *fake, const struct zone *other)
 	kunit_skip(fake->test, "no zone comes before that of the blocks");
 }
 
-/* B5: The first zone is short; in a later one, a block merges as it comes back. */
+/*
+ * B5: A zone is short of memory. In a later one, a block merges while it is put
+ * back, which takes another pass.
+ */
 static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -132,7 +135,7 @@ static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, is_marked(lo));
 }
 
-/* B5: A free block of the same zone is isolated, and so cannot be reported. */
+/* B5: The same, but what cannot be reported is an isolated block in this zone. */
 static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -158,7 +161,7 @@ static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 	fpr_unisolate(fake, isolated);
 }
 
-/* B5 B17: The host has backed memory again that it was told is free. */
+/* B5 B17: For a host that has backed reported memory again by itself. */
 static void flush_again_reports_what_is_reported(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -171,7 +174,6 @@ static void flush_again_reports_what_is_reported(struct kunit *test)
 	first = fake->nr_blocks;
 	fpr_forget(fake);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
-	/* The rest of the machine takes and frees some. */
 	KUNIT_EXPECT_LT(test, fake->nr_blocks, first / 2);
 
 	fpr_forget(fake);
@@ -184,7 +186,7 @@ static void flush_again_reports_what_is_reported(struct kunit *test)
 	expect_reported(fake);
 }
 
-/* B5 B17: One that cannot report anything forgets nothing. */
+/* B5 B17: A flush that cannot report anything clears no mark. */
 static void flush_again_keeps_the_marks_before_sleep(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -216,7 +218,7 @@ static void flush_tells_the_drivers_error(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_last_flush().err);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
 
-	/* Another try need not wait for the back-off. */
+	/* Another flush does not wait for the back-off. */
 	fake->err = 0;
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
 	KUNIT_EXPECT_GT(test, page_reporting_last_flush().nr_pages, 0);
@@ -252,7 +254,7 @@ static int flush_fn(void *data)
 	return 0;
 }
 
-/* The thread may outlive a test that aborts, but not the memory of the test. */
+/* Not on the stack, as the thread still runs for a moment if the test aborts. */
 static struct flush_thread *new_flush(struct fpr_fake *fake)
 {
 	struct flush_thread *flush;
@@ -265,7 +267,7 @@ static struct flush_thread *new_flush(struct fpr_fake *fake)
 	return flush;
 }
 
-/* A flush that is at work when this returns, and waits for the host. */
+/* Starts a flush. Returns when it waits for the host. */
 static struct task_struct *start_flush(struct flush_thread *flush)
 {
 	struct fpr_fake *fake = flush->fake;
@@ -292,7 +294,7 @@ static void flush_can_be_interrupted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EINTR, page_reporting_last_flush().err);
 	KUNIT_EXPECT_EQ(test, 0, fake->returned);
 
-	/* The pass goes on without it, and within its budget. */
+	/* The pass goes on within its budget, and nobody waits for it. */
 	complete_all(&fake->told);
 	flush_delayed_work(&fake->prdev.work);
 	KUNIT_EXPECT_EQ(test, fake->calls, fake->returned);
@@ -311,7 +313,7 @@ static void flush_ends_with_the_device(struct kunit *test)
 	start_flush(flush);
 	fpr_unregister_in_thread(fake);
 	complete_all(&fake->told);
-	/* Both, in whatever turn. */
+	/* Both threads, in any order. */
 	fpr_expect_gone(fake);
 	fpr_expect_gone(fake);
 	KUNIT_EXPECT_EQ(test, -ENODEV, flush->err);
@@ -330,7 +332,7 @@ static void flush_waits_behind_a_pass(struct kunit *test)
 	fpr_start_worker(fake);
 	fpr_run_thread(fake, flush_fn, flush);
 	wait_for_completion(&flush->begun);
-	/* What is written now must not put it off for an hour. */
+	/* Setting the delay to an hour must not delay the flush. */
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	KUNIT_EXPECT_EQ(test, 0, wait_for_completion_timeout(&fake->gone, HZ / 5));
 	fpr_set_delay(fake, FPR_QUIET_MS);
@@ -353,7 +355,7 @@ static void flush_waits_for_the_device(struct kunit *test)
 	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
 }
 
-/* B5: The flush has found the device before the first pass was queued. */
+/* B5: A flush that finds the device before its first pass is queued. */
 static void flush_during_registration_waits_for_no_delay(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -361,10 +363,10 @@ static void flush_during_registration_waits_for_no_delay(struct kunit *test)
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	fpr_engine_ask();
 	fpr_register_unready(fake, 0);
-	/* But two seconds for the device to be ready. */
+	/* The pass waits only for the device to be ready, for two seconds. */
 	KUNIT_EXPECT_TRUE(test, time_before(fake->prdev.work.timer.expires,
 					    jiffies + 10 * HZ));
-	/* Which gives up the request. */
+	/* Unregistration gives up the request. */
 	fpr_unregister(fake);
 }
 

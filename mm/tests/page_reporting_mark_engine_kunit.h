@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the KUnit suites need of the marks' internals.
+ * Free page reporting: the KUnit suites' access to the internals of marks.
  *
  * Included at the end of mm/page_reporting_mark.c, see
  * page_reporting_engine_kunit.h.
@@ -10,7 +10,7 @@
 
 /**
  * __fpr_engine_set_mark - mark a page as reported, as a block of one page
- * @zone: where it counts; a pass has entered it
+ * @zone: the zone in which it is counted; a pass has entered it
  * @page: the page
  *
  * Context: zone->lock held.
@@ -22,7 +22,7 @@ void __fpr_engine_set_mark(struct zone *zone, struct page *page)
 
 /**
  * __fpr_engine_clear_mark - clear the mark of a page
- * @zone: where it counts
+ * @zone: the zone in which it is counted
  * @page: the page
  *
  * Context: zone->lock held.

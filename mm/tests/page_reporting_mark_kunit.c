@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests for free page reporting: which blocks the host has, and the
- * counters.
+ * KUnit tests for free page reporting: which blocks are reported, and what is
+ * counted.
  */
 
 #include <kunit/test.h>
@@ -20,7 +20,7 @@
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
-/* Does a free of this order ask for a pass? Not for another CPU's. */
+/* Does the hook for a free of this order request a pass? */
 static bool notify_asks(struct fpr_fake *fake, unsigned int order)
 {
 	struct page *page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, 0);
@@ -44,7 +44,7 @@ static void only_large_blocks_notify(struct kunit *test)
 	fpr_register(fake, 0);
 	KUNIT_EXPECT_TRUE(test, notify_asks(fake, MAX_PAGE_ORDER));
 
-	/* The rest of the machine may free a large block at any time. */
+	/* Others may free a large block at any time. */
 	while (tries && notify_asks(fake, MAX_PAGE_ORDER - 1))
 		tries--;
 	KUNIT_EXPECT_NE(test, 0, tries);
@@ -65,7 +65,7 @@ static void allocator_notifies(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
 }
 
-/* S3: Of a zone that no pass has entered yet, nothing is known. */
+/* S3: A zone that no pass has entered yet has no state. */
 static void free_before_the_first_pass(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -119,7 +119,7 @@ static void no_mark_after_failure(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
 }
 
-/* So that the pass ends, and does not report what has merged. */
+/* The sleep ends the pass, so that it does not report the merged block. */
 static void hook_free_neighbour_and_sleep(struct fpr_fake *fake,
 					  struct scatterlist *sgl,
 					  unsigned int nents)
@@ -201,7 +201,7 @@ static void counters_add_up(struct kunit *test)
 	KUNIT_EXPECT_GT(test, fpr_new_sums(test)->free, 0);
 	fpr_expect_identity(test);
 
-	/* One of a pair is reported, and merges with the other. */
+	/* The lower block of a pair is reported, and merges with the upper one. */
 	fpr_get_pair(fake, pair, GFP_KERNEL);
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_REFAULT),
 			1UL << FPR_ORDER);
@@ -275,8 +275,8 @@ static void skipped_zone_is_counted(struct kunit *test)
 }
 
 /*
- * Takes blocks until one of the largest is split for it, and returns how many
- * pages were refaulted then. Smaller ones need not be split at all.
+ * Allocates blocks until one of the highest order is split for it. Returns how
+ * many pages were refaulted by the last allocation.
  */
 static unsigned long split_largest(struct fpr_fake *fake, unsigned int order)
 {
@@ -292,7 +292,7 @@ static unsigned long split_largest(struct fpr_fake *fake, unsigned int order)
 	return fpr_grown(fake->test, before, PGREPORT_REFAULT);
 }
 
-/* B8: Where the operator has set an order, the host backs as little as that. */
+/* B8: A lower order than a huge page means that the host uses smaller pages. */
 static void split_keeps_the_rest_reported(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -303,7 +303,7 @@ static void split_keeps_the_rest_reported(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 	used = split_largest(fake, FPR_ORDER);
-	/* Others use some, too, but no block of the largest order is lost. */
+	/* Far less than the block that was split. */
 	KUNIT_EXPECT_GE(test, used, 1UL << FPR_ORDER);
 	KUNIT_EXPECT_LT(test, used, MAX_ORDER_NR_PAGES / 2);
 	fpr_expect_identity(test);
@@ -313,7 +313,7 @@ static void split_keeps_the_rest_reported(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, 4);
 }
 
-/* Marked blocks below an order. */
+/* Number of marked blocks below an order. */
 static unsigned long marked_below(unsigned int end)
 {
 	unsigned int order, mt;
@@ -335,9 +335,9 @@ static unsigned long marked_below(unsigned int end)
 }
 
 /*
- * B6 B8 B14: By default, the host backs a whole huge page for whoever touches a part
- * of it. So no part keeps its mark, all of it counts as refaulted, and what is not of
- * this huge page stays marked.
+ * B6 B8 B14: By default, the host is assumed to back a whole huge page when a part of
+ * it is touched. So no part of this huge page keeps its mark, all of it counts as
+ * refaulted, and the rest of the block stays marked.
  */
 static void no_mark_survives_below_the_unit(struct kunit *test)
 {
@@ -351,7 +351,6 @@ static void no_mark_survives_below_the_unit(struct kunit *test)
 	marked = fpr_marked();
 	used = split_largest(fake, unit - 1);
 	KUNIT_EXPECT_EQ(test, 0, marked_below(unit));
-	/* Others use some, too. */
 	KUNIT_EXPECT_GE(test, used, 1UL << unit);
 	KUNIT_EXPECT_TRUE(test, IS_ALIGNED(used, 1UL << unit));
 	if (unit < MAX_PAGE_ORDER)
@@ -361,7 +360,7 @@ static void no_mark_survives_below_the_unit(struct kunit *test)
 	fpr_expect_sound(test);
 }
 
-/* The price of order 0, for each page that is allocated, ends with it. */
+/* Reports single pages once, and then only pageblocks. */
 static void use_order_0_once(struct fpr_fake *fake)
 {
 	fpr_set_order(fake, 0);
@@ -390,13 +389,13 @@ static void raised_order_clears_smaller_marks(struct kunit *test)
 
 	use_order_0_once(fake);
 	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
-	/* Nor does a block lose its mark that is large enough. */
+	/* Larger blocks keep their marks. */
 	KUNIT_EXPECT_NE(test, 0, fpr_marked());
 	fpr_expect_identity(test);
 	fpr_expect_sound(test);
 }
 
-/* H7: A part of a block that is smaller than what is reported keeps no mark. */
+/* H7: When a block is split, no part that is too small for a mark keeps it. */
 static void raised_order_keeps_no_smaller_parts(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -406,7 +405,7 @@ static void raised_order_keeps_no_smaller_parts(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, marked_below(PAGE_REPORTING_UNIT_ORDER));
 }
 
-/* More pages than anybody refaults in a test. */
+/* More pages than are refaulted in a test. */
 #define RECENT		SZ_1M
 
 static struct page_reporting_pacing *__pacing_of(struct zone *zone,
@@ -416,8 +415,8 @@ static struct page_reporting_pacing *__pacing_of(struct zone *zone,
 }
 
 /*
- * As if so much of the large blocks had been reported just now that any refault is
- * one of it.
+ * Tells pacing that so many pages of large blocks have just been reported that any
+ * refault is charged.
  */
 static void fake_reports(void)
 {
@@ -436,7 +435,7 @@ static void fake_reports(void)
 	}
 }
 
-/* Pages that pacing was charged since then. */
+/* Pages that pacing was charged since fake_reports(). */
 static u64 charged(void)
 {
 	enum page_reporting_pool pool;
@@ -452,7 +451,7 @@ static u64 charged(void)
 	return pages;
 }
 
-/* B6: The first use of a part is the refault of a huge page, for pacing at least. */
+/* B6: Pacing is charged a whole huge page when a part of one is used. */
 static void whole_unit_is_charged(struct kunit *test)
 {
 	const unsigned long unit = 1UL << PAGE_REPORTING_UNIT_ORDER;
@@ -477,7 +476,6 @@ static void whole_unit_is_charged(struct kunit *test)
 	} while (fpr_nr_largest() >= largest);
 	used = fpr_grown(test, before, PGREPORT_REFAULT);
 
-	/* Others use some, too. */
 	KUNIT_EXPECT_GE(test, used, 1UL << FPR_ORDER);
 	KUNIT_EXPECT_LT(test, used, unit);
 	KUNIT_EXPECT_GE(test, pages, unit);
@@ -495,7 +493,7 @@ static struct page *alloc_for_balloon(struct fpr_fake *fake)
 	return page;
 }
 
-/* B17: Whoever takes memory for the host does not use it. */
+/* B17: Memory that a balloon takes is given to the host, not used. */
 static void ballooning_is_no_refault(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -507,7 +505,6 @@ static void ballooning_is_no_refault(struct kunit *test)
 	before = fpr_new_sums(test);
 	fake_reports();
 	alloc_for_balloon(fake);
-	/* Others refault some. */
 	KUNIT_EXPECT_LT(test, charged(), MAX_ORDER_NR_PAGES);
 	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PGREPORT_REFAULT),
 			MAX_ORDER_NR_PAGES);
@@ -515,13 +512,13 @@ static void ballooning_is_no_refault(struct kunit *test)
 			MAX_ORDER_NR_PAGES);
 	fpr_expect_identity(test);
 
-	/* But who does is charged. */
+	/* An ordinary allocation is charged. */
 	fake_reports();
 	fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	KUNIT_EXPECT_GE(test, charged(), MAX_ORDER_NR_PAGES);
 }
 
-/* A block that can be reported and is about to be taken, of the kernel. */
+/* Frees an unreported block of the kernel, which is the next one to be allocated. */
 static struct zone *free_unreported(struct fpr_fake *fake)
 {
 	struct page *page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
@@ -531,7 +528,7 @@ static struct zone *free_unreported(struct fpr_fake *fake)
 	return zone;
 }
 
-/* All that is free of the kernel's was free for long, and no window ends. */
+/* Makes all free memory of the kernel look idle for 2 B. No window ends soon. */
 static void fake_idle(struct zone *zone)
 {
 	struct page_reporting_pacing *pacing;
@@ -549,7 +546,7 @@ static void fake_idle(struct zone *zone)
 	spin_unlock_irq(&zone->lock);
 }
 
-/* How much lower the last window is than those before it. */
+/* By how many pages the open window is lower than the one before it. */
 static u64 fallen(struct zone *zone)
 {
 	struct page_reporting_pacing *pacing;
@@ -562,14 +559,14 @@ static u64 fallen(struct zone *zone)
 	return pages;
 }
 
-/* B17: Nor does it show that somebody needs it. */
+/* B17: Ballooning is no demand for memory, from which pacing would learn. */
 static void ballooning_teaches_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct zone *zone;
 
 	if (is_shuffle_order(MAX_PAGE_ORDER))
-		kunit_skip(test, "what was freed last is not taken first");
+		kunit_skip(test, "the block freed last is not taken first");
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
@@ -579,14 +576,14 @@ static void ballooning_teaches_nothing(struct kunit *test)
 	KUNIT_EXPECT_LT(test, fallen(zone), MAX_ORDER_NR_PAGES);
 	fpr_free_all(fake);
 
-	/* As an ordinary allocation does. */
+	/* An ordinary allocation is. */
 	zone = free_unreported(fake);
 	fake_idle(zone);
 	fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	KUNIT_EXPECT_GE(test, fallen(zone), MAX_ORDER_NR_PAGES);
 }
 
-/* B6: No pass has to come by to end a window: a free or an allocation does. */
+/* B6: A free or an allocation ends a window, and not only a pass. */
 static void window_ends_by_an_event(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -618,7 +615,7 @@ static void window_ends_by_an_event(struct kunit *test)
 	opened_ms = pacing->opened_ms;
 	low = pacing->past[(opened_ms - begin_ms) / window_ms - 1];
 	spin_unlock_irq(&zone->lock);
-	/* The level of the last event held in all of them but the first one. */
+	/* The first of the windows that ended has the low level from before. */
 	KUNIT_EXPECT_EQ(test, 5, low);
 	KUNIT_EXPECT_GE(test, opened_ms, begin_ms + 3 * window_ms);
 	KUNIT_EXPECT_LE(test, opened_ms, page_reporting_now_ms());
@@ -663,7 +660,7 @@ static struct levels levels_of(struct zone *zone, enum page_reporting_pool pool)
 	};
 }
 
-/* B6: What programs free is no level of the kernel's, nor the other way round. */
+/* B6: A free changes the level of its own pool, and not that of the other one. */
 static void each_pool_has_its_own_level(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -686,7 +683,7 @@ static void each_pool_has_its_own_level(struct kunit *test)
 		before = levels_of(zone, of->pool);
 		fpr_free_past_lists(page);
 		freed = levels_of(zone, of->pool);
-		/* And back, when it is reported. */
+		/* A report lowers the level again. */
 		fpr_report_all(fake);
 		reported = levels_of(zone, of->pool);
 		if (freed.own == before.own + MAX_ORDER_NR_PAGES &&
@@ -698,10 +695,10 @@ static void each_pool_has_its_own_level(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, before.other, freed.other);
 	KUNIT_EXPECT_LE(test, reported.own, before.own);
 	KUNIT_EXPECT_LE(test, reported.other, before.other);
-	KUNIT_FAIL(test, "in none of %u tries", i);
+	KUNIT_FAIL(test, "not in any of %u tries", i);
 }
 
-/* The levels that the hooks keep are those that a count of the lists gives. */
+/* Expects that the levels that the hooks update are those computed from the lists. */
 static void expect_counted(struct kunit *test, const char *when)
 {
 	enum page_reporting_pool pool;
@@ -746,7 +743,7 @@ static void take_each_order(struct fpr_fake *fake, gfp_t first, gfp_t second)
 	}
 }
 
-/* B6: Splits, merges, marks and blocks below the order make no difference. */
+/* B6: After splits, merges and marks, and with blocks below the order. */
 static void levels_follow_the_lists(struct kunit *test)
 {
 	const unsigned int *order = test->param_value;
@@ -770,7 +767,7 @@ static void levels_follow_the_lists(struct kunit *test)
 }
 
 /*
- * Marks that go without a use
+ * Marks that are cleared without an allocation
  */
 
 /* A marked block of the highest order. */
@@ -797,7 +794,7 @@ static void end_bad_page(void *page)
 	put_page_back_buddy(page);
 }
 
-/* As memory_failure() does, and undoes. */
+/* Takes a page off the free lists as memory_failure() does, until the test ends. */
 static void take_off(struct kunit *test, struct page *page)
 {
 	KUNIT_ASSERT_TRUE(test, take_page_off_buddy(page));
@@ -806,7 +803,7 @@ static void take_off(struct kunit *test, struct page *page)
 			kunit_add_action_or_reset(test, end_bad_page, page));
 }
 
-/* B1: The rest of its block is on lists, and no free has said so. */
+/* B1: The rest of its block is on free lists again, which no free announces. */
 static void bad_page_leaves_no_silence(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -854,7 +851,7 @@ static void bad_page_is_no_refault_of_its_block(struct kunit *test)
 }
 #endif
 
-/* B3: Nobody has used a block whose pageblock only changed its type and back. */
+/* B3: A block that was only isolated for a moment was not used. */
 static void isolated_pageblock_is_no_refault(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -880,7 +877,7 @@ static void isolated_pageblock_is_no_refault(struct kunit *test)
 	fpr_expect_identity(test);
 }
 
-/* B7: Pages that are in use carry no mark: 1 TiB of them is nothing to look at. */
+/* B7: A sweep does not look at pages in use, which have no mark, be it 1 TiB. */
 static void sweep_without_marks_looks_at_no_page(struct kunit *test)
 {
 	unsigned long in_use = 0, found = 0, pfn;
@@ -922,7 +919,7 @@ static void take_for_report(struct fpr_fake *fake, struct page *page)
 	KUNIT_ASSERT_TRUE(fake->test, isolated);
 }
 
-/* Returns true if it is marked. */
+/* Returns true if the block is marked afterwards. */
 static bool put_back_reported(struct page *page)
 {
 	struct zone *zone = page_zone(page);
@@ -934,7 +931,7 @@ static bool put_back_reported(struct page *page)
 	return marked;
 }
 
-/* Has a page become part of a larger block that is marked? */
+/* Is the page part of a larger block that is marked? */
 static bool is_in_marked_block(struct page *page)
 {
 	unsigned int order;
@@ -949,7 +946,7 @@ static bool is_in_marked_block(struct page *page)
 	return false;
 }
 
-/* B8: Two buddies of one batch: the second was freed when the first was away. */
+/* B8: Two buddies in one batch, the second freed after the first was isolated. */
 static void marked_blocks_make_a_marked_one(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -972,12 +969,12 @@ static void marked_blocks_make_a_marked_one(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, PageReported(lo));
 	KUNIT_EXPECT_TRUE(test, put_back_reported(hi));
 	KUNIT_EXPECT_FALSE(test, PageBuddy(lo) && buddy_order(lo) == FPR_ORDER);
-	/* All around it was marked, too, however far it merged. */
+	/* However far it has merged, all the other blocks were marked, too. */
 	KUNIT_EXPECT_TRUE(test, is_in_marked_block(lo));
 	fpr_expect_identity(test);
 }
 
-/* One word is marked by the engine, the other one non-atomically on purpose. */
+/* The engine marks one of the words. The other is marked non-atomically. */
 enum race_word {
 	WORD_OURS,
 	WORD_CONTROL,
@@ -985,17 +982,17 @@ enum race_word {
 };
 
 struct race {
-	/* where the marks count while they are set */
+	/* the zone that counts the marks */
 	struct zone *zone;
-	/* No real pages: nobody else looks at their flags. */
+	/* Not real pages, so nothing else uses their flags. */
 	struct page pages[NR_WORDS];
 	/* updates that were lost */
 	unsigned long lost[NR_WORDS];
 };
 
-/* Enough that chance cannot explain none at all in the other word. */
+/* After so many in one word, it is no chance that the other word has none. */
 #define LOST_ENOUGH	50UL
-/* CPUs of an emulator that take turns never race. */
+/* Time limit for the first one: in some emulators, CPUs take turns. */
 #define NO_RACE		(5 * HZ)
 
 static unsigned long *flags_of(struct page *page)
@@ -1003,7 +1000,7 @@ static unsigned long *flags_of(struct page *page)
 	return &page->flags.f;
 }
 
-/* Stands for memory_failure(), with a flag that every kernel has. */
+/* Sets and clears a flag as memory_failure() does, but one that each kernel has. */
 static int flip_fn(void *data)
 {
 	struct race *race = data;
@@ -1023,14 +1020,14 @@ static int flip_fn(void *data)
 	return 0;
 }
 
-/* The same again and again, as the race is between a load and its store. */
+/* Many times in a row, as the race is between a load and the following store. */
 static void mark_words(struct race *race)
 {
 	struct page *ours = &race->pages[WORD_OURS];
 	unsigned long *control = flags_of(&race->pages[WORD_CONTROL]);
 	int i;
 
-	/* So that nobody sees the counters: the page is on no list. */
+	/* The page is on no list. The lock hides that the counters are off. */
 	spin_lock_irq(&race->zone->lock);
 	for (i = 0; i < 1000; i++)
 		__fpr_engine_set_mark(race->zone, ours);
@@ -1044,7 +1041,7 @@ static void mark_words(struct race *race)
 	cond_resched();
 }
 
-/* Two threads on one CPU never meet in the middle of an instruction. */
+/* On another CPU: threads on the same one cannot race within an instruction. */
 static struct task_struct *start_flip(struct fpr_fake *fake, struct race *race)
 {
 	unsigned int cpu = cpumask_any_but(cpu_online_mask,
@@ -1058,11 +1055,10 @@ static void run_race(struct fpr_fake *fake, struct race *race)
 	struct task_struct *flip = start_flip(fake, race);
 	unsigned long begin = jiffies;
 
-	/* An old count only means one more round. */
+	/* Read without synchronization: an old value only means one more round. */
 	while (data_race(race->lost[WORD_CONTROL]) < LOST_ENOUGH &&
 	       time_before(jiffies, begin + 4 * FPR_DEADLINE)) {
 		mark_words(race);
-		/* As above. */
 		if (!data_race(race->lost[WORD_CONTROL]) &&
 		    time_after(jiffies, begin + NO_RACE))
 			break;
@@ -1090,7 +1086,7 @@ static void mark_leaves_other_flags_alone(struct kunit *test)
 	if (!race->lost[WORD_CONTROL])
 		kunit_skip(test, "the CPUs take turns here");
 
-	/* The race takes place, and this test would see it. */
+	/* The control shows that the race occurs, and that this test notices it. */
 	KUNIT_EXPECT_GE(test, race->lost[WORD_CONTROL], LOST_ENOUGH);
 	KUNIT_EXPECT_EQ(test, 0, race->lost[WORD_OURS]);
 	KUNIT_EXPECT_EQ(test, 0, *flags_of(&race->pages[WORD_OURS]));

@@ -2,8 +2,8 @@
 /*
  * KUnit tests for free page reporting: pacing in the engine.
  *
- * The clock of a test goes on by itself, so that tests wait for real, and expect
- * no more than an order of time. The policy itself is tested in user space, in
+ * These tests use the real clock, so they have to wait, and check times only
+ * roughly. The policy itself is tested in user space, in
  * tools/testing/page_reporting/pacing.
  */
 
@@ -18,21 +18,20 @@
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
-/* A whole tau of large blocks and the time to close its windows. */
+/* B for large blocks, and the time to close its windows. */
 #define TAU_MS		900
 
-/* As long as a worker with a timer would sleep between two passes. */
 static void wait_and_pass(struct fpr_fake *fake)
 {
-	/* No condition to poll: it is time that has to pass. */
+	/* There is no condition to poll for: only time has to pass. */
 	msleep(50);
 	fpr_pass(fake);
 }
 
-/* In about the time that it takes all that is idle to leave. */
+/* In the time of so many passes, all idle memory should be reported. */
 #define IDLE_PASSES	(3 * TAU_MS / 50)
 
-/* Passes until @cond is true, or all that is idle should have left. */
+/* Runs passes until @cond is true, at most IDLE_PASSES. */
 #define pass_until(fake, cond)					\
 ({								\
 	unsigned int __tries = IDLE_PASSES;			\
@@ -44,7 +43,7 @@ static void wait_and_pass(struct fpr_fake *fake)
 	__true;							\
 })
 
-/* Of the first zone that reported something. Others free some, too. */
+/* Is the first zone that reported anything reported, but for a few blocks? */
 static bool all_has_left(struct fpr_fake *fake)
 {
 	return fake->nr_blocks &&
@@ -60,7 +59,7 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 	KUNIT_EXPECT_EQ(test, 0, fpr_set_param(FPR_PARAM_DELAY, "-1\n"));
 	fpr_expect_param(test, FPR_PARAM_DELAY, "-1\n");
-	/* What the other one waits for, this one may let go: after B and a window. */
+	/* Pacing may report what the old delay did not yet: after B and a window. */
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, &fake->prdev.work.timer,
 			page_reporting_pacing_soonest_ms());
@@ -71,7 +70,7 @@ static void adaptive_reads_minus_one(struct kunit *test)
 	fpr_calm(fake);
 }
 
-/* B6: What a free asks for is due after B and a window: nothing leaves before. */
+/* B6: The pass after a free is due after B and a window: nothing is idle before. */
 static void first_look_is_after_break_even(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -92,7 +91,7 @@ static void idle_memory_leaves(struct kunit *test)
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
-	/* Nobody knows yet that it is idle. */
+	/* Pacing does not know yet which memory is idle. */
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
 	KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
@@ -117,7 +116,7 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
-/* B6: Nobody asks for the next pass, which comes when more may leave. */
+/* B6: The next pass is due when more may be idle, without a request. */
 static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
 	/* 19/16 B rather than 17/16, in whole ticks */
@@ -129,7 +128,7 @@ static void pass_is_due_when_more_may_leave(struct kunit *test)
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
-	/* Others free some, and ask. */
+	/* Others may free a block, which requests a pass. */
 	do {
 		fpr_pass(fake);
 	} while (fpr_state(fake) != PAGE_REPORTING_IDLE && --tries);
@@ -137,14 +136,14 @@ static void pass_is_due_when_more_may_leave(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, timer_pending(timer));
 	KUNIT_EXPECT_LE(test, fpr_wait_of(timer), most_ms);
 
-	/* So does it from itself. */
+	/* The same after a pass that the worker runs. */
 	flush_delayed_work(&fake->prdev.work);
 	KUNIT_EXPECT_TRUE(test, timer_pending(timer));
 	KUNIT_EXPECT_LE(test, fpr_wait_of(timer), most_ms);
 	KUNIT_EXPECT_EQ(test, 0, fake->nr_blocks);
 }
 
-/* B6: What the user has reported is not to be paid for by pacing. */
+/* B6: The CPU time of a flush is not charged to pacing. */
 static void flush_leaves_no_debt(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -158,7 +157,7 @@ static void flush_leaves_no_debt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_debt_ns());
 }
 
-/* Blocks of an order that pacing lets go, when it has granted so many pages. */
+/* Blocks of @order that the budget allows if pacing has granted so many pages. */
 static unsigned long paced_blocks(u64 granted, unsigned int order)
 {
 	struct page_reporting_budget budget = page_reporting_paced_budget(32);
@@ -185,14 +184,14 @@ static void debt_lets_nothing_go(struct kunit *test)
 {
 	u64 granted = 5UL << MAX_PAGE_ORDER;
 
-	/* More than a report of this machine takes, and paid off in hours. */
+	/* Above the limit for the memory of any test machine; takes a day to pay off. */
 	fpr_engine_set_debt(1000ULL * NSEC_PER_SEC);
 	KUNIT_EXPECT_EQ(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));
 	fpr_engine_set_debt(0);
 	KUNIT_EXPECT_NE(test, 0, paced_blocks(granted, MAX_PAGE_ORDER));
 }
 
-/* B6 B17: The host ran somebody else for half a second while it took one batch. */
+/* B6 B17: The host ran another guest for half a second during a report. */
 static void one_stolen_slice_does_not_stop_reports(struct kunit *test)
 {
 	u64 pages = SZ_4G >> PAGE_SHIFT;
@@ -205,14 +204,14 @@ static void one_stolen_slice_does_not_stop_reports(struct kunit *test)
 	page_reporting_cap_charge(&cap, 500 * NSEC_PER_MSEC);
 	KUNIT_EXPECT_TRUE(test, page_reporting_cap_allows(&cap, pages,
 							  MSEC_PER_SEC));
-	/* As many that are no exception do. */
+	/* Many slow reports do. */
 	for (i = 0; i < 50; i++)
 		page_reporting_cap_charge(&cap, 5 * NSEC_PER_MSEC);
 	KUNIT_EXPECT_FALSE(test, page_reporting_cap_allows(&cap, pages,
 							   MSEC_PER_SEC));
 }
 
-/* B6: Another zone of the same pass took long, and this one is not late. */
+/* B6: A pass that spent long in another zone is not late in this one. */
 static void long_pass_is_not_late(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -229,7 +228,7 @@ static void long_pass_is_not_late(struct kunit *test)
 	fpr_pass(fake);
 	fpr_engine_set_debt(0);
 
-	/* Nothing has changed for longer than B, and a pass comes just in time. */
+	/* The level has not changed for longer than B, and the pass is in time. */
 	spin_lock_irq(&zone->lock);
 	pool = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE];
 	pacing = &pool->pacing;
@@ -251,7 +250,7 @@ static void long_pass_is_not_late(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, budget.grant[PAGE_REPORTING_MOVABLE]);
 }
 
-/* B6: Isolated blocks look like free ones, but others may leave all the same. */
+/* B6: Isolated blocks count as free, and must not keep others from being reported. */
 static void isolation_holds_up_no_other(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -265,12 +264,12 @@ static void isolation_holds_up_no_other(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test,
 			  pass_until(fake, fpr_nr_in(fake, page_zone(page))));
 	KUNIT_EXPECT_NULL(test, fpr_find(fake, page));
-	/* It will be an ordinary one again, and nothing announces that. */
+	/* No free announces that the isolation ends. */
 	KUNIT_EXPECT_GT(test, fpr_engine_retries(), 0);
 	fpr_unisolate(fake, page);
 }
 
-/* Takes so many of the largest blocks and frees them; a pass finds them free. */
+/* Allocates and frees @nr blocks of the highest order, and runs a pass. */
 static void use_and_pass(struct fpr_fake *fake, unsigned int nr)
 {
 	while (nr--)
@@ -281,11 +280,11 @@ static void use_and_pass(struct fpr_fake *fake, unsigned int nr)
 	fpr_pass(fake);
 }
 
-/* What the test frees from now on is all that may leave. */
+/* After this, only what the test frees can be reported. */
 static void begin_with_all_reported(struct fpr_fake *fake)
 {
 	if (is_shuffle_order(MAX_PAGE_ORDER))
-		kunit_skip(fake->test, "what was freed last is not taken first");
+		kunit_skip(fake->test, "the block freed last is not taken first");
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_register(fake, 0);
@@ -294,8 +293,8 @@ static void begin_with_all_reported(struct fpr_fake *fake)
 }
 
 /*
- * B6: Of twelve blocks, seven are used again and again: the other five are all
- * that may go. Others take and free some, too.
+ * B6: Of twelve blocks, seven are used again and again. Only the other five may be
+ * reported, give or take what others use and free.
  */
 static void memory_in_use_stays(struct kunit *test)
 {
@@ -307,7 +306,6 @@ static void memory_in_use_stays(struct kunit *test)
 	fpr_forget(fake);
 	use_and_pass(fake, 12);
 	for (i = 0; i < 2 * TAU_MS / 50; i++) {
-		/* As above. */
 		msleep(50);
 		use_and_pass(fake, 7);
 	}
@@ -316,7 +314,7 @@ static void memory_in_use_stays(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pass_until(fake, fake->nr_blocks >= 8));
 }
 
-/* Of each of two types that take turns. */
+/* Blocks that each of two demands uses. */
 #define DEMAND	8
 
 static void take_some(struct fpr_fake *fake, struct page **pages, gfp_t gfp)
@@ -336,8 +334,8 @@ static void free_some(struct page **pages)
 }
 
 /*
- * B6: Programs and the kernel take turns: as much is free at any time, and none of
- * it is idle. Others take and free some, too.
+ * B6: Programs and the kernel use memory in turn. The amount of free memory does
+ * not change, but none of it is idle.
  */
 static void two_demands_have_no_common_surplus(struct kunit *test)
 {
@@ -350,7 +348,7 @@ static void two_demands_have_no_common_surplus(struct kunit *test)
 	take_some(fake, movable, GFP_HIGHUSER_MOVABLE);
 	take_some(fake, kernel, GFP_KERNEL);
 	fpr_forget(fake);
-	/* One gives before the other one takes: together, they never have less. */
+	/* One frees before the other allocates, so the sum of free memory never falls. */
 	for (i = 0; i < 2 * TAU_MS / 100; i++) {
 		free_some(kernel);
 		if (i)
@@ -363,7 +361,7 @@ static void two_demands_have_no_common_surplus(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fake->nr_blocks, DEMAND / 2);
 }
 
-/* All that is free leaves, and then there is nothing to wait for. */
+/* Expects that all free memory is reported, and that no pass is due after that. */
 static void expect_all_leave(struct fpr_fake *fake)
 {
 	unsigned int tries = FPR_MAX_PASSES;
@@ -375,7 +373,7 @@ static void expect_all_leave(struct fpr_fake *fake)
 			    fpr_unreported_in_all(page_reporting_order));
 }
 
-/* Takes as many blocks as there are, of whatever type they were. */
+/* Allocates all blocks of the highest order, whatever their migratetype was. */
 static void take_all(struct fpr_fake *fake, gfp_t gfp)
 {
 	gfp |= __GFP_NOWARN | __GFP_NORETRY;
@@ -383,7 +381,7 @@ static void take_all(struct fpr_fake *fake, gfp_t gfp)
 		;
 }
 
-/* B1 B6: What was free before the device came leaves, of whatever type it is. */
+/* B1 B6: Memory that was free before the registration counts as movable. */
 static void kernel_blocks_from_before_leave(struct kunit *test)
 {
 	struct page *kernel[DEMAND];
@@ -398,10 +396,10 @@ static void kernel_blocks_from_before_leave(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 }
 
-/* More blocks than the watermarks keep from an allocation. */
+/* More blocks than the watermarks reserve. */
 #define STOLEN	32
 
-/* B1 B6: So does what has changed its type since. */
+/* B1 B6: Memory is reported that has changed its migratetype since it was counted. */
 static void stolen_blocks_leave(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -418,13 +416,13 @@ static void stolen_blocks_leave(struct kunit *test)
 	fpr_free_all(fake);
 	expect_all_leave(fake);
 
-	/* And the other way round. */
+	/* From movable to unmovable. */
 	take_all(fake, GFP_KERNEL);
 	fpr_free_all(fake);
 	expect_all_leave(fake);
 }
 
-/* B1 B6: And what of a block is in the level of one pool, and the rest in another. */
+/* B1 B6: A block is reported even if two pools count a part of it each. */
 static void block_in_two_levels_leaves(struct kunit *test)
 {
 	struct page_reporting_demand *pool;
@@ -439,7 +437,7 @@ static void block_in_two_levels_leaves(struct kunit *test)
 	fpr_register(fake, 0);
 	expect_all_leave(fake);
 	fpr_free_past_lists(page);
-	/* As when another block of the kernel was used that had counted as movable. */
+	/* This happens when a kernel block that was counted as movable is used. */
 	spin_lock_irq(&zone->lock);
 	pool = zone->page_reporting->pool;
 	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
@@ -448,7 +446,7 @@ static void block_in_two_levels_leaves(struct kunit *test)
 	expect_all_leave(fake);
 }
 
-/* B6: What is not idle yet when other memory leaves follows as soon as it is. */
+/* B6: Memory that is not idle yet in one pass is reported as soon as it is. */
 static void rest_leaves_in_its_own_time(struct kunit *test)
 {
 	unsigned int first_ms = page_reporting_pacing_soonest_ms();
@@ -456,7 +454,7 @@ static void rest_leaves_in_its_own_time(struct kunit *test)
 	unsigned int tries = IDLE_PASSES;
 	struct page *one, *other;
 
-	/* Nobody has reported them, so that they are in no doubt. */
+	/* Never reported, so that they are not kept for 2 B. */
 	one = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	other = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	fpr_set_order(fake, MAX_PAGE_ORDER);
@@ -464,11 +462,11 @@ static void rest_leaves_in_its_own_time(struct kunit *test)
 	fpr_register(fake, 0);
 	expect_all_leave(fake);
 	fpr_free_past_lists(one);
-	/* As long as a free would wait, but for a little. */
+	/* Half the time that a free would wait for its pass. */
 	msleep(first_ms / 2);
 	fpr_free_past_lists(other);
 	fpr_forget(fake);
-	/* In this thread, or the worker's pass would be the one that says when. */
+	/* In this thread, as a pass of the worker would set the timer anew. */
 	do {
 		fpr_calm(fake);
 		wait_and_pass(fake);

@@ -91,7 +91,7 @@ static void describe_unspecified(const unsigned int *order, char *desc)
 
 KUNIT_ARRAY_PARAM(unspecified, unspecified, describe_unspecified);
 
-/* S1 B2: with each number that is no wish of the driver */
+/* S1 B2: For each order by which a driver leaves the choice to the engine. */
 static void user_beats_driver_beats_pageblock(struct kunit *test)
 {
 	const unsigned int *order = test->param_value;
@@ -114,7 +114,7 @@ static void user_beats_driver_beats_pageblock(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 6, page_reporting_order);
 }
 
-/* S1: Scripts save it, set another one for a while, and write back what they read. */
+/* S1: Scripts save the order, set another one for a while, and restore the old one. */
 static void order_can_be_unset(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -125,7 +125,7 @@ static void order_can_be_unset(struct kunit *test)
 	fpr_register(fake, 0);
 	KUNIT_EXPECT_EQ(test, pageblock_order, page_reporting_order);
 
-	/* With a device, it is the one that it would have had. */
+	/* With a device, -1 restores the order that the device asked for. */
 	fpr_set_order(fake, 3);
 	fpr_pass(fake);
 	fpr_expect_order(fake, 3, 3);
@@ -145,7 +145,7 @@ static void order_can_be_unset(struct kunit *test)
 	fpr_expect_order(fake, 7, 7);
 }
 
-/* S1: A script that restores the order that it read has chosen none. */
+/* S1: To set the device's own order, as a script does to restore it, is no choice. */
 static void restored_order_is_no_choice(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -207,7 +207,7 @@ static void delay_takes_0_to_an_hour(struct kunit *test)
 	fpr_expect_param(test, FPR_PARAM_DELAY, __stringify(FPR_QUIET_MS) "\n");
 }
 
-/* S4 B2: Any unsigned int is a delay; UINT_MAX is not how the user says -1. */
+/* S4 B2: Any unsigned int is a valid delay. UINT_MAX is not taken as -1. */
 static void delay_beyond_an_hour_is_an_hour(struct kunit *test)
 {
 	static const char * const delays[] = { "3600001", "4294967295" };
@@ -223,7 +223,7 @@ static void delay_beyond_an_hour_is_an_hour(struct kunit *test)
 	}
 }
 
-/* S1 B2: A driver may want single pages. */
+/* S1 B2: A driver may ask for reports of single pages. */
 static void driver_asks_for_order_0(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -262,7 +262,7 @@ static void new_delay_rearms_the_pass(struct kunit *test)
 	fpr_expect_wait(test, timer, 2 * FPR_DELAY_MS);
 }
 
-/* B2: What one kind of delay waits for, another one may let go. */
+/* B2: With the new delay, memory may be reported that was not with the old one. */
 static void new_delay_asks_for_a_pass(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -272,13 +272,13 @@ static void new_delay_asks_for_a_pass(struct kunit *test)
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_DELAY_MS);
 
-	/* Or who writes the same again and again would put off all passes. */
+	/* Writing the same value again and again must not delay passes. */
 	fpr_calm(fake);
 	fpr_set_delay(fake, FPR_DELAY_MS);
 	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 }
 
-/* B2: A driver that failed gets its time. */
+/* B2: A shorter delay does not shorten the wait after an error. */
 static void new_delay_does_not_hurry_a_retry(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -293,7 +293,7 @@ static void new_delay_does_not_hurry_a_retry(struct kunit *test)
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 }
 
-/* B2: But it is not tried an hour later either, when the delay was that long. */
+/* B2: But if this wait was an hour, as the delay was, it becomes a minute. */
 static void new_delay_ends_a_long_retry(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -308,7 +308,7 @@ static void new_delay_ends_a_long_retry(struct kunit *test)
 	fpr_expect_wait(test, timer, 60 * MSEC_PER_SEC);
 }
 
-/* B2: A device that is not live yet gets its time, too. */
+/* B2: Nor does it shorten the wait until the device takes reports. */
 static void new_delay_does_not_hurry_the_first_pass(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -321,7 +321,7 @@ static void new_delay_does_not_hurry_the_first_pass(struct kunit *test)
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 }
 
-/* What hv_balloon warns about. */
+/* hv_balloon warns if a block is smaller than the order in effect. */
 static void hook_raise_order(struct fpr_fake *fake, struct scatterlist *sgl,
 			     unsigned int nents)
 {
@@ -376,7 +376,7 @@ static void lower_order_starts_a_pass(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 
-	/* Little enough for one pass, which has no other reason to go on. */
+	/* No more than one pass takes, so it has no other reason for another pass. */
 	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	fpr_free_past_lists(page);
 	fpr_calm(fake);
@@ -411,7 +411,7 @@ static void higher_order_drops_nothing(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fpr_unreported(zone, 9));
 	marked = fpr_marked();
 
-	/* The request stands, and so do the marks. */
+	/* Neither the request nor the marks are lost. */
 	fpr_set_order(fake, 9);
 	fpr_expect_requested(fake);
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
@@ -421,7 +421,7 @@ static void higher_order_drops_nothing(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-/* As hv_balloon does when its host refuses small blocks. */
+/* hv_balloon does this when its host refuses small blocks. */
 static void hook_set_live_order(struct fpr_fake *fake,
 				struct scatterlist *sg, unsigned int nents)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what the KUnit suites need of the walk's internals.
+ * Free page reporting: the KUnit suites' access to the internals of the walk.
  *
  * Included at the end of mm/page_reporting_walk.c, see
  * page_reporting_engine_kunit.h.
@@ -13,9 +13,9 @@ const unsigned int fpr_engine_glance = PAGE_REPORTING_GLANCE;
 const unsigned int fpr_engine_drain = PAGE_REPORTING_DRAIN;
 
 /**
- * fpr_engine_stub_unaccepted - say what the host has not given to the guest yet
- * @test: the test, with which the stub ends
- * @stub: called instead
+ * fpr_engine_stub_unaccepted - replace the number of unaccepted pages
+ * @test: the test; the stub is removed when it ends
+ * @stub: called instead; returns the number of unaccepted pages in the zone
  */
 void fpr_engine_stub_unaccepted(struct kunit *test,
 				unsigned long (*stub)(struct zone *zone))
@@ -25,8 +25,8 @@ void fpr_engine_stub_unaccepted(struct kunit *test,
 }
 
 /**
- * fpr_engine_stub_overdue - say which call of the driver is named in the log
- * @test: the test, with which the stub ends
+ * fpr_engine_stub_overdue - replace the time after which a report is overdue
+ * @test: the test; the stub is removed when it ends
  * @stub: called instead; returns the time in ms
  */
 void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void))
@@ -68,9 +68,9 @@ static struct page_reporting_pass fpr_engine_pass(struct zone *zone,
 }
 
 /**
- * fpr_engine_room - how much may leave a zone at a time
+ * fpr_engine_room - how many pages may be isolated in a zone at a time
  * @zone: the zone
- * @mt: the type of the blocks
+ * @mt: the migratetype of the blocks
  *
  * Return: the number of pages.
  */
@@ -83,10 +83,10 @@ unsigned long fpr_engine_room(struct fpr_zone *zone, int mt)
 }
 
 /**
- * fpr_engine_is_hopeless - is a zone given up?
+ * fpr_engine_is_hopeless - is a zone too small to ever be reported?
  * @zone: the zone
  *
- * Return: true if nobody waits for it.
+ * Return: true if so; such a zone is not retried.
  */
 bool fpr_engine_is_hopeless(struct fpr_zone *zone)
 {
@@ -97,7 +97,7 @@ bool fpr_engine_is_hopeless(struct fpr_zone *zone)
 }
 
 /**
- * fpr_engine_is_due - would a pass look at a zone's lists?
+ * fpr_engine_is_due - would a pass walk the free lists of a zone?
  * @zone: a zone that a pass has entered
  * @order: the reporting order
  *
@@ -121,11 +121,11 @@ bool fpr_engine_is_due(struct zone *zone, unsigned int order)
  * fpr_engine_walk_list - walk a list up to the first full batch, and put it back
  * @zone: a zone that a pass has entered
  * @order: the order of the list, and the reporting order
- * @mt: the type of the list
- * @whole: all of it, or only its beginning
+ * @mt: the migratetype of the list
+ * @whole: walk all of the list, or only its beginning
  *
  * Context: takes zone->lock. No pass runs.
- * Return: what it took.
+ * Return: the number of pauses, and of the blocks in the batch.
  */
 struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 				       int mt, bool whole)

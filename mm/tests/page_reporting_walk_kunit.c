@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit tests for free page reporting: one pass over free memory, from the zones
- * to the way back of the blocks.
+ * KUnit tests for free page reporting: a pass over free memory, from the choice of
+ * the zones to putting back the blocks.
  */
 
 #include <kunit/test.h>
@@ -26,7 +26,7 @@ static void set_pages(struct zone *zone, enum zone_stat_item item, long pages)
 	atomic_long_set(&zone->vm_stat[item], pages);
 }
 
-/* A zone with a low watermark of 1000 pages, for batches of 32 << 9. */
+/* A zone with a low watermark of 1000 pages, for batches of 32 blocks of order 9. */
 static struct fpr_zone *new_zone(struct kunit *test, unsigned long free)
 {
 	struct fpr_zone *zone = kunit_kzalloc(test, sizeof(*zone), GFP_KERNEL);
@@ -61,7 +61,7 @@ static void short_zone_has_no_room(struct kunit *test)
 	zone->order = 10;
 	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
 
-	/* So does it the watermark, and its boost. */
+	/* The margin follows the watermark, and its boost. */
 	zone->order = 9;
 	zone->zone._watermark[WMARK_LOW]++;
 	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
@@ -80,7 +80,7 @@ static void room_ends_at_the_low_watermark(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 33 << 9, room_for(zone));
 }
 
-/* S6: What only movable pages may use is of no use to others. */
+/* S6: Memory that only some allocations can use does not count. */
 static void reserves_are_no_room(struct kunit *test)
 {
 	struct fpr_zone *zone = new_zone(test, 1000 + (33 << 9));
@@ -97,7 +97,7 @@ static void reserves_are_no_room(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 33 << 9, fpr_engine_room(zone, MIGRATE_CMA));
 	set_pages(&zone->zone, NR_FREE_CMA_PAGES, 513);
 	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
-	/* More than there is, as they are not read at the same instant. */
+	/* May exceed the number of free pages, as both are read one after the other. */
 	set_pages(&zone->zone, NR_FREE_CMA_PAGES, LONG_MAX);
 	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
 #endif
@@ -123,14 +123,14 @@ static void what_cpus_have_not_folded_counts(struct kunit *test)
 	free_percpu(stats);
 }
 
-/* B1: Of a zone that will never have enough, nothing is put off. */
+/* B1: A zone that can never have enough free memory is not retried. */
 static void hopeless_zone_is_not_waited_for(struct kunit *test)
 {
 	struct fpr_zone *zone = new_zone(test, 0);
 
 	atomic_long_set(&zone->zone.managed_pages, 1000 + (32 << 9));
 	KUNIT_EXPECT_FALSE(test, fpr_engine_is_hopeless(zone));
-	/* A boost passes. */
+	/* A boost is temporary. */
 	zone->zone.watermark_boost = 1000;
 	KUNIT_EXPECT_FALSE(test, fpr_engine_is_hopeless(zone));
 	atomic_long_set(&zone->zone.managed_pages, 1000 + (32 << 9) - 1);
@@ -142,13 +142,12 @@ static void hook_expect_room(struct fpr_fake *fake, struct scatterlist *sgl,
 {
 	struct zone *zone = page_zone(sg_page(sgl));
 
-	/* Others allocate too, but not much. */
 	KUNIT_EXPECT_GT(fake->test,
 			zone_page_state(zone, NR_FREE_PAGES) + FPR_SLACK,
 			low_wmark_pages(zone));
 }
 
-/* S6: Even if the batch is of larger blocks than the reporting order says. */
+/* S6: Even if the blocks of the batch are larger than the reporting order. */
 static void batch_keeps_the_low_watermark(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -156,7 +155,7 @@ static void batch_keeps_the_low_watermark(struct kunit *test)
 
 	fpr_set_order(fake, FPR_ORDER);
 	fpr_register(fake, PAGE_REPORTING_CAPACITY);
-	/* There is room for a batch of small blocks, or for two large ones. */
+	/* Enough for a batch of blocks of FPR_ORDER, or for two of the highest order. */
 	fpr_set_low_wmark(fake, zone, zone_page_state(zone, NR_FREE_PAGES) -
 				      (2UL << MAX_PAGE_ORDER) - FPR_SLACK);
 	fake->hook = hook_expect_room;
@@ -173,7 +172,7 @@ static unsigned long stub_unaccepted(struct zone *zone)
 	return unaccepted_pages;
 }
 
-/* S6: It counts as free, but nobody can allocate it without the host. */
+/* S6: It counts as free, but cannot be allocated before the host accepts it. */
 static void unaccepted_memory_is_not_free(struct kunit *test)
 {
 	struct fpr_zone *zone = new_zone(test, 1000 + (32 << 9));
@@ -188,18 +187,18 @@ static void unaccepted_memory_is_not_free(struct kunit *test)
 	set_pages(&zone->zone, NR_FREE_PAGES, 1000 + (32 << 9) + 1);
 	KUNIT_EXPECT_EQ(test, 32 << 9, room_for(zone));
 
-	/* The two are not read at the same instant. */
+	/* May exceed the number of free pages, as above. */
 	unaccepted_pages = ULONG_MAX;
 	KUNIT_EXPECT_EQ(test, 0, room_for(zone));
 }
 
-/* Pages that stand between a zone and its low watermark. */
+/* A distance from the watermarks, in pages: more than others allocate meanwhile. */
 #define HEADROOM	4096
 
 /**
- * struct reserve_kind - memory that most may not allocate
- * @add: makes it so many pages more
- * @desc: what it is
+ * struct reserve_kind - memory that only some allocations can use
+ * @add: adds pages to its counter
+ * @desc: its name
  */
 struct reserve_kind {
 	void (*add)(struct zone *zone, long pages);
@@ -227,7 +226,7 @@ static const struct reserve_kind reserve_kinds[] = {
 
 KUNIT_ARRAY_PARAM_DESC(reserve_kind, reserve_kinds, desc);
 
-/* S6: All that is free above the low watermark is a reserve: nothing may go. */
+/* S6: If all free memory above the low watermark is a reserve, none is reported. */
 static void zone_with_reserves_only_is_skipped(struct kunit *test)
 {
 	const struct reserve_kind *kind = test->param_value;
@@ -240,7 +239,7 @@ static void zone_with_reserves_only_is_skipped(struct kunit *test)
 	if (kind->add == add_cma && !IS_ENABLED(CONFIG_CMA))
 		kunit_skip(test, "needs CONFIG_CMA");
 	fpr_register(fake, 1);
-	/* So high that what is missing is not missing to the minimum. */
+	/* Raised, so that the zone does not fall below its min watermark. */
 	fpr_set_low_wmark(fake, zone, low);
 	pages = zone_page_state_snapshot(zone, NR_FREE_PAGES) -
 		low_wmark_pages(zone) + HEADROOM / 2;
@@ -261,7 +260,7 @@ static void end_boost(void *zone)
 	((struct zone *)zone)->watermark_boost = 0;
 }
 
-/* S6 B1: For a moment, a zone wants more than it ever has: that is "not now". */
+/* S6 B1: A boost that is more than the zone can ever have free is temporary. */
 static void boosted_zone_is_tried_again(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -302,19 +301,19 @@ static void zone_below_watermark_is_skipped(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, nr);
 }
 
-/* Where a block's zone comes in the walk. */
+/* Position of the block's zone in the walk. */
 static unsigned int zone_rank(const struct fpr_block *block)
 {
 	return zone_to_nid(block->zone) * MAX_NR_ZONES + zone_idx(block->zone);
 }
 
-/* Where a block's type comes in the walk: UNMOVABLE is the last one. */
+/* Position of the block's migratetype in the walk: MIGRATE_UNMOVABLE is last. */
 static unsigned int type_rank(const struct fpr_block *block)
 {
 	return block->mt == MIGRATE_UNMOVABLE ? MIGRATE_TYPES : block->mt;
 }
 
-/* Does the walk come to one of two blocks of a zone before it comes to the other? */
+/* May @a be walked before @b? Both are in the same zone. */
 static bool comes_before(const struct fpr_block *a, const struct fpr_block *b)
 {
 	if (a->order != b->order)
@@ -323,8 +322,9 @@ static bool comes_before(const struct fpr_block *a, const struct fpr_block *b)
 }
 
 /*
- * Returns how often the type changed within one order of one zone. The lists of a
- * zone are gone over at their beginnings, and once more up to their ends.
+ * Expects blocks in the order of the walk, which goes over the lists of a zone twice:
+ * over their beginnings, and then up to their ends. Returns how often the migratetype
+ * changed between two blocks of the same zone and order.
  */
 static unsigned int expect_walk_order(struct fpr_fake *fake)
 {
@@ -364,7 +364,7 @@ static void walk_goes_from_high_to_low_order(struct kunit *test)
 	KUNIT_EXPECT_GT_MSG(test, first, last, "one order only");
 }
 
-/* Blocks at the beginnings of their lists: one round finds all of them. */
+/* The blocks are at the beginnings of their lists, so one walk finds them all. */
 static void expect_types_in_turn(struct fpr_fake *fake, struct page **pages)
 {
 	unsigned int i, j;
@@ -382,7 +382,7 @@ static void expect_types_in_turn(struct fpr_fake *fake, struct page **pages)
 	}
 }
 
-/* Reports a lone block of each type; returns how often the type changed. */
+/* Reports a block of each migratetype. Returns how often the type changed. */
 static unsigned int report_types(struct fpr_fake *fake)
 {
 	static const gfp_t gfps[FPR_PAIRS] = {
@@ -392,7 +392,7 @@ static unsigned int report_types(struct fpr_fake *fake)
 	unsigned int i, types;
 
 	fpr_report_all(fake);
-	/* The half that stays keeps the other one from merging. */
+	/* The upper block of the pair stays allocated, so the lower does not merge. */
 	for (i = 0; i < FPR_PAIRS; i++) {
 		fpr_get_pair(fake, &fake->pairs[i], gfps[i]);
 		pages[i] = fake->pairs[i].lo;
@@ -407,7 +407,7 @@ static unsigned int report_types(struct fpr_fake *fake)
 	return types;
 }
 
-/* S7 B6: UNMOVABLE is the last, as the kernel itself allocates from there. */
+/* S7 B6: MIGRATE_UNMOVABLE is last, as the kernel itself allocates from there. */
 static void walk_takes_the_types_in_turn(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -415,7 +415,7 @@ static void walk_takes_the_types_in_turn(struct kunit *test)
 
 	fpr_set_order(fake, FPR_ORDER);
 	fpr_register(fake, 0);
-	/* With one type only, because others took the rest, nothing is shown. */
+	/* Try again if others have allocated all blocks but those of one type. */
 	while (!report_types(fake) && --tries)
 		;
 	KUNIT_EXPECT_NE(test, 0, tries);
@@ -435,7 +435,7 @@ static void isolated_type_is_skipped(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, fpr_find(fake, page));
 	fpr_unisolate(fake, page);
 
-	/* Part of a free block again, of whatever order. */
+	/* The page is part of a free block again, of any order. */
 	fpr_forget(fake);
 	fpr_report_all(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
@@ -451,7 +451,7 @@ static void hook_expect_isolated(struct fpr_fake *fake,
 		KUNIT_EXPECT_FALSE(fake->test, PageBuddy(sg_page(sg)));
 }
 
-/* S8: The engine and the allocator assert the lock; lockdep answers by a WARN. */
+/* S8: The engine and the allocator assert that the lock is held, with a WARN. */
 static void isolation_holds_zone_lock(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -501,7 +501,7 @@ static void block_behind_reported_ones_is_found(struct kunit *test)
 
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
-	/* Of the type that most have, to be among many. */
+	/* Of the migratetype that has the longest list. */
 	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	fpr_free_past_lists(page);
 	fpr_move_to_tail(page, MAX_PAGE_ORDER);
@@ -510,7 +510,7 @@ static void block_behind_reported_ones_is_found(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, page));
 }
 
-/* Pages that a batch may have, without those that others took since. */
+/* Pages that a batch may have, less what others may have allocated since. */
 static unsigned long room(struct zone *zone)
 {
 	unsigned long pages = zone_page_state(zone, NR_FREE_PAGES);
@@ -518,7 +518,7 @@ static unsigned long room(struct zone *zone)
 	return pages - min(pages, low_wmark_pages(zone) + FPR_SLACK);
 }
 
-/* Not the last one of its zone, and still there was no reason to send it. */
+/* Is the batch that ends with @block too small, without being the zone's last? */
 static bool is_short(const struct fpr_block *block, unsigned int nents,
 		     unsigned long pages, unsigned int capacity)
 {
@@ -527,7 +527,7 @@ static bool is_short(const struct fpr_block *block, unsigned int nents,
 	       pages + (1UL << block[1].order) <= room(block->zone);
 }
 
-/* All calls for a zone are full, or as large as the zone allows, but the last. */
+/* All batches of a zone but the last are full, or as large as the zone allows. */
 static void expect_full_batches(struct fpr_fake *fake, unsigned int capacity)
 {
 	unsigned long pages = 0;
@@ -563,7 +563,7 @@ static void describe_capacity(const unsigned int *capacity, char *desc)
 
 KUNIT_ARRAY_PARAM(capacity, capacities, describe_capacity);
 
-/* S9 B2: of whatever capacity, up to the default, which 0 means, too */
+/* S9 B2: For all capacities. The default is the maximum, and 0 means the default. */
 static void full_batch_is_reported_at_once(struct kunit *test)
 {
 	const unsigned int *asked = test->param_value;
@@ -598,7 +598,7 @@ static void rest_is_reported_at_the_zones_end(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 
-	/* One block is no full batch. */
+	/* One block does not fill a batch. */
 	fpr_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
 	fpr_put(&fake->pairs[0].lo);
 	fpr_forget(fake);
@@ -623,7 +623,7 @@ static void hook_note_most(struct fpr_fake *fake, struct scatterlist *sgl,
 	most_pages = max(most_pages, pages);
 }
 
-/* S9 H12: A host that never answers keeps what it was given last. */
+/* S9 H12: If the host never answers, the blocks of the last batch are lost. */
 static void large_capacity_does_not_empty_a_zone(struct kunit *test)
 {
 	unsigned long most = max(SZ_128M >> PAGE_SHIFT, MAX_ORDER_NR_PAGES);
@@ -676,7 +676,7 @@ static void driver_is_called_without_zone_lock(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fake->calls);
 }
 
-/* Pages that a zone has fewer after a pass. */
+/* Runs a pass, and returns by how many free pages the zone has less afterwards. */
 static long pages_missing(struct fpr_fake *fake, struct zone *zone)
 {
 	long before = zone_page_state_snapshot(zone, NR_FREE_PAGES);
@@ -688,7 +688,7 @@ static long pages_missing(struct fpr_fake *fake, struct zone *zone)
 
 static void expect_all_back(struct fpr_fake *fake, int err)
 {
-	/* Half of the smallest block that could be missing. */
+	/* Half of the smallest block that could be lost. */
 	long most = 1L << (pageblock_order - 1);
 	struct zone *zone = fpr_largest_zone();
 	struct kunit *test = fake->test;
@@ -697,7 +697,7 @@ static void expect_all_back(struct fpr_fake *fake, int err)
 
 	fpr_register(fake, 0);
 	fake->err = err;
-	/* Others allocate and free too. A block that is lost stays lost. */
+	/* Others allocate and free, too, but a lost block is missing in each try. */
 	for (tries = 0; tries < 5; tries++) {
 		missing = pages_missing(fake, zone);
 		KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
@@ -721,7 +721,7 @@ static void blocks_go_back_after_failure(struct kunit *test)
 	expect_all_back(test->priv, -EIO);
 }
 
-/* Reports one reclaimable block, and tells where it is afterwards. */
+/* Reports a reclaimable block, and returns where it is afterwards. */
 static enum fpr_where report_reclaimable(struct fpr_fake *fake)
 {
 	struct fpr_block block = { .order = FPR_ORDER };
@@ -738,7 +738,7 @@ static enum fpr_where report_reclaimable(struct fpr_fake *fake)
 	fpr_forget(fake);
 	fpr_report_all(fake);
 	where = fpr_find_block(&block);
-	/* Reported, and nobody turned its pageblock into another type? */
+	/* Try again if it was not reported, or its pageblock has changed its type. */
 	if (!fpr_find(fake, block.page) ||
 	    get_pageblock_migratetype(block.page) != block.mt)
 		where = FPR_TAKEN;
@@ -795,7 +795,7 @@ static void budget_follows_the_list(struct kunit *test)
 	zone->free_area[9].nr_free = list->nr_free;
 	KUNIT_EXPECT_EQ(test, list->budget,
 			budget.ops->blocks(&budget, zone, 9, MIGRATE_MOVABLE, 0));
-	/* It is for the whole pass. */
+	/* What was taken before in the same pass counts. */
 	if (list->budget)
 		KUNIT_EXPECT_EQ(test, 1,
 				budget.ops->blocks(&budget, zone, 9,
@@ -829,7 +829,7 @@ static void budget_bounds_a_pass(struct kunit *test)
 	KUNIT_EXPECT_LE(test, nr, budget * lists);
 	KUNIT_EXPECT_LT(test, nr, nr_free);
 
-	/* The rest is for a pass to come, after the delay. */
+	/* The next pass reports the rest, after the delay. */
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_QUIET_MS);
 }
@@ -861,7 +861,7 @@ static void interrupted_walk_turns_the_list(struct kunit *test)
 	fpr_register(fake, 1);
 	fpr_pass(fake);
 
-	/* What the last pass did is now in the way of the next one. */
+	/* Move the reported blocks to the head, in the way of the next pass. */
 	spin_lock_irq(&zone->lock);
 	turn_reported_to_front(list);
 	before = PageReported(list_first_entry(list, struct page, buddy_list));
@@ -875,14 +875,14 @@ static void interrupted_walk_turns_the_list(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, after);
 }
 
-/* B7: A pass looks at nothing where nothing is unreported. */
+/* B7: A pass does not walk a zone without unreported blocks. */
 static void idle_zone_costs_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct zone *zone;
 	bool due = false;
 
-	/* Others free small blocks now and then, and none of this order. */
+	/* Others free only smaller blocks meanwhile. */
 	fpr_set_order(fake, pageblock_order);
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
@@ -891,7 +891,7 @@ static void idle_zone_costs_nothing(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, due);
 }
 
-/* Of one zone, so that the lists that a test fills are those that it looks at. */
+/* From one zone, so that the test checks the lists that it has filled. */
 #define ONE_ZONE	(GFP_KERNEL | GFP_DMA32)
 
 static unsigned long held_by_cpus(const struct zone *zone)
@@ -904,7 +904,7 @@ static unsigned long held_by_cpus(const struct zone *zone)
 	return held;
 }
 
-/* Returns the zone of the last page. */
+/* Allocates and frees @nr pages. Returns the zone of the last one. */
 static struct zone *alloc_and_free(unsigned long nr)
 {
 	struct page *page, *next;
@@ -924,9 +924,9 @@ static struct zone *alloc_and_free(unsigned long nr)
 }
 
 /*
- * Returns how many pages the per-CPU lists of the zone hold then. How many they
- * may hold grows with each batch that is allocated, and shrinks by itself, so
- * this may take a few tries to reach @nr / 4.
+ * Returns how many pages the per-CPU lists of the zone hold afterwards. Their limit
+ * grows with each batch that is allocated, and shrinks by itself, so it may take a
+ * few tries to reach @nr / 4.
  */
 static unsigned long fill_per_cpu_lists(struct zone *zone, unsigned long nr)
 {
@@ -959,8 +959,8 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	KUNIT_EXPECT_LT(test, held_by_cpus(zone), 1UL << order);
 
 	/*
-	 * With little else to report, the lists may be in use. But others may
-	 * free as much just now, or shrink the lists.
+	 * If little else is reported, the pages on the lists may be in demand. Try
+	 * again if others have freed as much meanwhile, or shrunk the lists.
 	 */
 	do {
 		fpr_report_all(fake);
@@ -971,12 +971,12 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-/* Blocks of a list that takes many holds of zone->lock to walk. */
+/* Length of a list whose walk takes many zone->lock sections. */
 #define LONG		2048
-/* Blocks of a list that takes hardly more than one. */
+/* Length of a list whose walk takes one section and a bit. */
 #define SHORT		320
 
-/* The zone of what was allocated last. */
+/* The zone of the block that was allocated last. */
 static struct zone *last_zone(struct fpr_fake *fake)
 {
 	KUNIT_ASSERT_FALSE(fake->test, list_empty(&fake->allocated));
@@ -993,7 +993,10 @@ static unsigned long list_length(struct zone *zone, int mt)
 	return nr;
 }
 
-/* One block of @gfp that can be reported, and its type; its buddy stays in use. */
+/*
+ * Frees a block of @gfp, whose buddy stays allocated, so that there is one block to
+ * report. Returns its migratetype.
+ */
 static int free_one(struct fpr_fake *fake, gfp_t gfp)
 {
 	struct fpr_pair *pair = &fake->pairs[0];
@@ -1006,8 +1009,8 @@ static int free_one(struct fpr_fake *fake, gfp_t gfp)
 }
 
 /*
- * B7: Nor does a long list keep the lock: it is left in the middle, and gone on with
- * from there. A look at its beginning does not even go so far.
+ * B7: The walk of a long list drops the lock from time to time, and resumes where it
+ * was. The walk of its beginning ends before that.
  */
 static void walk_pauses(struct kunit *test)
 {
@@ -1022,7 +1025,7 @@ static void walk_pauses(struct kunit *test)
 	zone = last_zone(fake);
 	fpr_free_odd(fake, 2 * LONG);
 	fpr_report_all(fake);
-	/* What is left to report is of another type. */
+	/* The only block to report is of another migratetype. */
 	if (free_one(fake, ONE_ZONE | __GFP_RECLAIMABLE) == MIGRATE_MOVABLE)
 		kunit_skip(test, "no block of another type");
 
@@ -1033,13 +1036,13 @@ static void walk_pauses(struct kunit *test)
 		kunit_skip(test, "only %lu blocks", length);
 	KUNIT_EXPECT_EQ(test, 0, glance.pauses);
 	KUNIT_EXPECT_GE(test, whole.pauses, length / fpr_engine_steps / 2);
-	/* Once, and not as often as other lists are longer. */
+	/* The list is walked only once. */
 	KUNIT_EXPECT_LE(test, whole.pauses, length / fpr_engine_steps + 1);
 }
 
 /*
- * B7: Some blocks more than one hold of the lock looks at, and many of another type:
- * the length of one list says nothing about the other.
+ * B7: A list that is a bit longer than one zone->lock section can walk, and a much
+ * longer one of another type: its length must not make the walk go round in circles.
  */
 static void short_list_is_walked_once(struct kunit *test)
 {
@@ -1065,7 +1068,7 @@ static void short_list_is_walked_once(struct kunit *test)
 	KUNIT_EXPECT_LE(test, walked.pauses, length / fpr_engine_steps);
 }
 
-/* How long it takes to look at each block of a list. */
+/* The time that it takes to look at each block of a list. */
 static u64 look_ns(struct zone *zone, int mt, unsigned long *marked)
 {
 	struct page *page;
@@ -1083,7 +1086,7 @@ static u64 look_ns(struct zone *zone, int mt, unsigned long *marked)
 	return begin_ns;
 }
 
-/* The shortest of some passes, each with one block of @gfp to report. */
+/* The time of the fastest of five passes, each with one block of @gfp to report. */
 static u64 pass_ns(struct fpr_fake *fake, gfp_t gfp, int mt)
 {
 	u64 begin_ns, least_ns = U64_MAX;
@@ -1104,8 +1107,8 @@ static u64 pass_ns(struct fpr_fake *fake, gfp_t gfp, int mt)
 }
 
 /*
- * B7: One block is to be reported, of a type that comes later. A pass has no reason
- * to look at all the marked blocks of the others.
+ * B7: To report one block, a pass does not look at all the marked blocks of the
+ * migratetypes that come before that of the block.
  */
 static void one_block_costs_no_walk_of_other_types(struct kunit *test)
 {
@@ -1135,12 +1138,12 @@ static void one_block_costs_no_walk_of_other_types(struct kunit *test)
 }
 
 /**
- * struct watch - what another CPU sees of a batch that goes back
+ * struct watch - what another CPU sees while a batch is put back
  * @zone: the zone of the batch
  * @blocks: the batch
- * @nents: blocks in it; 0 if there is nothing to look at
- * @parts: how often it saw some of it back, and not all
- * @odd: how often that was no multiple of what goes back at a time
+ * @nents: blocks in it; 0 if there is nothing to watch
+ * @parts: how often it saw only a part of the batch on the free lists
+ * @odd: how often that part was not a multiple of fpr_engine_drain
  */
 struct watch {
 	struct zone *zone;
@@ -1152,7 +1155,7 @@ struct watch {
 
 static struct watch watch;
 
-/* Somebody who wants the lock gets it whenever it is free. */
+/* Takes the lock whenever it is free, and counts the blocks that are back. */
 static void look_at_batch(void)
 {
 	unsigned int i, nents, nr = 0;
@@ -1161,7 +1164,7 @@ static void look_at_batch(void)
 	nents = READ_ONCE(watch.nents);
 	for (i = 0; i < nents; i++)
 		nr += PageBuddy(watch.blocks[i].page);
-	/* From now on, others may take them again. */
+	/* After this, others may allocate them again. */
 	if (nr == nents)
 		WRITE_ONCE(watch.nents, 0);
 	spin_unlock_irq(&watch.zone->lock);
@@ -1180,7 +1183,7 @@ static int watch_fn(void *unused)
 	return 0;
 }
 
-/* All of it is away now. Where it is short, it is no batch to look at. */
+/* Watches a batch, all of which is isolated now, if it is a full one. */
 static void hook_watch(struct fpr_fake *fake, struct scatterlist *sg,
 		       unsigned int nents)
 {
@@ -1200,11 +1203,11 @@ static void watched_pass(struct fpr_fake *fake)
 	spin_lock_irq(&watch.zone->lock);
 	WRITE_ONCE(watch.nents, 0);
 	spin_unlock_irq(&watch.zone->lock);
-	/* The next pass has as much to do. */
+	/* Have as much to report in the next pass. */
 	page_reporting_sweep(NR_PAGE_ORDERS);
 }
 
-/* B7: A put-back merges. So a batch goes back by a few blocks at a time. */
+/* B7: Blocks may merge when they are put back. So this is done a few at a time. */
 static void batch_goes_back_bit_by_bit(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -1242,7 +1245,7 @@ static const struct type types[] = {
 
 KUNIT_ARRAY_PARAM_DESC(type, types, desc);
 
-/* Reports a free pageblock of a type; false if it was none by then. */
+/* Reports a free pageblock of a type. False if the type had changed before. */
 static bool type_stays(struct fpr_fake *fake, const struct type *type)
 {
 	struct page *page = fpr_alloc(fake, type->gfp, pageblock_order);
@@ -1275,8 +1278,8 @@ static void pageblock_keeps_its_type(struct kunit *test)
 }
 
 /*
- * One half of a pageblock is reported, and of the other one a part is free: the
- * type is that of both.
+ * The same for half a pageblock, while a part of the other half is free: both halves
+ * share the type.
  */
 static bool half_stays(struct fpr_fake *fake, const struct type *type)
 {
@@ -1316,9 +1319,9 @@ static void half_a_pageblock_keeps_its_type(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-/* Without hotplug, only the boot may set a type from outside of page_alloc.c. */
+/* Without memory hotplug, code outside page_alloc.c can set types only at boot. */
 #if defined(CONFIG_MEMORY_HOTPLUG) && defined(CONFIG_CMA)
-/* Gives a pageblock, free as a whole or in use, a type that is counted apart. */
+/* Sets the type of a pageblock that is free or in use as a whole. */
 static void set_type(struct page *page, int mt)
 {
 	struct zone *zone = page_zone(page);
@@ -1384,7 +1387,7 @@ static void reserves_stay_accounted(struct kunit *test)
 }
 #endif
 
-/* H2: Lockdep complains about an allocation that could wait for memory. */
+/* H2: Lockdep would report an allocation that may wait for reclaim. */
 static void pass_takes_no_memory(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;

@@ -2,13 +2,13 @@
 /*
  * The smallest driver for free page reporting.
  *
- * There is no hypervisor behind it: free memory is named to this module, which
- * counts it, and nothing is dropped. What a real driver does differently is said
- * where it would. For tests, reports can fail or take long.
+ * There is no hypervisor behind it: the module only counts the memory that is
+ * reported, and nothing is dropped. Comments say what a real driver does instead.
+ * For tests, reports can fail or take long.
  *
  * A driver does three things. It fills in a struct page_reporting_dev_info and
- * registers it once its device is ready to be asked; it answers reports; and it
- * unregisters before the device goes away.
+ * registers it once its device can take reports. It handles reports. And it
+ * unregisters before the device is removed.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -23,11 +23,11 @@
 
 static int order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 module_param(order, int, 0444);
-MODULE_PARM_DESC(order, "Smallest block to be told of, as a page order; -1 leaves it to the kernel");
+MODULE_PARM_DESC(order, "Order of the smallest block to report; -1: the kernel decides");
 
 static uint capacity;
 module_param(capacity, uint, 0444);
-MODULE_PARM_DESC(capacity, "Most blocks in one report; 0 leaves it to the kernel");
+MODULE_PARM_DESC(capacity, "Maximum number of blocks in one report; 0: the kernel decides");
 
 static uint fail_every;
 module_param(fail_every, uint, 0644);
@@ -35,19 +35,19 @@ MODULE_PARM_DESC(fail_every, "Fail every Nth report; 0 for none");
 
 static uint fail_percent;
 module_param(fail_percent, uint, 0644);
-MODULE_PARM_DESC(fail_percent, "Fail this share of the reports, at random, in percent");
+MODULE_PARM_DESC(fail_percent, "Percentage of reports that fail, chosen at random");
 
 static uint delay_ms;
 module_param(delay_ms, uint, 0644);
-MODULE_PARM_DESC(delay_ms, "Answer reports after this time, in ms; may change while one waits");
+MODULE_PARM_DESC(delay_ms, "Time that a report takes, in ms; may be changed while one waits");
 
-/* Written by sample_report() alone, of which only one runs at a time. */
+/* Written only by sample_report(), which never runs twice at a time. */
 static struct {
-	unsigned long reports;	/* all of them */
-	unsigned long errors;	/* that were failed */
-	unsigned long blocks;	/* in those that were not */
-	unsigned long pages;	/* in these blocks */
-	unsigned long longest;	/* most blocks in one report */
+	unsigned long reports;	/* number of reports */
+	unsigned long errors;	/* reports that failed */
+	unsigned long blocks;	/* blocks in the other reports */
+	unsigned long pages;	/* pages in these blocks */
+	unsigned long longest;	/* maximum number of blocks in one report */
 } stats;
 
 static int sample_get_stats(char *buffer, const struct kernel_param *kp)
@@ -69,9 +69,9 @@ static const struct kernel_param_ops sample_stats_ops = {
 	.get = sample_get_stats,
 };
 module_param_cb(stats, &sample_stats_ops, NULL, 0444);
-MODULE_PARM_DESC(stats, "What was reported since the module was loaded");
+MODULE_PARM_DESC(stats, "Statistics of all reports since the module was loaded");
 
-/* For readers in sysfs, who hold no lock. */
+/* With WRITE_ONCE(), as sysfs reads the counters without a lock. */
 static void sample_count(unsigned long *counter, unsigned long more)
 {
 	WRITE_ONCE(*counter, *counter + more);
@@ -80,13 +80,13 @@ static void sample_count(unsigned long *counter, unsigned long more)
 /* The value of a parameter, which may change at any time. */
 static unsigned int sample_param(const unsigned int *param)
 {
-	/* Stored to by a plain write; the old value is as good as the new one. */
+	/* Parameters are written by plain stores. An old value does no harm. */
 	return data_race(*param);
 }
 
 /*
- * Stands for a hypervisor that is busy. The parameter is read again and again,
- * so that one that seems dead can be brought back to life.
+ * Simulates a busy hypervisor. The parameter is read repeatedly, so that a lower
+ * value also ends a wait that has begun.
  */
 static void sample_wait(void)
 {
@@ -107,10 +107,10 @@ static bool sample_fails(void)
 }
 
 /*
- * Called with @nents free blocks, at most @capacity of them, in process context
- * with no lock held; it may sleep. Nobody else uses the blocks until it returns.
- * It must not touch what is in them, need not be quick, and must not call
- * page_reporting_unregister(), which waits for it.
+ * Called with @nents free blocks, at most @capacity, in process context and with
+ * no lock held. May sleep, and take long. Nothing else uses the blocks until it
+ * returns. Must not access their content, and must not call
+ * page_reporting_unregister(), which waits for it to return.
  */
 static int sample_report(struct page_reporting_dev_info *prdev,
 			 struct scatterlist *sgl, unsigned int nents)
@@ -123,16 +123,16 @@ static int sample_report(struct page_reporting_dev_info *prdev,
 	sample_wait();
 	if (sample_fails()) {
 		/*
-		 * None of these blocks counts as reported, whatever happened to
-		 * some of them. All of them will come again.
+		 * After an error, none of these blocks counts as reported, even
+		 * if some were. All of them will be reported again.
 		 */
 		sample_count(&stats.errors, 1);
 		return -EIO;
 	}
 
 	/*
-	 * A driver tells its hypervisor of sg->length bytes at sg_phys(sg),
-	 * and waits until it has them all. Here they are only counted.
+	 * A real driver passes the sg->length bytes at sg_phys(sg) of each entry
+	 * to its hypervisor, and waits for it. Here, they are only counted.
 	 */
 	for_each_sg(sgl, sg, nents, i)
 		pages += sg->length >> PAGE_SHIFT;
@@ -143,7 +143,7 @@ static int sample_report(struct page_reporting_dev_info *prdev,
 	return 0;
 }
 
-/* All fields that are not set here are the engine's, and start as zeroes. */
+/* All other fields belong to the engine, and have to be 0 at first. */
 static struct page_reporting_dev_info sample_dev = {
 	.report = sample_report,
 };
@@ -153,24 +153,25 @@ static int __init sample_init(void)
 	int err;
 
 	/*
-	 * Wishes, both of them: a driver leaves them at 0 unless its device is
-	 * made for another size of block, or has a queue of another length.
+	 * A driver that leaves the choice to the kernel sets the order to
+	 * PAGE_REPORTING_ORDER_UNSPECIFIED, and the capacity to 0. It sets the
+	 * capacity if the queue of its device has fewer entries.
 	 */
 	sample_dev.order = order;
 	sample_dev.capacity = capacity;
 
-	/* The last step of a driver's probe: reports may come from here on. */
+	/* The last step of a driver's probe. Reports may begin at once. */
 	err = page_reporting_register(&sample_dev);
 	if (err)
-		pr_err("cannot register: is there a balloon? (%d)\n", err);
+		pr_err("cannot register (%d): is there a balloon?\n", err);
 	return err;
 }
 
 static void __exit sample_exit(void)
 {
 	/*
-	 * The first step of a driver's remove. Waits for a report that is under
-	 * way; when it returns, no other will come, and all blocks are back.
+	 * The first step of a driver's remove. Waits for a report in progress.
+	 * After this, no report follows, and all blocks are back on their lists.
 	 */
 	page_reporting_unregister(&sample_dev);
 	pr_info("%lu pages in %lu blocks, %lu of %lu reports failed\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Another guest program that works beside the one that starts it. It has the same progress
- * channel, and does not outlive its parent's end.
+ * Run a second guest program in parallel. It uses the same progress channel, and is killed when
+ * the first program ends.
  */
 #ifndef GUEST_BESIDE_H
 #define GUEST_BESIDE_H
@@ -14,7 +14,7 @@
 
 #include "report.h"
 
-/* Start the program that @argv names: its pid, or 0 without a name. */
+/* Start the program that @argv names. Returns its pid, or 0 without a name. */
 static inline pid_t start_beside(char **argv)
 {
 	char path[PATH_MAX];
@@ -22,7 +22,7 @@ static inline pid_t start_beside(char **argv)
 
 	if (!argv[0])
 		return 0;
-	/* What stands in stdio's buffer would be sent twice. */
+	/* Otherwise, both processes would send what stdio has buffered. */
 	flush_report();
 	child = fork();
 	if (child < 0)
@@ -35,7 +35,7 @@ static inline pid_t start_beside(char **argv)
 	fail("run", argv[0], errno);
 }
 
-/* Whether @child is still at work; its failure ends this program as well. */
+/* Whether @child is still running. If it failed, this program fails, too. */
 static inline bool works_beside(pid_t child)
 {
 	int status;
@@ -48,7 +48,7 @@ static inline bool works_beside(pid_t child)
 	exit(1);
 }
 
-/* End @child, if there is one. */
+/* Kill @child, if there is one. */
 static inline void stop_beside(pid_t child)
 {
 	if (child && !kill(child, SIGKILL))

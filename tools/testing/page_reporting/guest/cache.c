@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Read the files of a disk twice, rest, and read them once more, while something limits page cache.
+ * Read the files of a disk twice, rest, and read them again, while the page cache is limited.
  *
  *   disk=PATH	an ext2 file system, which is mounted read-only
  *   rest=S	how long to rest
- *   limit=nothing, which is the default; drop, drop_caches when the rest begins; reclaim, a write of
- *		256M to memory.reclaim every 6 s unless memory is under pressure; mglru, lists of
- *		generations that keep what was used in the last second. DAMON_RECLAIM is set on
- *		the boot line
+ *   limit=HOW	nothing (the default); drop: drop_caches at the start of the rest; reclaim: write
+ *		256M to memory.reclaim every 6 s unless memory is under pressure; mglru: set
+ *		min_ttl_ms to protect what was used in the last second. DAMON_RECLAIM is enabled
+ *		on the boot line instead
  *
- * Events: read, with the time that it took, what came from the disk, and what of that had been
+ * Events: read, with the time it took, how much came from the disk, and how much of that had been
  * reclaimed before; resting; rested.
  */
 #include <dirent.h>

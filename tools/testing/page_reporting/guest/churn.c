@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take memory, touch it, give it back, pause; again and again.
+ * Allocate memory, touch it, free it, and pause, in a loop.
  *
- *   mem=SIZE	what each cycle takes, in M
- *   pause=MS	from giving back to the next cycle
- *   for=S	no cycle starts later than this
- *   count=N	or no more cycles than these; one of the two is needed
- *   thp=HOW	always or never; no advice without it
- *   of=WHAT	anon (the default), tmpfs: a file in /tmp, or blocks: of orders 4 to 8, which the
- *		module "blocks" takes
- *   beside ...	a second churn at the same time, with the same options
+ *   mem=SIZE	memory that each cycle takes, in M
+ *   pause=MS	time from the free to the next cycle
+ *   for=S	start no cycle after this time
+ *   count=N	run at most so many cycles; one of the two is needed
+ *   thp=HOW	always or never, by madvise(); without it, no advice
+ *   of=WHAT	anon (the default); tmpfs: a file in /tmp; blocks: kernel memory of orders 4 to 8,
+ *		which the module "blocks" allocates
+ *   beside ...	run a second churn in parallel, with its own options of this kind
  *
- * How long was memory idle when it is taken? Free lists work as a stack: what was freed last is
+ * How long was memory idle before it is taken? Free lists work as a stack: the block freed last is
  * taken first. So the program notes, for each MiB of its level (all that it holds), when the level
- * last fell below it. What is taken next has been idle since then: for less than SHORT_MS (short),
- * for longer (long), or it was not taken before (never). A run is memory of one of these kinds that
- * is taken in turn; a pause counts as part of a short run. The model does not know of per-CPU
- * lists, nor of memory that others take and free.
+ * last fell below it. The MiB that is taken next has been idle since then: for less than SHORT_MS
+ * (short), for longer (long), or it was not taken before (never). Memory of one of these kinds that
+ * is taken in a row is a run; a pause is part of a short run. The model does not know the per-CPU
+ * lists, nor memory that others take and free.
  *
- * Events: churning; run, when one begins; cycle, with the time that taking and touching took, the
- * MiB taken so far of each kind, and the pages that the kernel counted as refaulted meanwhile;
- * churned, with the sums and the CPU time of the kernel's workers. A counter that this kernel does
+ * Events: churning; run, when one begins; cycle, with the time to take and touch the memory, the
+ * MiB of each kind taken so far, and the pages that the kernel counted as refaulted meanwhile;
+ * churned, with the sums and the CPU time of the kernel's workers. A counter that the kernel does
  * not have is -1.
  */
 #include <fcntl.h>
@@ -46,7 +46,7 @@ struct churn {
 	long count;
 	int advice;		/* for madvise(), -1 for none */
 	enum source source;
-	int fd;			/* the file in /tmp, or of the module's parameter; else -1 */
+	int fd;			/* the file in /tmp or the module's parameter, or -1 */
 	char *mem;
 	long cycles;
 	long long took_ns;
@@ -57,12 +57,12 @@ enum idle { NEVER, SHORT, LONG, NR_IDLE };
 static const char * const idle_names[] = { "never", "short", "long" };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-/* All of this is under the lock. */
+/* Protected by the lock. */
 static struct {
-	long mib;				/* taken at the moment */
-	long long freed_ns[2 * MAX_MIB];	/* when that last fell to the index; 0: never */
+	long mib;				/* taken now */
+	long long freed_ns[2 * MAX_MIB];	/* when @mib last fell to the index; 0: never */
 	enum idle run;
-	long long counter;			/* pgreport_refault, when last read */
+	long long counter;			/* pgreport_refault, as last read */
 	long taken_mib[NR_IDLE];
 	long long refaulted[NR_IDLE];
 } level;
@@ -126,7 +126,7 @@ static void parse_option(struct churn *churn, char *arg)
 		usage(arg, "options are mem, pause, for, count, thp, of");
 }
 
-/* Parse the options up to the end, or to the word "beside": how many there were. */
+/* Parse the options up to the end, or to the word "beside". Returns their number. */
 static int parse(struct churn *churn, char **argv)
 {
 	int i;
@@ -139,7 +139,7 @@ static int parse(struct churn *churn, char **argv)
 	return i;
 }
 
-/* Add up what was refaulted since the last time. */
+/* Add the refaults since the last call to those of the current run. */
 static void count_refaults(void)
 {
 	long long counter = read_counter("pgreport_refault");
@@ -157,7 +157,7 @@ static void enter_run(enum idle idle)
 	report("event=run idle=%s t_ms=%lld", idle_names[idle], now_ms());
 }
 
-/* How long what is taken next has been idle. */
+/* How long the next MiB to be taken has been idle. */
 static enum idle idle_of_next(void)
 {
 	long long freed_ns = level.freed_ns[level.mib];
@@ -188,7 +188,7 @@ static void touch(const struct churn *churn, long i)
 		memset(churn->mem + i * MIB + off, 1, 1);
 }
 
-/* Take MiB number @i: how long that took. */
+/* Take MiB number @i. Returns the time that it took. */
 static long long take_mib(const struct churn *churn, long i)
 {
 	long long start, took;
@@ -243,7 +243,7 @@ static void free_all(struct churn *churn)
 		fail("churn:", "close", errno);
 }
 
-/* Free what the cycle took; each MiB had its turn in the time that this took. */
+/* Free the memory of the cycle. Assumes that all MiB took the same time. */
 static void give_back(struct churn *churn)
 {
 	long long start = now_ns(), took;
@@ -259,7 +259,7 @@ static void give_back(struct churn *churn)
 	pthread_mutex_unlock(&lock);
 }
 
-/* One cycle: how long it took to take and touch the memory, in nanoseconds. */
+/* Run one cycle. Returns the time to take and touch the memory, in ns. */
 static long long cycle(struct churn *churn)
 {
 	long long start = now_ns(), took;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Compile C files with the host's compiler, from the host's root, which comes read-only over 9p.
+ * Compile C files with the host's compiler, in the host's root, which is mounted read-only over 9p.
  *
- *   list=PATH	a file on the host: the arguments of one compilation a line; each gets "-o OUTPUT"
- *		added
- *   jobs=N	how many at a time
- *   tail=S	how long to stay idle in the end, with the objects still there
+ *   list=PATH	a file on the host. Each line has the arguments of one compilation, to which
+ *		"-o OUTPUT" is added
+ *   jobs=N	number of jobs in parallel
+ *   tail=S	time to stay idle at the end, while the objects still exist
  *
  * Events: compiling; compiled, with the number of files and the time; idle, when the tail is over.
  */
@@ -39,7 +39,7 @@ static void parse(int argc, char **argv)
 		usage("list", "list=PATH and jobs=N, 1 or more, are needed");
 }
 
-/* Read the list: its lines, in one allocation each; their number. */
+/* Read the list into @lines, with an allocation for each. Returns their number. */
 static int read_list(char **lines)
 {
 	FILE *file = fopen(list, "r");
@@ -59,7 +59,7 @@ static int read_list(char **lines)
 	return n;
 }
 
-/* Become the compiler, for one line of the list. */
+/* Run the compiler in this process, for one line of the list. */
 static noreturn void become_compiler(char *line, int n)
 {
 	char *argv[MAX_ARGS + 4] = { COMPILER }, output[32], *word, *rest = line;
@@ -70,7 +70,7 @@ static noreturn void become_compiler(char *line, int n)
 		argv[argc++] = word;
 	argv[argc++] = "-o";
 	argv[argc++] = output;
-	/* What the compiler says belongs to the console, not to the progress channel. */
+	/* The compiler's messages go to the console, not to the progress channel. */
 	dup2(STDERR_FILENO, STDOUT_FILENO);
 	setenv("PATH", "/usr/bin:/bin", 1);
 	execv(COMPILER, argv);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What happens around a hypervisor that does not answer. The sample driver has to be loaded, with
- * a delay that does not end.
+ * Test what happens while a hypervisor does not answer. The sample driver has to be loaded, with
+ * a delay that does not end during the test.
  *
- *   deadhost oom	a process takes memory until the kernel kills it
- *   deadhost unload	unload the driver, and have the host answer while that waits
+ *   deadhost oom	let a process take memory until the kernel kills it
+ *   deadhost unload	unload the driver, and have the host answer while this waits
  *
  * Events: killed; waiting, unloaded.
  */

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take and free memory as a recorded program did.
+ * Replay the memory usage of a recorded program.
  *
- *   trace=PATH	a file on the host, which comes read-only over 9p: lines of ms,pages of 4 KiB, and
- *		comments that begin with #
- *   rounds=N	how often to go through it
+ *   trace=PATH	a file on the host, whose root is mounted read-only over 9p. Its lines are
+ *		MS,PAGES, in pages of 4 KiB, or comments that begin with #
+ *   rounds=N	how often to replay it
  *
- * Times are those between two lines: what taking memory costs is added, and the guest falls behind.
+ * The program sleeps for the time between two lines. The time to allocate memory is added to this,
+ * so that the guest falls behind the recording.
  *
- * Events: demanding; demanded, with the time that it took and the most that was taken.
+ * Events: demanding; demanded, with the time that it took and the maximum that was taken.
  */
 #include <limits.h>
 #include <sys/mman.h>
 
 #include "hostroot.h"
 
-#define CHUNK		MIB		/* What is taken and freed at once */
+#define CHUNK		MIB		/* unit in which memory is taken and freed */
 #define MAX_CHUNKS	4096L
 #define MAX_STEPS	4096
 #define PAGES_PER_CHUNK	256L
@@ -47,7 +48,7 @@ static void parse(int argc, char **argv)
 		usage("trace", "trace=PATH and rounds=N, 1 or more, are needed");
 }
 
-/* Read a line of the trace into a step. */
+/* Parse a line of the trace. */
 static struct step parse_step(const char *line)
 {
 	struct step step;
@@ -61,7 +62,7 @@ static struct step parse_step(const char *line)
 	return step;
 }
 
-/* Read the trace: the number of its steps. */
+/* Read the trace. Returns the number of its steps. */
 static int read_trace(void)
 {
 	FILE *file = fopen(trace, "r");

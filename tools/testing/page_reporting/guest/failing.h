@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whose allocations fail on purpose, for the guest programs that see to it. */
+/* Choose the tasks whose allocations fail, for guest programs that use fault injection. */
 #ifndef GUEST_FAILING_H
 #define GUEST_FAILING_H
 
@@ -10,14 +10,14 @@
 
 #include "report.h"
 
-/* Whether allocations of a process, such as "self", may fail; it may be gone already. */
+/* Let allocations of the process @pid, or "self", fail or not. It may have ended already. */
 static inline void mark_failing(const char *pid, bool on)
 {
 	char path[PATH_MAX];
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%s/make-it-fail", pid);
-	/* Of a process whose allocations fail, even this can. */
+	/* If the allocations of this process fail, open() can fail, too. */
 	while ((fd = open(path, O_WRONLY)) < 0 && errno == ENOMEM)
 		;
 	if (fd < 0)
@@ -29,7 +29,7 @@ static inline void mark_failing(const char *pid, bool on)
 	close(fd);
 }
 
-/* Workers, and the thread that new ones are started from. */
+/* A kernel worker, or the thread that starts new ones. */
 static inline bool is_worker(const char *pid)
 {
 	char path[PATH_MAX], name[64];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Let every allocation fail that is made by a kernel worker, slab or page; or none.
+ * Let all slab and page allocations of kernel workers fail, or none.
  *
  *   faults on
  *   faults off

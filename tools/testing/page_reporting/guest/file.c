@@ -2,7 +2,7 @@
 /*
  * Read or write one file of the guest.
  *
- *   file read PATH		reports its first 4000 bytes, blanks for newlines
+ *   file read PATH		reports its first 4000 bytes, with blanks for newlines
  *   file write PATH TEXT	writes TEXT and a newline in one call, as echo does
  */
 #define _GNU_SOURCE
@@ -26,7 +26,7 @@ static int read_file(const char *path)
 	return 0;
 }
 
-/* Without its newline, the kernel would hold back a line for /dev/kmsg until the next one comes. */
+/* With a newline: without one, the kernel holds back a line written to /dev/kmsg. */
 static int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), len;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest does before it is paused for a snapshot: have all free memory reported now, where
- * the kernel can do that, or else wait.
+ * Prepare a guest for a snapshot: report all free memory now if the kernel can do that, or else
+ * wait.
  *
- *   wait=S	how long to wait without the file
+ *   wait=S	how long to wait if the kernel cannot flush
  *
- * Events: flushed, with the time it took; or waited, when the kernel has no such file.
+ * Events: flushed, with the time it took; or waited, if the kernel cannot flush.
  */
 #include <fcntl.h>
 #include <limits.h>

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take memory, give back a hole in each piece of it, wait, give back the rest, wait.
+ * Take memory, free a hole in each piece of it, wait, free the rest, and wait again.
  *
- *   mib=N	what to take
+ *   mib=N	memory to take
  *   wait=S	how long to wait, each time
- *   hold=S	how long to wait before anything is given back; not at all without it
- *   each=KIB	the size of a piece (2048)
- *   hole=KIB	the size of a hole, at the beginning of each piece (1024)
+ *   hold=S	how long to wait before the holes are freed (0)
+ *   each=KIB	size of a piece (2048)
+ *   hole=KIB	size of the hole at the beginning of each piece (1024)
  *
- * Events: touched, half (the holes were given back and the wait is over), all (the same for all).
+ * Events: touched; half, after the holes were freed and the first wait; all, after the second one.
  */
 #include <limits.h>
 #include <sys/mman.h>
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	sleep(wait_s);
 	report("event=half t_ms=%lld", now_ms());
 	sleep(hold_s);
-	/* What was given back already is no error here. */
+	/* munmap() accepts the holes. */
 	if (munmap(mem, mib * MIB))
 		fail("fragment:", "munmap", errno);
 	sleep(wait_s);

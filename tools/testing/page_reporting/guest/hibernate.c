@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hibernate to /dev/vda and go on from the image at once, in the same machine, with the device of
- * module/fixes.c: for tests/test_fixes.py.
+ * Hibernate to /dev/vda and resume from the image at once, in the same machine, with the device of
+ * module/fixes.c. For tests/test_fixes.py.
  *
- * What was reported before, and when all was reported again, goes to the console. The channel for
- * events is dead by then: on 7.3.4, each write to it waits for ever. By its source, virtio_console
- * asks the host for the state of its port before there is a buffer for the answer.
+ * The number of pages that were reported before and after goes to the console, because the progress
+ * channel does not work after the resume: on 7.3.4, each write to it waits for ever. According to
+ * its source, virtio_console asks the host for the state of its port before there is a buffer for
+ * the answer.
  */
 #include <sys/swap.h>
 #include <unistd.h>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take memory, touch all of it, give it back, and stay to tell how much is free.
+ * Take memory, touch all of it, free it, and then report periodically how much is free.
  *
- *   mem=SIZE	what to take (K, M, G)
- *   chunk=SIZE	size of one mapping, the whole by default
+ *   mem=SIZE	memory to take (K, M, G)
+ *   chunk=SIZE	size of one mapping; all of it by default
  *   thp=HOW	always, never, or system (the default: no advice)
- *   hold=MS	wait before giving back; "host" waits for the line "go"
- *   every=MS	report free memory this often afterwards (500)
- *   limit=S	end without being told after this time (600)
+ *   hold=MS	wait before the free; "host" waits for the line "go"
+ *   every=MS	time between two reports of free memory (500)
+ *   limit=S	end after this time even if the host has not sent "quit" (600)
  *
- * Events: ready, freeing, freed, memfree, finished; t_ms is the guest's clock. It ends when the
- * host sends the line "quit".
+ * Events: ready, freeing, freed, memfree, finished; t_ms is the guest's clock. The program ends
+ * when the host sends the line "quit".
  */
 #include <limits.h>
 #include <poll.h>
@@ -111,7 +111,7 @@ static struct hog parse(int argc, char **argv)
 	return hog;
 }
 
-/* The size of chunk @i: the last may be smaller. */
+/* The size of chunk @i. The last one may be smaller. */
 static size_t chunk_size(const struct hog *hog, size_t i)
 {
 	size_t left = hog->mem - i * hog->chunk;
@@ -163,7 +163,7 @@ static void give_back(const struct hog *hog, char **chunks, size_t nr)
 	free(chunks);
 }
 
-/* Read one line of the host; a host that closed the channel means "quit". */
+/* Read a line from the host. If it has closed the channel, this means "quit". */
 static enum host_word read_word(void)
 {
 	char line[32];
@@ -185,7 +185,7 @@ static enum host_word read_word(void)
 	return HOST_QUIT;
 }
 
-/* What the host says within @ms milliseconds; -1 waits for ever. */
+/* Wait at most @ms milliseconds for a word of the host; -1 waits for ever. */
 static enum host_word listen_to_host(long ms)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };

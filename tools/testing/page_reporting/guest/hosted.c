@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Run a shell script of the host's with the host's tools, on this guest's kernel, while another
- * guest program works beside it.
+ * Run a shell script of the host, with the host's tools, on this guest's kernel. Another guest
+ * program may run in parallel.
  *
  *   script=PATH	a script for bash, on the host
- *   PROGRAM ARG ...	what to run meanwhile; none by default
+ *   PROGRAM ARG ...	the other program; none by default
  *
- * What the script says goes to the progress channel, line by line. Events: hosted, with its exit
+ * The output of the script goes to the progress channel, line by line. Event: hosted, with its exit
  * status.
  */
 #include "beside.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The host's root as the root of a guest program: its tools work in the guest.
+ * Make the host's root the root of a guest program, so that it can use the host's tools.
  */
 #ifndef GUEST_HOSTROOT_H
 #define GUEST_HOSTROOT_H
@@ -19,7 +19,7 @@ static inline void mount_or_fail(const char *what, const char *where, const char
 		fail("mount", where, errno);
 }
 
-/* Enter the host's root, which is read-only, with our own /tmp and /dev. */
+/* Enter the host's root, which is read-only, with the guest's own /tmp and /dev. */
 static inline void enter_host(void)
 {
 	mount_or_fail("host", HOST, "9p", MS_RDONLY,

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Rest, and count how often free page reporting keeps the guest from resting.
+ * Do nothing, and count how often free page reporting wakes up the idle guest.
  *
- *   settle=S	rest this long first, for everything to be reported
+ *   settle=S	be idle this long first, until everything is reported
  *   for=S	count for this long
- *   touch=MIB	be a daemon: once a second, take, touch and free so much; 0 (the default) is none
+ *   touch=MIB	behave like a daemon: once a second, allocate, touch and free this much; 0 (the
+ *		default) means no
  *
- * A wakeup is a work or a timer whose function has "page_reporting" in its name, seen by the trace
- * events of the workqueues and the timers. Those are there on any kernel with tracing, whether it
- * counts its passes or not. The timer of a delayed work counts as the work that it starts.
+ * A wakeup is a work item or a timer whose function has "page_reporting" in its name, as seen by
+ * the trace events of workqueues and timers. These exist on any kernel with tracing, whether or
+ * not it counts its passes. The timer of a delayed work counts as the work that it starts.
  *
- * Events: resting; rested, with the wakeups by works and by timers, and the passes that the kernel
- * counted, -1 if it counts none.
+ * Events: resting; rested, with the wakeups by works and by timers, and the number of passes by
+ * the kernel's counter, -1 if it has none.
  */
 #include <limits.h>
 #include <sys/mman.h>
@@ -75,7 +76,7 @@ static void set_events(const char *on)
 	write_file(TRACING "/events/timer/hrtimer_expire_entry/enable", on);
 }
 
-/* The header of the trace says how many events are there, and how many there were. */
+/* The header of the trace has the number of events in the buffer, and of those written. */
 static void check_header(const char *line)
 {
 	unsigned long have, had;

@@ -2,11 +2,11 @@
 /*
  * The first process of a lab guest: run the programs that the boot line names.
  *
- * They stand behind "--" on the boot line, read from /proc/cmdline: the kernel would not hand them
- * over after a parameter that it found invalid. A lone "+" separates one program from the next:
- * "-- params table + hog mem=3072M". Each program gets the progress channel, a virtio-serial port,
- * as standard input and output. The guest powers off by itself, after the last program or
- * after the first that failed.
+ * They follow "--" on the boot line, which is read from /proc/cmdline, as the kernel does not pass
+ * them on after an invalid parameter. A lone "+" separates two programs:
+ * "-- params table + hog mem=3072M". The standard input and output of each program is the progress
+ * channel, a virtio-serial port. The guest powers off by itself, after the last program or after
+ * the first one that failed.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static const struct {
 	{ "debugfs",	"/sys/kernel/debug" },
 };
 
-/* Power off; if that fails, return, and let the kernel panic over a lost init. */
+/* Power off. If that fails, return: the kernel panics when init ends. */
 static int power_off(void)
 {
 	sync();
@@ -44,7 +44,7 @@ static int power_off(void)
 	return 1;
 }
 
-/* The first mount that failed, by index, or the number of mounts. */
+/* Returns the index of the first mount that failed, or the number of mounts. */
 static size_t mount_all(void)
 {
 	size_t i;
@@ -125,7 +125,7 @@ static int wait_for(pid_t child)
 	return pid == child ? status : -1;
 }
 
-/* Run step number @n; true when it ended with status 0. */
+/* Run step number @n. True if it ended with status 0. */
 static bool run_step(int n, char **argv)
 {
 	const char *name = argv[0] ? argv[0] : "";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kernel's tracer of the longest time with interrupts off.
+ * Trace the longest time with interrupts off.
  *
- *   irqsoff start	forget the longest so far, and watch from here on
- *   irqsoff show	report it
+ *   irqsoff start	reset the maximum, and start the tracer
+ *   irqsoff show	report the maximum
  *
  * Event: irqsoff, with the longest time in microseconds, and the functions in which it began and
  * ended.
@@ -17,7 +17,7 @@ static void start(void)
 	write_file(TRACING "/current_tracer", "irqsoff");
 }
 
-/* What follows @key in one of the header's lines of the trace; "" if there is none. */
+/* The text that follows @key in the header of the trace; "" if it is not found. */
 static void find(char *out, size_t size, const char *key)
 {
 	FILE *file = fopen(TRACING "/trace", "r");

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Report what the guest's memory is used for, again and again, while another guest program runs.
+ * Report periodically what the guest's memory is used for, while another guest program runs.
  *
- *   every=MS		from one report to the next
- *   PROGRAM ARG ...	what to run; it has the progress channel as its input
+ *   every=MS		time between two reports
+ *   PROGRAM ARG ...	the other program; it reads the progress channel
  *
- * Event: memory, in KiB: used; cache, which is the page cache with tmpfs and buffers; small, what
- * is free in blocks below 2 MiB, reported or not; backed, what is free beyond that and not
- * reported, or -1 on a kernel that does not count what is reported. The host keeps what is backed,
- * but for what the guest has never touched. What the CPUs' own lists of free pages hold counts as
- * used. It ends with the other program, and fails with it.
+ * Event: memory, in KiB: used; cache, the page cache with tmpfs and buffers; small, free blocks
+ * below 2 MiB, reported or not; backed, larger free blocks that are not reported, or -1 on a kernel
+ * without the counter. The host still backs them, unless the guest has never touched them. Pages on
+ * the per-CPU lists count as used. The program ends with the other one, and fails if it does.
  */
 #include <limits.h>
 
@@ -36,7 +35,7 @@ static long kib_of(const char *meminfo, const char *key)
 	return strtol(line + strlen(key), NULL, 10);
 }
 
-/* What is free in blocks below 2 MiB: lines of buddyinfo have a number for each order. */
+/* Free memory in blocks below 2 MiB. Each line of buddyinfo has a number for each order. */
 static long small_kib(void)
 {
 	long page_kib = sysconf(_SC_PAGESIZE) / 1024, kib = 0, size;
@@ -67,7 +66,7 @@ static void report_memory(void)
 	cache_kib = kib_of(meminfo, "\nCached:") + kib_of(meminfo, "Buffers:");
 	backed = free_kib - small - reported * (sysconf(_SC_PAGESIZE) / 1024);
 	if (backed < 0)
-		backed = 0;	/* they are not read at the same time */
+		backed = 0;	/* the values are not read at the same time */
 	report("event=memory used=%ld cache=%ld small=%ld backed=%lld t_ms=%lld",
 	       kib_of(meminfo, "MemTotal:") - free_kib - cache_kib, cache_kib, small,
 	       reported < 0 ? -1 : backed, now_ms());

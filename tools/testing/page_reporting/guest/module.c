@@ -6,8 +6,8 @@
  *   module show NAME
  *   module unload NAME
  *
- * Loading ends when the module's own init function has: one that measures in there has its
- * results in its parameters by then. Event: module, with all parameters that can be read.
+ * Loading returns when the module's init function has returned. If it measures, the results are
+ * in its parameters by then. Event: module, with all parameters that can be read.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the parameters of page reporting accept, refuse and read back, as a TAP report.
+ * Test the parameters of page reporting, with a TAP report.
  *
- *   params table			every row of the tables below
- *   params expect order=N [delay=N]	what they read, as the boot line left them
+ *   params table			write each value of the tables below
+ *   params expect order=N [delay=N]	check the values that the boot line has set
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@
 #define DIRECTORY "/sys/module/page_reporting/parameters/"
 
 struct row {
-	const char *text;	/* what is written, in one call */
+	const char *text;	/* written in one call */
 	int err;		/* 0: accepted, and read back as it was written */
 };
 
@@ -63,7 +63,7 @@ static void skip(const char *name, const char *what, const char *why)
 	report("ok %d - %s %s # SKIP %s", ++nr_done, name, what, why);
 }
 
-/* What the parameter reads; a file that cannot be read ends the program. */
+/* Read the parameter. On failure, the program ends. */
 static void read_parameter(const struct parameter *param, char *text, size_t size)
 {
 	int err = read_text(param->path, text, size);
@@ -72,7 +72,7 @@ static void read_parameter(const struct parameter *param, char *text, size_t siz
 		fail("read", param->path, -err);
 }
 
-/* Write @text in one call: 0, or the error number that the kernel gave. */
+/* Write @text in one call. Returns 0, or the kernel's error number. */
 static int write_parameter(const struct parameter *param, const char *text)
 {
 	ssize_t size = strlen(text), written;
@@ -87,7 +87,7 @@ static int write_parameter(const struct parameter *param, const char *text)
 	return !err && written != size ? EIO : err;
 }
 
-/* One row: the error is the expected one, and the value is the new or the old one. */
+/* One row: expects its error. The parameter then has the new value, or still the old one. */
 static void test_row(const struct parameter *param, const struct row *row)
 {
 	char before[32], after[32];
@@ -98,7 +98,7 @@ static void test_row(const struct parameter *param, const struct row *row)
 	err = write_parameter(param, row->text);
 	read_parameter(param, after, sizeof(after));
 	expected = row->err ? before : row->text;
-	/* Then it is what the device or else the kernel chooses. */
+	/* After -1, it is the choice of the device or of the kernel. */
 	if (param == &parameters[0] && !strcmp(row->text, "-1"))
 		expected = after;
 	if (err != row->err)
@@ -135,7 +135,7 @@ static bool exists(const struct parameter *param)
 	return !access(param->path, F_OK);
 }
 
-/* Every row of every parameter; order has to exist, the others need not. */
+/* Each row of each parameter. The order has to exist, the others need not. */
 static void test_tables(void)
 {
 	size_t i, plan = 0;
@@ -154,7 +154,7 @@ static void test_tables(void)
 	}
 }
 
-/* The parameter that a "name=value" argument names; none ends the program. */
+/* The parameter that a "name=value" argument names. If there is none, the program ends. */
 static const struct parameter *parameter_of(const char *arg)
 {
 	size_t i;
@@ -166,7 +166,7 @@ static const struct parameter *parameter_of(const char *arg)
 	usage(arg, "give order=N or delay=N");
 }
 
-/* One "name=value" argument: the parameter of that name reads value. */
+/* Expects the value of a "name=value" argument from the parameter of this name. */
 static void test_expectation(const char *arg)
 {
 	const struct parameter *param = parameter_of(arg);

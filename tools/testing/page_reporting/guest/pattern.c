@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory with a pattern, which has to be there whatever the host does to the guest meanwhile.
+ * Fill memory with a pattern, which must survive whatever the host does to the guest meanwhile.
  *
- *   mem=SIZE	what to keep (M)
- *   spare=SIZE	what to touch first and give back, for the host to back and to be told of (M)
- *   later=SIZE	what to take instead when the host says so (M)
+ *   mem=SIZE	memory with the pattern (M)
+ *   spare=SIZE	memory to touch and free first, for the host to back, and to be reported (M)
+ *   later=SIZE	memory to take instead if the host says so (M)
  *
- * Words of the host: check looks at each page; take takes, touches and gives back the spare memory
- * once more, and work does so until rest; again reports all that is free once more; ram and disk
- * suspend the system, to RAM and to /dev/vda; reboot starts the machine anew, and kexec the kernel of
- * /kexec; quit ends it. Events: kept; alive, once a second; checked, with the number of pages that
- * are wrong; taken; works; rested; flushed; awake; and with these but the works, the counters, in
- * pages: how far they are from adding up, and the refaults.
+ * The host sends words: check verifies each page; take allocates, touches and frees the spare
+ * memory again, and work repeats that until rest; again reports all free memory again; ram and disk
+ * suspend the system to RAM and to /dev/vda; reboot restarts the machine, and kexec boots the kernel
+ * of /kexec; quit ends the program. Events: kept; alive, once a second; checked, with the number of
+ * wrong pages; taken; works; rested; flushed; awake. All from checked on, except works, have the
+ * counters, in pages: by how much they do not add up, what is reported, refaults and clears.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -33,7 +33,7 @@ static unsigned long long *kept;
 static size_t kept_size, spare_size, later_size, page_size;
 static pid_t worker;
 
-/* Each word of a page is another one. */
+/* All words of a page differ. */
 static unsigned long long word(size_t index)
 {
 	return (index + 1) * 0x9e3779b97f4a7c15ULL;
@@ -84,7 +84,7 @@ static unsigned long wrong_pages(void)
 	return wrong;
 }
 
-/* What was reported and is not accounted for, once each CPU's share is in the sums. */
+/* Reported pages that no counter accounts for, once per-CPU counts are folded. */
 static long long imbalance(const char *text)
 {
 	return find_counter(text, "pgreport") - find_counter(text, "nr_free_reported") -
@@ -92,7 +92,7 @@ static long long imbalance(const char *text)
 	       find_counter(text, "pgreport_clear");
 }
 
-/* Memory moves between the looks at two counters: not every look finds them equal. */
+/* The counters are not read at the same time, so try until they add up. */
 static void report_counters(const char *event, unsigned long wrong)
 {
 	char text[16384];
@@ -109,7 +109,7 @@ static void report_counters(const char *event, unsigned long wrong)
 	       now_ms());
 }
 
-/* One word of the host's; an empty one if it closed the channel. */
+/* Read a word that the host has sent. It is empty if the host has closed the channel. */
 static void read_word(char *line, size_t size)
 {
 	size_t len = 0;

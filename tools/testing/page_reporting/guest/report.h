@@ -3,7 +3,7 @@
  * What the guest programs share: the lines that they send to the host.
  *
  * Standard output is the progress channel. A line is either an event,
- * "event=NAME key=value ...", where a value with blanks stands in double quotes,
+ * "event=NAME key=value ...", with values that contain blanks in double quotes,
  * or a line of a TAP report.
  */
 #ifndef GUEST_REPORT_H
@@ -32,7 +32,7 @@ static inline long long now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* Pass a line on at once; a host that does not listen any more ends the program. */
+/* Send buffered lines now. If the host no longer reads the channel, the program ends. */
 static inline void flush_report(void)
 {
 	if (fflush(stdout) == EOF) {
@@ -41,17 +41,17 @@ static inline void flush_report(void)
 	}
 }
 
-/* Send one line, given as for printf(), without its newline. */
+/* Send one line, formatted as by printf(), with a newline. */
 #define report(fmt, ...) (printf(fmt "\n", ##__VA_ARGS__), flush_report())
 
-/* Report what failed, with the reason that @err names, and end the program. */
+/* Report what failed, with the errno @err, and end the program. */
 static inline noreturn void fail(const char *what, const char *name, int err)
 {
 	report("event=error text=\"%s %s: %s\"", what, name, strerror(err));
 	exit(1);
 }
 
-/* Report an argument that is wrong and what would be right, and end the program. */
+/* Report a wrong argument and what would be right, and end the program. */
 static inline noreturn void usage(const char *arg, const char *right)
 {
 	report("event=error text=\"argument '%s': %s\"", arg, right);
@@ -66,7 +66,7 @@ static inline bool is_option(const char *arg, const char *key)
 	return !strncmp(arg, key, len) && arg[len] == '=';
 }
 
-/* A decimal number from 0 to @max; anything else ends the program. */
+/* Parse a decimal number from 0 to @max. Anything else ends the program. */
 static inline long number(const char *arg, const char *value, long max)
 {
 	char *end;
@@ -79,7 +79,7 @@ static inline long number(const char *arg, const char *value, long max)
 	return n;
 }
 
-/* Write @text to a file that is there, in one call; a failure ends the program. */
+/* Write @text to an existing file, in one call. On failure, the program ends. */
 static inline void write_text(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY);
@@ -91,7 +91,7 @@ static inline void write_text(const char *path, const char *text)
 	close(fd);
 }
 
-/* Read the first @size - 1 bytes of a file, without the closing newline; -errno on failure. */
+/* Read the first @size - 1 bytes of a file, without the final newline. -errno on failure. */
 static inline int read_text(const char *path, char *text, size_t size)
 {
 	FILE *file = fopen(path, "r");

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The sample driver, with few words, as the kernel hands over only so many.
+ * Load, set up, query and unload the sample driver, and have the system sleep. The arguments are
+ * short, as the boot line is limited.
  *
  *   sample load [PARAMETER=VALUE ...]
  *   sample set PARAMETER=VALUE
- *   sample stats		report what it counted
- *   sample COUNTER=N	wait until a counter is that large
+ *   sample stats		report the driver's statistics
+ *   sample COUNTER=N	wait until a counter has reached N
  *   sample suspend STATE	suspend the system, up to the devices and back
- *   sample ram		suspend it to RAM; the clock wakes it
- *   sample disk HOW	hibernate to /dev/vda; see /sys/power/disk for how it ends
+ *   sample ram		suspend it to RAM; the RTC wakes it
+ *   sample disk HOW	hibernate to /dev/vda; HOW is written to /sys/power/disk
  *   sample unload
  *
  * Events: stats; reached; suspended, with the reports before and after, and how long it took;
@@ -20,7 +21,7 @@
 
 #define WAKE_ALARM	"/sys/class/rtc/rtc0/wakealarm"
 #define DISK		"/dev/vda"
-/* Longer than any pass or back-off takes that a test waits for. */
+/* Longer than any pass or back-off that a test waits for. */
 #define WAIT_MS		120000
 
 static void read_stats(char *text, size_t size)
@@ -117,7 +118,7 @@ static void suspend_to_ram(void)
 	report("event=awake pages=%lu t_ms=%lld", counter("pages="), now_ms());
 }
 
-/* Returns in the machine that the image is loaded into, be it this one. */
+/* Returns in the machine that resumes from the image, which may be this one. */
 static void hibernate(const char *how)
 {
 	if (swapon(DISK, 0))

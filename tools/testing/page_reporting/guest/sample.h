@@ -13,7 +13,7 @@
 #define SAMPLE		"page_reporting_sample"
 #define SAMPLE_STATS	"/sys/module/" SAMPLE "/parameters/stats"
 
-/* Load /modules/@name.ko with "name=value ..." in @params: 0 or -errno. */
+/* Load /modules/@name.ko with the parameters "name=value ...". Returns 0 or -errno. */
 static inline int load_module(const char *name, const char *params)
 {
 	char path[PATH_MAX];
@@ -28,7 +28,7 @@ static inline int load_module(const char *name, const char *params)
 	return err;
 }
 
-/* The number behind @key, such as "pages=", in what the sample counted; 0 if there is none. */
+/* The number after @key, such as "pages=", in the sample driver's statistics; 0 if not found. */
 static inline unsigned long number_after(const char *text, const char *key)
 {
 	const char *found = strstr(text, key);

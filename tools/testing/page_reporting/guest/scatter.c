@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Take memory in single pages, give a share of them back one by one, in no order, and wait. Then
- * replace pages for a while: give one back, and touch one that was given back before. In the end
- * each page that is left has to hold what was written to it.
+ * Take memory in single pages, free a share of them one by one in random order, and wait. Then
+ * replace pages for some time: free one, and touch one that was freed before. In the end, each page
+ * that is left must still have its content.
  *
- *   mib=N	what to take
- *   free=P	how much of it to give back, in percent (90)
+ *   mib=N	memory to take
+ *   free=P	share of it to free, in percent (90)
  *   wait=S	how long to wait after that (20)
- *   flush=1	make whole blocks of what is free and report it, in the middle of that wait
- *   flush=2	the same with the kernel's own compaction, which looks at all memory once
- *   rounds=N	in each round, replace one of 16 pages at random, make whole blocks of what is free by a
- *		flush, while some pages are held by a pipe and others are locked, and compare all
- *   churn=S	for how long to replace pages, at most one every 20 us; not at all without it
+ *   flush=1	half way through this wait, flush with "compact"
+ *   flush=2	the same with the kernel's own compaction of all memory
+ *   rounds=N	number of rounds; each replaces one of 16 pages at random, flushes with "compact"
+ *		while a pipe holds some pages and others are locked, and verifies all pages
+ *   churn=S	how long to replace pages, at most one every 20 us (0)
  *
- * Events: touched, scattered (given back), flushed (with the time that it took), settled (the wait
- * is over, with what was moved), churned (with how often, the mean time, the CPU time of the kernel's
- * workers, and the time of touching a new page and of reading one that is there: 50, 99 and 99.9 %
- * were faster, in ns), rounds (they are over, with what was moved), intact (nothing was lost).
+ * Events: touched; scattered, after the free; flushed, with the time it took; settled, after the
+ * wait, with the pages moved; churned, with the number of replacements, their mean time, the CPU
+ * time of the kernel's workers, and the times to touch a new page and to read an existing one (50th,
+ * 99th and 99.9th percentile, in ns); rounds, after the last one, with the pages moved; intact, if
+ * nothing was lost.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -32,7 +33,7 @@
 #define FLUSH		"/sys/kernel/mm/page_reporting/flush"
 #define PAGE		4096UL
 #define PAUSE_NS	20000
-/* Pages that are held, and that are locked, in a round. */
+/* Pages that a pipe holds in a round, and as many that are locked. */
 #define HELD		64
 /* One step of each histogram is an eighth of a power of two. */
 #define STEPS		8
@@ -40,7 +41,7 @@
 
 static long mib, free_percent = 90, wait_s = 20, flush, churn_s, rounds;
 
-/* The pages in a random order: the first @there of them are there. */
+/* The pages in random order. The first @there of them exist. */
 static unsigned int *pages;
 static unsigned long nr, there;
 static char *mem;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Run one of the kernel's selftests; the host judges its TAP report and its exit status.
+ * Run one of the kernel's selftests. The host evaluates its TAP report and its exit status.
  *
  *   selftest [user=UID] PROGRAM [ARG ...]
  *
- * PROGRAM is in /selftests, where it is run. It finds the sample driver's module, if there is one,
- * where PAGE_REPORTING_SAMPLE says. Event: selftest, with the exit status.
+ * PROGRAM is a file in /selftests, and runs in this directory. Its environment variable
+ * PAGE_REPORTING_SAMPLE is the path of the sample driver's module, if there is one. Event:
+ * selftest, with the exit status.
  */
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a guest does after a build and before a snapshot; it leaves the host's root, as no guest with
- * a 9p file system can be migrated, and keeps what was built.
+ * Prepare a guest for a snapshot after a build. Unmounts the host's root, as a guest with a 9p file
+ * system cannot be migrated, and keeps the objects that were built.
  *
- *   before=nothing; flush, which reports all free memory; compact, which compacts it first; zero,
- *		which takes and clears all free memory
+ *   before=HOW	nothing; flush: report all free memory; compact: compact it first; zero: take and
+ *		clear all free memory
  *
- * Event: ready, with the time that it took, what is free then, in KiB, and whether the kernel knows
- * how to do that. The host ends it by a line.
+ * Event: ready, with the time it took, the free memory afterwards in KiB, and whether the kernel
+ * supports this. The program ends when the host sends a line.
  */
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -19,8 +19,8 @@
 #define FLUSH	"/sys/kernel/mm/page_reporting/flush"
 #define OBJECTS	"/tmp/objects"
 /*
- * What is left to the kernel while all else is taken: its watermarks, which transparent huge pages
- * raise, and what the CPUs' own lists hold.
+ * Memory that is not taken: for the watermarks, which transparent huge pages raise, and for the
+ * per-CPU lists.
  */
 #define LEFT_KIB 98304
 
@@ -46,7 +46,7 @@ static void leave_host(void)
 		fail("unmount", HOST, errno);
 }
 
-/* Whether the kernel knows the word. */
+/* Returns whether the kernel supports this word. */
 static bool flush(const char *word)
 {
 	int fd = open(FLUSH, O_WRONLY);

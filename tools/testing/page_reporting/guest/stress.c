@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Use and free memory in every way at once, beside page reporting.
+ * Use and free memory in many ways in parallel, while page reporting runs.
  *
  *   for=S		how long
- *   device=HOW		sample: load and unload the sample driver all the time; none: the
- *			device that is there, if any
- *   fail=PERCENT	reports that the sample fails (30)
- *   failslab=PERCENT	slab allocations that fail meanwhile, here and in kernel workers (0)
- *   failpages=PERCENT	the same of pages, but for those of processes (0)
- *   seed=N		another sequence of random choices (1)
- *   only=NAME,...	not all workers but these: see the table of them below
+ *   device=HOW		sample: load and unload the sample driver repeatedly; none: use the
+ *			device that is registered, if any
+ *   fail=PERCENT	reports that fail in the sample driver (30)
+ *   failslab=PERCENT	slab allocations that fail, in this program and in kernel workers (0)
+ *   failpages=PERCENT	page allocations that fail, except for user memory (0)
+ *   seed=N		seed of the random choices (1)
+ *   only=NAME,...	run only these workers: see the table below
  *
  * The modules page_reporting_sample and orders have to be in /modules. Events: progress, every few
- * seconds; verified, counters and account, before and after: the free lists, whether the counters
- * of reported pages add up, where the guest's memory is; sums; stressed, where missing is by how
- * much the memory that nobody accounts for has grown, in KiB.
+ * seconds; verified, counters and account, before and after: whether the free lists are sound and
+ * the counters of reported pages add up, and what the memory is used for; sums; stressed, where
+ * missing is the growth of the memory that is not accounted for, in KiB.
  */
 #define _GNU_SOURCE
 #include <assert.h>
@@ -44,19 +44,19 @@ static struct {
 	long failslab;
 	long failpages;
 	long seed;
-	const char *only;	/* names of workers; all of them without it, but for poison */
+	const char *only;	/* names of workers; NULL for all but poison */
 } options = { .fail = 30, .seed = 1 };
 
-/* What the workers share with the parent, which alone talks to the host. */
+/* Shared by the workers and the parent. Only the parent sends to the host. */
 static struct shared {
 	atomic_bool stop;
 	atomic_ulong rounds[11];	/* by worker */
 	atomic_ulong blocks, reports, errors, loads, offlined, contiguous, poisoned, moved;
-	char error[256];		/* of the first that met one */
+	char error[256];		/* the first error of any worker */
 	atomic_flag failed;
 } *shared;
 
-/* This process is a worker whose allocations fail; the parent's never do. */
+/* Is this a worker whose allocations fail? Those of the parent never do. */
 static bool may_fail;
 
 static unsigned int pick(unsigned int n)
@@ -69,7 +69,7 @@ static void nap(unsigned int ms)
 	usleep(ms * 1000);
 }
 
-/* What must not happen, whatever fails on purpose. */
+/* End a worker after an error that no injected failure explains. */
 static noreturn void give_up(const char *format, ...)
 {
 	va_list args;
@@ -82,14 +82,14 @@ static noreturn void give_up(const char *format, ...)
 	_exit(1);
 }
 
-/* For steps of which the kernel complains at length when there is no memory for them. */
+/* Turn off failures for a step after whose failure the kernel prints long warnings. */
 static void suspend_failures(bool on)
 {
 	if (may_fail)
 		mark_failing("self", !on);
 }
 
-/* Write to a file of the kernel: 0 or -errno. */
+/* Write to a file of the kernel. Returns 0 or -errno. */
 static int put(const char *path, const char *format, ...)
 {
 	char text[128];
@@ -107,7 +107,7 @@ static int put(const char *path, const char *format, ...)
 	return err;
 }
 
-/* Set up something that has to work. */
+/* The same, but the program ends if it fails. */
 static void must_put(const char *path, const char *text)
 {
 	int err = put(path, "%s", text);
@@ -116,7 +116,7 @@ static void must_put(const char *path, const char *text)
 		fail("write", path, -err);
 }
 
-/* Under failslab unmapping can fail too; then once more. */
+/* With failslab, munmap() may fail, too: try again. */
 static void unmap(char *mem, size_t size)
 {
 	while (munmap(mem, size)) {
@@ -125,7 +125,7 @@ static void unmap(char *mem, size_t size)
 	}
 }
 
-/* What stands in the page at @page of a mapping filled with @tag. */
+/* The content of the page at @page in a mapping that was filled with @tag. */
 static unsigned long mark(const char *page, unsigned long tag)
 {
 	return (unsigned long)page ^ tag;
@@ -151,7 +151,7 @@ static void check(const char *mem, size_t size, unsigned long tag)
 	}
 }
 
-/* Memory of a process, without huge pages if @advice says so; NULL if there is none right now. */
+/* Map anonymous memory with this madvise() advice. NULL if there is not enough now. */
 static char *map(size_t size, int advice)
 {
 	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
@@ -163,7 +163,7 @@ static char *map(size_t size, int advice)
 	return mem;
 }
 
-/* Take memory of a process, with or without huge pages, look whether it keeps, free it. */
+/* Fill anonymous memory, with or without huge pages, check its content later, and free it. */
 static void use_anonymous(int advice)
 {
 	size_t size = (1 + pick(48)) * MIB, part = (1 + pick(size / 4096)) * 4096;
@@ -173,7 +173,7 @@ static void use_anonymous(int advice)
 	if (!mem)
 		return;
 	fill(mem, size, tag);
-	/* Freeing in two steps leaves free blocks of all sizes in between. */
+	/* Free it in two steps, so that there are free blocks of all sizes in between. */
 	madvise(mem, part, MADV_DONTNEED);
 	nap(pick(100));
 	check(mem + part, size - part, tag);
@@ -190,7 +190,7 @@ static void use_small_pages(void)
 	use_anonymous(MADV_NOHUGEPAGE);
 }
 
-/* Free every other page, which leaves as many blocks of a page as there can be. */
+/* Free every other page, for as many free blocks of a single page as possible. */
 static void use_scattered_pages(void)
 {
 	size_t size = 24 * MIB, off;
@@ -208,7 +208,7 @@ static void use_scattered_pages(void)
 	unmap(mem, size);
 }
 
-/* Pages that a pipe holds, and others that are locked, stay while their neighbours are moved. */
+/* Have a pipe hold some pages, and lock others. They must stay while their neighbours move. */
 static void hold_pages(char *mem, size_t size, int pipe)
 {
 	size_t off;
@@ -222,7 +222,7 @@ static void hold_pages(char *mem, size_t size, int pipe)
 	}
 }
 
-/* What the pipe holds is what stands in the pages still. */
+/* Check that the pages in the pipe have the same content as those of the process. */
 static void check_held(const char *mem, unsigned long tag, int pipe)
 {
 	unsigned long page[512];
@@ -236,7 +236,7 @@ static void check_held(const char *mem, unsigned long tag, int pipe)
 	}
 }
 
-/* Of each 32 KiB, a page is left, and the rest is made whole; some of those pages are held. */
+/* Keep one page of each 32 KiB, hold some of them, and have whole blocks made of the rest. */
 static void move_pages_about(void)
 {
 	size_t size = 48 * MIB, off;
@@ -266,7 +266,7 @@ static void move_pages_about(void)
 	nap(pick(200));
 }
 
-/* The page cache; the file is gone when it is closed. */
+/* Page cache of a file that is deleted when it is closed. */
 static void use_page_cache(void)
 {
 	static char data[65536];
@@ -302,7 +302,7 @@ static void use_contiguous_memory(void)
 	nap(pick(500));
 }
 
-/* Mostly low, for many blocks; at times the kernel's choice, and pacing decides. */
+/* Mostly low orders, for many blocks. Sometimes the default order, and pacing. */
 static void flip_order(void)
 {
 	static const signed char orders[] = { 0, 0, 0, 0, 0, 0, 1, 2, 3, 5, 9, 10, -1 };
@@ -312,12 +312,12 @@ static void flip_order(void)
 	nap(200 + pick(1000));
 }
 
-/* Add what the sample counted; only before it is unloaded. */
+/* Add up the statistics of the sample driver before it is unloaded. */
 static void collect(void)
 {
 	char text[256];
 
-	/* Under failslab even that can fail. */
+	/* With failslab, this can fail, too. */
 	while (read_text(SAMPLE_STATS, text, sizeof(text)))
 		nap(1);
 	shared->reports += number_after(text, "reports=");
@@ -333,10 +333,10 @@ static void unload(const char *name)
 	}
 }
 
-/* A device comes, is told of memory, and goes, perhaps while it is being told. */
+/* Register a device, have memory reported, and unregister it, perhaps during a report. */
 static void plug_device(void)
 {
-	/* Mostly long batches: a report takes time, however little is in it. */
+	/* Mostly large batches, as each report takes some time, whatever its size. */
 	static const unsigned short capacities[] = { 0, 1, 3, 31, 0, 33, 0, 256, 0, 0, 0, 0 };
 	char params[128];
 	int err;
@@ -346,7 +346,7 @@ static void plug_device(void)
 	suspend_failures(true);
 	err = load_module(SAMPLE, params);
 	suspend_failures(false);
-	/* It still depends on threads of the kernel, which have none either. */
+	/* It also needs kernel threads, whose allocations may still fail. */
 	if (err == -ENOMEM)
 		return;
 	if (err)
@@ -362,7 +362,7 @@ static void interrupted(int number)
 	(void)number;
 }
 
-/* The text of a block's attribute; empty if it cannot be read right now. */
+/* Read an attribute of a memory block. Empty if it cannot be read now. */
 static void read_block(const char *name, const char *attribute, char *text, size_t size)
 {
 	char path[PATH_MAX];
@@ -392,7 +392,7 @@ static void bring_back_block(const char *name)
 	suspend_failures(false);
 }
 
-/* Take one block of movable memory offline and bring it back. */
+/* Take a block of movable memory offline, and online again. */
 static void replug_block(const char *name)
 {
 	char zones[64];
@@ -401,7 +401,7 @@ static void replug_block(const char *name)
 	read_block(name, "valid_zones", zones, sizeof(zones));
 	if (strcmp(zones, "Movable"))
 		return;
-	/* The kernel tries for as long as it takes, or until a signal. */
+	/* The kernel tries without a limit until a signal comes. */
 	alarm(5);
 	if (!set_block(name, "offline"))
 		shared->offlined++;
@@ -429,7 +429,7 @@ static void replug_memory(void)
 	nap(500);
 }
 
-/* Whether a page is free and in the hands of the buddy allocator, as far as can be seen. */
+/* Whether a page is free in the buddy allocator, according to kpageflags. */
 static bool is_free(int kpageflags, unsigned long pfn)
 {
 	unsigned long flags;
@@ -438,7 +438,7 @@ static bool is_free(int kpageflags, unsigned long pfn)
 	       flags & 1UL << KPF_BUDDY;
 }
 
-/* A free page that went bad: it may be one that is being reported. */
+/* Have a free page turn bad, maybe one that is being reported. */
 static void poison_free_page(void)
 {
 	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC), tries;
@@ -454,7 +454,7 @@ static void poison_free_page(void)
 	close(fd);
 }
 
-/* A page of a process that went bad, and is then given back with its good neighbours. */
+/* Have a page of a process turn bad, which is then freed together with good ones. */
 static void poison_own_page(void)
 {
 	size_t size = 4 * MIB;
@@ -468,7 +468,7 @@ static void poison_own_page(void)
 	mem = map(size, MADV_NOHUGEPAGE);
 	if (mem) {
 		fill(mem, size, 0);
-		/* The kernel kills whoever has such a page. */
+		/* The kernel may kill the process, hence the child. */
 		madvise(mem + pick(size / 4096) * 4096, 4096, MADV_HWPOISON);
 	}
 	_exit(0);
@@ -543,7 +543,7 @@ static noreturn void work(size_t i)
 	_exit(0);
 }
 
-/* Whatever fails on purpose does not while the host is told something. */
+/* Turn injected failures on or off. They are off while the parent reports. */
 static void fail_allocations(bool on)
 {
 	if (options.failslab)
@@ -560,7 +560,7 @@ static void must_put_failure(const char *kind, const char *file, const char *tex
 	must_put(path, text);
 }
 
-/* Of this process's children and of kernel workers, whether they can wait for memory or not. */
+/* For marked tasks only, but also for allocations that can wait for reclaim. */
 static void prepare_failure(const char *kind)
 {
 	must_put_failure(kind, "verbose", "0");
@@ -609,7 +609,7 @@ static void report_progress(long long began_ms)
 	       atomic_load(&shared->offlined), text);
 }
 
-/* A worker that ended by itself has met something that must not happen. */
+/* Workers end by themselves only after an error. */
 static void expect_alive(const pid_t *pids)
 {
 	size_t i;
@@ -656,7 +656,7 @@ static void join(const pid_t *pids)
 	}
 }
 
-/* The sum of all numbers in lines "KEY: number" or "KEY number" of a file, for some keys. */
+/* The sum of the numbers in the lines "KEY: number" or "KEY number" of a file for @keys. */
 static long sum_of(const char *path, const char *const *keys, size_t nr)
 {
 	FILE *file = fopen(path, "r");
@@ -676,7 +676,7 @@ static long sum_of(const char *path, const char *const *keys, size_t nr)
 	return sum;
 }
 
-/* Memory in use that the kernel counts by its use, in KiB; none of it counts twice. */
+/* Memory in use by kinds of use that do not overlap, in KiB. */
 static long used_kib(void)
 {
 	static const char * const keys[] = {
@@ -688,7 +688,7 @@ static long used_kib(void)
 	return sum_of("/proc/meminfo", keys, ARRAY_SIZE(keys));
 }
 
-/* Free pages on the CPUs' own lists, which MemFree leaves out, in KiB. */
+/* Pages on the per-CPU lists, which MemFree does not count, in KiB. */
 static long percpu_kib(void)
 {
 	static const char * const keys[] = { "count" };
@@ -701,7 +701,7 @@ static long meminfo_kib(const char *key)
 	return sum_of("/proc/meminfo", &key, 1);
 }
 
-/* The stacks that page_owner and KASAN keep stay for ever, in pools of four pages. */
+/* Stack depot of page_owner and KASAN, which is never freed, in pools of four pages. */
 static long stacks_kib(void)
 {
 	static const char * const keys[] = { "pools" };
@@ -710,7 +710,7 @@ static long stacks_kib(void)
 	return access(path, R_OK) ? 0 : 16 * sum_of(path, keys, ARRAY_SIZE(keys));
 }
 
-/* Give back what caches hold, and let what is freed later arrive. */
+/* Empty the caches, and wait for deferred frees. */
 static void settle(void)
 {
 	int i;
@@ -719,13 +719,13 @@ static void settle(void)
 	visit_blocks(bring_back_block);
 	for (i = 0; i < 3; i++) {
 		must_put("/proc/sys/vm/drop_caches", "3");
-		/* Counters are kept for each CPU, and added up when this is written. */
+		/* Folds the per-CPU counts. */
 		must_put("/proc/sys/vm/stat_refresh", "1");
 		nap(1000);
 	}
 }
 
-/* Kernels that check themselves can compare all free lists with what the engine believes. */
+/* With CONFIG_PAGE_REPORTING_DEBUG, the kernel can check all free lists and counters. */
 static void check_lists(void)
 {
 	char text[256];
@@ -740,8 +740,8 @@ static void check_lists(void)
 }
 
 /*
- * What the vmstat counters of reported pages differ by from what is still reported and what has
- * gone since, in pages.
+ * By how many pages the reported ones exceed those that are still reported and those that were
+ * counted when they left.
  */
 static long reported_surplus(long *reported)
 {
@@ -755,7 +755,7 @@ static long reported_surplus(long *reported)
 	return *reported - sum_of("/proc/vmstat", out, ARRAY_SIZE(out));
 }
 
-/* They are read one after the other, so that a pass or an allocation in between has to end. */
+/* The counters are not read at the same time, so try until they add up. */
 static void check_counters(void)
 {
 	long reported, surplus;
@@ -770,7 +770,7 @@ static void check_counters(void)
 	}
 }
 
-/* Memory that is neither free nor in any known use, in KiB. */
+/* Returns the memory that is neither free nor accounted for, in KiB. */
 static long take_stock(const char *when)
 {
 	long total, nr_free, percpu, used, stacks, other;
@@ -838,7 +838,7 @@ static void load_orders(void)
 		fail("load", "orders", -err);
 }
 
-/* What a first use leaves behind, such as tables that only grow, is there before the start. */
+/* Use everything once, so that tables that only grow are there before the start. */
 static void warm_up(void)
 {
 	size_t i;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Report what /proc/vmstat says of free page reporting, again and again, while another guest
- * program works beside it.
+ * Report periodically the counters of free page reporting in /proc/vmstat. Another guest program
+ * may run in parallel.
  *
- *   every=MS		from one report to the next (1000)
- *   PROGRAM ARG ...	what to run meanwhile; none by default
+ *   every=MS		time between two reports (1000)
+ *   PROGRAM ARG ...	the other program; none by default
  *
- * Events: vmstat, with the counters by their names there and the size of a page; finished. It ends
- * when the host sends the line "quit", or after the other program, whose failure is its own.
+ * Events: vmstat, with the counters under their names in /proc/vmstat and the page size; finished.
+ * The program ends when the host sends the line "quit", or when the other program ends, and fails
+ * if that failed.
  */
 #include <poll.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters of /proc/vmstat. A kernel without them is no error here: the base has none of free page
- * reporting.
+ * Counters of /proc/vmstat. A kernel without a counter is not an error here, as the stock kernel
+ * has none of free page reporting.
  */
 #ifndef GUEST_VMSTAT_H
 #define GUEST_VMSTAT_H
@@ -10,7 +10,7 @@
 
 #define VMSTAT	"/proc/vmstat"
 
-/* Read /proc/vmstat; @size has to be enough for all of it. */
+/* Read all of /proc/vmstat into @text. */
 static inline void read_vmstat(char *text, size_t size)
 {
 	int err = read_text(VMSTAT, text, size);
@@ -19,7 +19,7 @@ static inline void read_vmstat(char *text, size_t size)
 		fail("read", VMSTAT, -err);
 }
 
-/* The value on the line of @text that begins with @name; -1 if there is none. */
+/* The value of the counter @name in @text; -1 if there is none. */
 static inline long long find_counter(const char *text, const char *name)
 {
 	size_t len = strlen(name);
@@ -33,7 +33,7 @@ static inline long long find_counter(const char *text, const char *name)
 	return -1;
 }
 
-/* The value of the counter @name now; -1 if this kernel does not have it. */
+/* The current value of the counter @name; -1 if this kernel does not have it. */
 static inline long long read_counter(const char *name)
 {
 	char text[16384];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The CPU time that the kernel's workers took, of which reporting is a part.
+ * The CPU time of the kernel's workers, which includes that of page reporting.
  */
 #ifndef GUEST_WORKERS_H
 #define GUEST_WORKERS_H
@@ -11,14 +11,14 @@
 
 #include "report.h"
 
-/* Ticks of CPU time of a task whose name begins with kworker/, else 0: proc(5), stat. */
+/* CPU time of a kworker in ticks, from its stat file, see proc(5); 0 for other tasks. */
 static inline long worker_ticks(const char *pid)
 {
 	char path[64], text[512], *rest;
 	long user, system;
 
 	snprintf(path, sizeof(path), "/proc/%.16s/stat", pid);
-	/* It may be gone by now. */
+	/* The task may have ended by now. */
 	if (read_text(path, text, sizeof(text)) || !strstr(text, "(kworker/"))
 		return 0;
 	rest = strrchr(text, ')');
@@ -28,7 +28,7 @@ static inline long worker_ticks(const char *pid)
 	return user + system;
 }
 
-/* CPU time of all workers that there are, in ms: exact to a tick of 10 ms for each. */
+/* CPU time of all current kworkers in ms, with an error of at most 10 ms for each. */
 static inline long workers_ms(void)
 {
 	DIR *dir = opendir("/proc");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory in blocks of orders 4 to 8, in turn: what the lab's churn takes and frees. Write a number
- * to /sys/module/blocks/parameters/held_mib, and the module holds at least as many MiB, with each
- * page touched; 0 frees all. The blocks are movable, as those of user space are.
+ * Allocates memory in blocks of orders 4 to 8, in turn, for the lab's program churn. The module
+ * holds at least as many MiB as were last written to /sys/module/blocks/parameters/held_mib, with
+ * each page touched; 0 frees all. The blocks are movable, like those of user space.
  */
 #include <linux/gfp.h>
 #include <linux/highmem.h>

@@ -2,22 +2,22 @@
 /*
  * Shows defects of the kernel's own free page reporting, for tests/test_fixes.py.
  *
- * The module is a device that takes each report at once. What else it does is the parameter "what";
- * the results are parameters to read once loading is over:
+ * The module is a device that takes each report at once. The parameter "what" chooses the defect.
+ * The results are parameters, which can be read once the module is loaded:
  *
- *   device	stay registered; reported_pages is what was reported until nothing came any more. A
- *		write to "settle" waits for that again
- *   hwpoison	while a block gets its mark, another CPU sets and clears PG_hwpoison of its first
- *		page, "count" times; lost counts the ones that were set and then gone
- *   half	isolate the second pageblock of a block of two while the device has it; handed_out
- *		counts pages of it that were allocated all the same
- *   error	the device refuses all reports for ten seconds; forgotten counts the passes with
- *		a refused report after which no other was to come
+ *   device	stays registered; reported_pages is the number of pages reported until no more
+ *		reports came. A write to "settle" waits for this again
+ *   hwpoison	while a block is marked, another CPU sets and clears PG_hwpoison of its first page,
+ *		"count" times; lost counts how often the flag was set and then lost
+ *   half	isolates the second pageblock of a block of two while the device has it; handed_out
+ *		counts the pages of this pageblock that were allocated nevertheless
+ *   error	the device refuses all reports for ten seconds; forgotten counts the passes with a
+ *		refused report after which no other pass was due
  *   short	a zone has too little free memory at first, and then more of it in single pages;
- *		forgotten counts the passes at first after which no other was to come
+ *		forgotten counts the passes at first after which no other pass was due
  *   allocate	the first allocation of the first pass fails; allocations says whether there was one
- *   unaccepted	most of the free memory counts as not accepted; unaccepted_reported is what was
- *		reported until it no longer does
+ *   unaccepted	most of the free memory counts as unaccepted; unaccepted_reported is the number of
+ *		pages reported during this time
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -40,11 +40,11 @@
 #include <linux/vmstat.h>
 #include <linux/workqueue.h>
 
-#define QUIET_S		5		/* without a report or a pass: all is reported */
+#define QUIET_S		5		/* after this without a pass, all is reported */
 #define DEADLINE_S	120
-#define SHORT_S		3		/* for the passes that find too little free memory */
-#define REFUSING_S	10		/* by then, nothing is freed after the boot any more */
-#define SPIN		50		/* between setting PG_hwpoison and looking for it */
+#define SHORT_S		3		/* time for passes that find too little free memory */
+#define REFUSING_S	10		/* by then, the boot no longer frees anything */
+#define SPIN		50		/* between setting PG_hwpoison and checking it */
 #define PAIRS		24000		/* of pages, of which one is freed: 93 MiB */
 #define SHORT_PAGES	(SZ_32M >> PAGE_SHIFT)
 
@@ -76,7 +76,7 @@ static void (*before_pass)(void);
 static void (*after_pass)(void);
 static work_func_t reporting_work;
 static unsigned long refused_until;	/* in jiffies; 0: never */
-static bool unfinished;			/* this pass leaves something to report */
+static bool unfinished;			/* this pass has left something to report */
 
 static int take_report(struct page_reporting_dev_info *prdev, struct scatterlist *sgl,
 		       unsigned int nents)
@@ -102,7 +102,7 @@ static struct page_reporting_dev_info device = {
 	.order = PAGE_REPORTING_ORDER_UNSPECIFIED,
 };
 
-/* Stands in for the work's function. */
+/* Replaces the function of the work. */
 static void run_pass(struct work_struct *work)
 {
 	if (before_pass)
@@ -130,7 +130,7 @@ static void detach(void)
 	page_reporting_unregister(&device);
 }
 
-/* No activity of this task's own: nothing else is to be freed. */
+/* Only sleeps, so that this task frees nothing. */
 static int wait_until_quiet(void)
 {
 	unsigned long end = jiffies + DEADLINE_S * HZ, before;
@@ -149,7 +149,7 @@ static int settle(const char *val, const struct kernel_param *kp)
 	return wait_until_quiet();
 }
 
-/* Whoever shows the parameters reads all of them. */
+/* Has to exist, as all parameters are read to show the results. */
 static int show_settle(char *buffer, const struct kernel_param *kp)
 {
 	return sysfs_emit(buffer, "0\n");
@@ -206,7 +206,7 @@ static int hammer(void *unused)
 
 	while (!kthread_should_stop()) {
 		page = READ_ONCE(hammered);
-		/* The page before is let alone from here on; stop_hammering() relies on it. */
+		/* The previous page is not touched after this: see stop_hammering(). */
 		smp_store_release(&hammering, page);
 		if (page)
 			hammer_page(page);
@@ -235,14 +235,14 @@ static void stop_hammering(void)
 	/* Pairs with the release in hammer(). */
 	while (smp_load_acquire(&hammering))
 		cpu_relax();
-	/* The mark can bring it back, too. */
+	/* A non-atomic mark can also set it again. */
 	ClearPageHWPoison(page);
 	target = NULL;
 	marks++;
 	complete(&marked);
 }
 
-/* With no delay, the pass runs on this CPU as soon as the task sleeps. */
+/* Without a delay, the pass runs on this CPU as soon as this task sleeps. */
 static int mark_one(void)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, MAX_PAGE_ORDER);
@@ -293,7 +293,7 @@ static int (*isolate_range)(unsigned long start_pfn, unsigned long end_pfn,
 static void (*undo_isolation)(unsigned long start_pfn, unsigned long end_pfn);
 static unsigned long isolated_pfn;
 
-/* What is not exported: a probe knows where it would be. */
+/* Uses a kprobe to find the address of a symbol that is not exported. */
 static void *address_of(const char *name)
 {
 	struct kprobe probe = { .symbol_name = name };
@@ -304,7 +304,7 @@ static void *address_of(const char *name)
 	return probe.addr;
 }
 
-/* As alloc_contig_range() does, and memory that is taken from a virtual machine in small units. */
+/* As alloc_contig_range() does, or unplugging memory of a virtual machine in small units. */
 static void isolate_half(struct page *page, unsigned int order)
 {
 	unsigned long middle = page_to_pfn(page) + pageblock_nr_pages;
@@ -317,7 +317,7 @@ static void isolate_half(struct page *page, unsigned int order)
 	}
 }
 
-/* Allocate all there is, and see what comes. */
+/* Allocate all free memory, and look which pages are handed out. */
 static void take_all(void)
 {
 	gfp_t gfp = GFP_HIGHUSER_MOVABLE | __GFP_NOWARN | __GFP_NORETRY;
@@ -354,7 +354,7 @@ static int show_half(void)
 
 /* error */
 
-/* Right after a pass: later, something else in the guest may have asked for one. */
+/* Right after a pass: later, another free in the guest may have requested one. */
 static void note_forgotten(void)
 {
 	if (READ_ONCE(unfinished) && !delayed_work_pending(&device.work))
@@ -380,7 +380,7 @@ static int show_error(void)
 
 /* short */
 
-static LIST_HEAD(singles);	/* of each pair, the page that stays */
+static LIST_HEAD(singles);	/* the page of each pair that stays allocated */
 static LIST_HEAD(others);
 static LIST_HEAD(blocks);
 
@@ -478,7 +478,7 @@ static struct zone *largest_zone(void)
 	return largest;
 }
 
-/* Such memory is counted as free, so its counter alone makes the rest look like all there is. */
+/* Unaccepted memory counts as free, so to raise its counter makes the rest look scarce. */
 static int count_unaccepted(struct zone *zone)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, pageblock_order);
@@ -493,7 +493,7 @@ static int count_unaccepted(struct zone *zone)
 		schedule_timeout_idle(SHORT_S * HZ);
 	mod_zone_page_state(zone, NR_UNACCEPTED, -unaccepted_pages);
 	unaccepted_reported = reported_pages;
-	/* This asks for a pass. */
+	/* This requests a pass. */
 	__free_pages(page, pageblock_order);
 	if (err)
 		return err;
@@ -531,7 +531,7 @@ static int __init fixes_init(void)
 	return -EINVAL;
 }
 
-/* For all but the first this is nothing: they are not registered any more. */
+/* Only "device" is still registered. For the others, this does nothing. */
 static void __exit fixes_exit(void)
 {
 	detach();

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counts what page reporting costs and reports, from inside a guest of either tree.
+ * Measures the cost and the effect of page reporting in a guest, with the stock kernel or ours.
  *
  * One CPU cycle is one instruction under QEMU's -icount shift=0, so a difference of
- * get_cycles() is an exact number of instructions. What to measure is the parameter
- * "what"; the results are parameters to read once loading is over:
+ * get_cycles() is an exact number of instructions. The parameter "what" chooses the
+ * measurement. The results are parameters, which can be read once the module is loaded:
  *
  *   pairs	allocate and free one block of "order", "count" times, on the first
- *		"cpus" CPUs in turns with interrupts off; result: insns_per_pair
- *   passes	a device of its own that takes every report at once. When all free
- *		memory is reported: a pass with nothing to do, and all passes that
- *		follow when one block of 4 MiB of "type" is freed; results: idle_pass_insns,
- *		one_block_pass_insns, reported_pages. With "busy", an unmovable block of 4 MiB is
- *		taken and freed every 100 ms meanwhile, so that it is never idle; the passes are
- *		those until the one block is reported, busy_pages is what else was reported, and
- *		late says that the block was not reported within 60 s
+ *		"cpus" CPUs in turn, with interrupts off; result: insns_per_pair
+ *   passes	a device that takes each report at once. When all free memory is reported, measure
+ *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was
+ *		freed; results: idle_pass_insns, one_block_pass_insns, reported_pages. With "busy",
+ *		an unmovable block of 4 MiB is allocated and freed every 100 ms meanwhile, so that
+ *		it is never idle. Then the passes until the one block is reported are measured,
+ *		busy_pages is what else was reported, and late says that the block was not reported
+ *		within 60 s
  *   split	the same device; when all is reported, take "mib" in pieces of "order",
- *		one every "pause_ms"; results: reported_pages, and repeated_pages, those of
- *		them that the device had been given before and nobody has used since
+ *		one every "pause_ms"; results: reported_pages, and repeated_pages, the part of
+ *		them that had been reported before and was not used since
  */
 #include <linux/bitmap.h>
 #include <linux/completion.h>
@@ -33,15 +33,15 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
-#define QUIET_S		30		/* without a report or a pass: all is reported */
-#define WARM_UP		100		/* pairs before those that count */
+#define QUIET_S		30		/* after this without a pass, all is reported */
+#define WARM_UP		100		/* pairs that are not measured, at first */
 #define BLOCK_ORDER	10		/* 4 MiB */
 #define BLOCK_PAGES	BIT(BLOCK_ORDER)
 #define NUDGE_PIECES	16
 #define BUSY_MS		100
 #define LEARN_MS	30000		/* with a busy block, before the one block is freed */
 #define POLL_MS		10
-#define REPORT_MS	60000		/* for the one block to be reported */
+#define REPORT_MS	60000		/* time limit for the report of the one block */
 
 static char *what = "";
 module_param(what, charp, 0444);
@@ -79,7 +79,7 @@ static atomic_t arrived;
 static cycles_t began, ended[NR_CPUS];
 static bool pairs_failed;
 
-/* All CPUs get here before any goes on; PAUSE has the emulator run another CPU. */
+/* Waits until all CPUs are here. PAUSE makes the emulator run another CPU. */
 static void meet(unsigned int nr)
 {
 	atomic_inc(&arrived);
@@ -131,15 +131,15 @@ static int measure_pairs(void)
 	return pairs_failed ? -ENOMEM : 0;
 }
 
-/* A device that takes every report at once */
+/* A device that takes each report at once */
 
 static unsigned long *given;		/* by page frame: reported, and not used since */
-static unsigned long *nudged;		/* of a block that only started a pass */
+static unsigned long *nudged;		/* by page frame: freed only to start a pass */
 static unsigned long nr_frames, unknown_pages;
 static work_func_t reporting_work;
 static unsigned long passes_insns;
 static unsigned long block_pfn = -1UL;	/* the one block that is freed */
-static unsigned long block_pages;	/* of it, reported */
+static unsigned long block_pages;	/* how many of its pages were reported */
 
 static void note_page(unsigned long pfn)
 {
@@ -174,7 +174,7 @@ static int take_report(struct page_reporting_dev_info *prdev, struct scatterlist
 
 static struct page_reporting_dev_info device = { .report = take_report };
 
-/* Stands in for the work's function, to see what a pass takes. */
+/* Replaces the function of the work, to measure each pass. */
 static void count_pass(struct work_struct *work)
 {
 	cycles_t start = get_cycles();
@@ -194,7 +194,7 @@ static int attach(void)
 	err = page_reporting_register(&device);
 	if (err)
 		return err;
-	/* The first pass is seconds away. */
+	/* The first pass is due only in seconds. */
 	reporting_work = device.work.work.func;
 	device.work.work.func = count_pass;
 	return 0;
@@ -216,7 +216,7 @@ static void wait_until_quiet(void)
 	} while (READ_ONCE(passes) != before);
 }
 
-/* What all passes from here to quiet take. */
+/* Instructions of all passes until all is reported. */
 static unsigned long insns_until_quiet(void)
 {
 	unsigned long before = passes_insns;
@@ -228,7 +228,7 @@ static unsigned long insns_until_quiet(void)
 static void use_block(struct work_struct *work);
 static DECLARE_DELAYED_WORK(busy_work, use_block);
 
-/* Take an unmovable block and free it: the same one each time, as it is the last that was freed. */
+/* Allocate and free an unmovable block: always the same one, as it was freed last. */
 static void use_block(struct work_struct *work)
 {
 	struct page *page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, BLOCK_ORDER);
@@ -238,7 +238,7 @@ static void use_block(struct work_struct *work)
 	schedule_delayed_work(&busy_work, msecs_to_jiffies(BUSY_MS));
 }
 
-/* What all passes from here until the one block is reported take, or until it is late. */
+/* Instructions of all passes until the one block is reported, or is late. */
 static unsigned long insns_until_reported(void)
 {
 	unsigned long before = passes_insns, had = reported_pages;
@@ -315,7 +315,7 @@ static int measure_passes(void)
 
 /* Split */
 
-/* Take a block that the bitmaps cover; it is in use from now on. */
+/* Allocate a block that the bitmaps cover, and note that it is in use. */
 static struct page *take(gfp_t gfp, unsigned int block_order)
 {
 	struct page *page = alloc_pages(gfp, block_order);
@@ -329,8 +329,8 @@ static struct page *take(gfp_t gfp, unsigned int block_order)
 }
 
 /*
- * Have a pass start: free a block that was used for a moment. It is unmovable, so
- * that no piece is taken out of it before the pass.
+ * Start a pass: free a block that was used for a moment. It is unmovable, so that no
+ * piece is allocated from it before the pass.
  */
 static bool nudge(void)
 {
@@ -406,7 +406,7 @@ static int __init measure_init(void)
 	return -EINVAL;
 }
 
-/* The pieces of a split are never given back: the guest powers off next. */
+/* The pieces of "split" are never freed, as the guest powers off next. */
 static void __exit measure_exit(void)
 {
 }

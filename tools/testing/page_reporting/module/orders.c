@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel memory of all orders, for the stress test: each write of a number to
- * /sys/module/orders/parameters/take allocates that many blocks, each of an order by chance and in
- * place of one that was allocated before. Removing the module frees all. With count=N on loading, N
- * blocks of the highest order are there from the start: pageblocks that become the kernel's own.
+ * Allocates kernel memory of all orders, for the stress test. A write of a number to
+ * /sys/module/orders/parameters/take allocates that many blocks of random orders, and frees as many
+ * that were allocated before. Unloading the module frees all. With count=N, loading it allocates N
+ * blocks of the highest order, so that their pageblocks get a migratetype of the kernel.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -30,7 +30,7 @@ static void slot_free(unsigned int i)
 	slots[i].page = NULL;
 }
 
-/* Blocks of two types, as the free lists are by type. That there is none is no error. */
+/* Of two migratetypes, as each has its own free lists. A failed allocation is no error. */
 static void take_block(unsigned int order)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The free lists of one zone, as mm/page_alloc.c keeps them.
+ * A model of the free lists of one zone in mm/page_alloc.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,7 +96,7 @@ void buddy_free(struct buddy *buddy)
 	free(buddy->frames);
 }
 
-/* As expand(): the parts come to the heads of their lists. */
+/* As expand(): the parts are added to the heads of their lists. */
 static unsigned int take_part(struct buddy *buddy, unsigned int pfn,
 			      unsigned int low, enum migratetype type)
 {
@@ -113,7 +113,7 @@ static unsigned int take_part(struct buddy *buddy, unsigned int pfn,
 	return pfn;
 }
 
-/* As __rmqueue_claim() for what is a whole pageblock, and __rmqueue_steal(). */
+/* As __rmqueue_claim() for blocks of a pageblock or more, else __rmqueue_steal(). */
 static unsigned int take_of_other(struct buddy *buddy, unsigned int order,
 				  enum migratetype type)
 {
@@ -154,7 +154,7 @@ static bool is_free(const struct buddy *buddy, unsigned int pfn, unsigned int or
 	       buddy->frames[pfn].order == order;
 }
 
-/* As buddy_merge_likely(): then it goes to the tail, to be left alone. */
+/* As buddy_merge_likely(): if so, the block is added to the tail, to be used last. */
 static bool merge_likely(const struct buddy *buddy, unsigned int pfn,
 			 unsigned int order)
 {
@@ -165,8 +165,8 @@ static bool merge_likely(const struct buddy *buddy, unsigned int pfn,
 }
 
 /*
- * As __free_one_page(). What is put together from marked blocks alone is marked.
- * Returns the order.
+ * As __free_one_page(). A block that is merged only from marked ones is marked.
+ * Returns its order.
  */
 static unsigned int give(struct buddy *buddy, unsigned int pfn, unsigned int order,
 			 bool reported, bool to_tail)
@@ -210,7 +210,7 @@ void buddy_give(struct buddy *buddy, unsigned int pfn, unsigned int order)
 	pcp->pfns[pcp->nr++] = pfn;
 	if (pcp->nr < PCP_HIGH + PCP_BATCH)
 		return;
-	/* The oldest ones go. */
+	/* The oldest ones are freed. */
 	for (i = 0; i < PCP_BATCH; i++)
 		give_and_tell(buddy, pcp->pfns[i], 0);
 	pcp->nr -= PCP_BATCH;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The free lists of one zone, as mm/page_alloc.c keeps them: orders 0 to 10, two
- * migratetypes, splits, merges, per-CPU lists, and a mark on each block that the
- * host has.
+ * A model of the free lists of one zone in mm/page_alloc.c: orders 0 to 10, two
+ * migratetypes, splits, merges, per-CPU lists, and a mark on each reported block.
  */
 #ifndef _PACING_BUDDY_H
 #define _PACING_BUDDY_H
@@ -15,15 +14,15 @@
 
 enum migratetype { MOVABLE, UNMOVABLE, NR_TYPES };
 
-/* No page, and no memory. */
+/* No page: there is no such block. */
 #define NO_PFN			(~0U)
 
 #define PCP_BATCH		63
 #define PCP_HIGH		(4 * PCP_BATCH)
 
 /*
- * One for each page. All but @type are of the head of a free block, @type is of
- * the first page of a pageblock.
+ * One for each page. @type is valid for the first page of a pageblock, all other
+ * fields for the first page of a free block.
  */
 struct frame {
 	unsigned int next;
@@ -46,8 +45,8 @@ struct pcp {
 };
 
 /*
- * A block that was taken from a list: of @high, to have one of @low. Its other
- * parts are of type @to now.
+ * A block of order @high was taken from a list to allocate @low from it. Its other
+ * parts have the type @to now.
  */
 struct taken {
 	unsigned int low;
@@ -58,10 +57,10 @@ struct taken {
 };
 
 /*
- * @mark_order: a part of a marked block that is split keeps the mark from this
- *	order on
- * @taken: after a block was taken, its other parts being on their lists again
- * @freed: after a block came to the lists, of this order once it was merged
+ * @mark_order: when a marked block is split, parts of this order or above stay
+ *	marked
+ * @taken: called after a block was taken, and its other parts are on their lists
+ * @freed: called after a block was added to a list, with its order after merging
  */
 struct buddy {
 	struct frame *frames;
@@ -77,20 +76,20 @@ struct buddy {
 
 void *allocate(void *old, size_t size);
 
-/* All of it is free, in blocks of the largest order. */
+/* Starts with all memory free, in blocks of the highest order. */
 void buddy_init(struct buddy *buddy, u64 nr_pages);
 void buddy_free(struct buddy *buddy);
 
-/* Returns the first page, or NO_PFN. */
+/* Allocates a block. Returns its first page, or NO_PFN. */
 unsigned int buddy_take(struct buddy *buddy, unsigned int order,
 			enum migratetype type);
 void buddy_give(struct buddy *buddy, unsigned int pfn, unsigned int order);
 
-/* The block that has been on its list for longest and has no mark, or NO_PFN. */
+/* The unmarked block that has been on its list for the longest time, or NO_PFN. */
 unsigned int buddy_oldest(const struct buddy *buddy, unsigned int order,
 			  enum migratetype type);
 
-/* For the host, and back: to the tail, and marked if the host has it now. */
+/* Isolates a block for a report, and puts it back at the tail, marked if reported. */
 void buddy_isolate(struct buddy *buddy, unsigned int pfn);
 void buddy_put_back(struct buddy *buddy, unsigned int pfn, unsigned int order,
 		    bool reported);
@@ -99,7 +98,7 @@ void buddy_put_back(struct buddy *buddy, unsigned int pfn, unsigned int order,
 #define TYPE_BIT(type)		(1U << (type))
 #define ALL_TYPES		(TYPE_BIT(NR_TYPES) - 1)
 
-/* All pages in free blocks of @types from @low to @high that have no mark. */
+/* Number of pages in unmarked free blocks of @types, of orders @low to @high. */
 u64 buddy_level(const struct buddy *buddy, unsigned int low, unsigned int high,
 		unsigned int types);
 

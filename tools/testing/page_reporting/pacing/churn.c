@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a program does: take memory bit by bit, give all of it back, pause.
+ * A model of a program that takes memory bit by bit, frees all of it, and pauses.
  */
 #include <stdlib.h>
 
 #include "churn.h"
 
-/* How often a program that touches memory lets time go by. */
+/* The steps in which a program touches memory. */
 #define STEP_MS		10
 
 void churn_init(struct churn *churn, const struct churn_config *config)
@@ -46,7 +46,7 @@ void churn_take(struct churn *churn, struct guest *guest, u64 pages)
 	}
 }
 
-/* The latest first, or all of it in the order in which it was taken. */
+/* Frees the memory taken last, or all of it in the order in which it was taken. */
 void churn_give(struct churn *churn, struct guest *guest, u64 pages)
 {
 	while (churn->nr && pages) {

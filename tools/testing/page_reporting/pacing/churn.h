@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a program does: take memory bit by bit, give all of it back, pause.
+ * A model of a program that takes memory bit by bit, frees all of it, and pauses.
  */
 #ifndef _PACING_CHURN_H
 #define _PACING_CHURN_H
@@ -11,12 +11,12 @@
 #define GIB		(1024 * MIB)
 
 /*
- * @pages: how much
- * @touch_ms: how long it takes
+ * @pages: how much it takes
+ * @touch_ms: how long it takes to do so
  * @pause_ms: for how long all of it is free
- * @low: the order of the blocks that it takes,
- * @high: or any one up to this
- * @type: theirs
+ * @low: lowest order of the blocks that it takes
+ * @high: highest order of these blocks
+ * @type: migratetype of these blocks
  * @start_ms: when it begins
  */
 struct churn_config {
@@ -46,17 +46,17 @@ struct churn {
 void churn_init(struct churn *churn, const struct churn_config *config);
 void churn_free(struct churn *churn);
 
-/* One or more of them side by side. */
+/* Runs @nr programs in parallel. */
 void churn_run(struct churn *churns, unsigned int nr, struct guest *guest, u64 until_ms);
 
-/* All that they have is free now. */
+/* Frees all that the program has. */
 void churn_stop(struct churn *churn, struct guest *guest);
 
-/* Takes so much and keeps it, unless it is given back. */
+/* Takes memory, and keeps it until churn_give() or churn_stop(). */
 void churn_take(struct churn *churn, struct guest *guest, u64 pages);
 void churn_give(struct churn *churn, struct guest *guest, u64 pages);
 
-/* The same numbers in every run, up to 2^23; and no overflow that UBSan minds. */
+/* Random numbers up to 2^23, the same in each run, without overflow for UBSan. */
 static inline u64 draw(u64 *seed, u64 below)
 {
 	*seed = ((*seed & 0x7fffffff) * 1103515245 + 12345) & 0x7fffffff;

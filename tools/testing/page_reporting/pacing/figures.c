@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the policy comes to on workloads that are the same in every run: a line
- * for each, with a name, a figure and its unit. Less is better.
+ * Figures of the policy on workloads that are the same in each run. Each line has a
+ * name, a figure and its unit. Less is better.
  *
  *   figures [types] [old]
  *
- * types: one level for all migratetypes; old: the accounting before the unit
+ * types: one level for all migratetypes
+ * old: the accounting before the unit of account was introduced
  */
 #include <stdio.h>
 
@@ -87,7 +88,7 @@ static void end(struct guest *guest, struct churn *churns, const struct workload
 	guest_free(guest);
 }
 
-/* Refaults while it is learned, and once it is known, of what is missed soon. */
+/* Refaults of memory needed within 2 B: while the churn is learned, and after that. */
 static void churn(const struct workload *workload)
 {
 	u64 touched, soon, passes, best, cost;
@@ -109,7 +110,7 @@ static void churn(const struct workload *workload)
 	end(&guest, churns, workload);
 }
 
-/* A stop of the guest in a churn that is known, at any time of it. */
+/* The host stops the guest during a churn that was learned, at various times in it. */
 static void stall(const struct workload *workload, u64 ms)
 {
 	u64 phase_ms, refaulted = 0, nr = 0;
@@ -131,7 +132,7 @@ static void stall(const struct workload *workload, u64 ms)
 	line("stall", name, (double)refaulted / MIB / nr, "MiB");
 }
 
-/* 90 % of @mib are with the host so long after they were freed. */
+/* The time from a free until 90 % of it are reported. */
 static u64 release_ms(struct guest *guest, struct churn *held)
 {
 	u64 freed_ms = guest->now_ms, pages = held->has;
@@ -143,8 +144,8 @@ static u64 release_ms(struct guest *guest, struct churn *held)
 }
 
 /*
- * A guest boots, takes memory just after the first report, and releases 1.5 GiB a
- * while later, with or without a churn before.
+ * A guest boots, takes memory just after the first report, and frees 1.5 GiB some
+ * time later, after a churn or without one.
  */
 static void release(const char *name, u64 boot_mib, const struct churn_config *before,
 		    bool flush)
@@ -174,7 +175,7 @@ static void release(const char *name, u64 boot_mib, const struct churn_config *b
 	guest_free(&guest);
 }
 
-/* What a churn is worth in a guest that was flushed, for a template. */
+/* A churn in a guest that was flushed, as one is that was made from a template. */
 static void after_flush(void)
 {
 	const struct workload *workload = &workloads[2];
@@ -205,7 +206,7 @@ static void slow_host(void)
 	guest_free(&guest);
 }
 
-/* Reports from order 4 on, where one page of each 2 MiB is in use. */
+/* Reports of order 4 and above, while one page of each 2 MiB is in use. */
 static void holes(void)
 {
 	const struct churn_config all = { .pages = 256 * MIB, .start_ms = START_MS };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libFuzzer: a guest that does what the bytes say, and a caller that passes what
- * the bytes say. The first has to see all promises kept; nothing may overflow.
+ * For libFuzzer: the bytes control a guest, or the arguments of direct calls of the
+ * policy. With the guest, no promise may be broken. In both, nothing may overflow.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static u64 next(struct bytes *bytes)
 	return *bytes->data++;
 }
 
-/* Of any size: one byte says how large, the next what; or all bits. */
+/* A number of any size: a byte for its size, then its value; or all bits set. */
 static u64 any(struct bytes *bytes)
 {
 	u64 shift = next(bytes);
@@ -34,7 +34,7 @@ static u64 any(struct bytes *bytes)
 	return shift == 255 ? ~0ULL : next(bytes) << shift % 57;
 }
 
-/* What a byte says of a number up to @most; all of it now and then. */
+/* A number up to @most, as a byte says; sometimes @most itself. */
 static u64 part(struct bytes *bytes, u64 most)
 {
 	u64 byte = next(bytes);
@@ -158,7 +158,7 @@ static void fuzz_calls(struct bytes bytes)
 #define ORDER		9
 #define BLOCK		BIT_ULL(ORDER)
 
-/* Any survey: a plan takes no more than there is, than fits and than it may. */
+/* With any survey, a plan empties only what exists, what fits, and what it may. */
 static void fuzz_plan(struct bytes *bytes)
 {
 	struct page_reporting_survey survey = {};
@@ -230,7 +230,7 @@ static void fuzz_fragments(struct bytes bytes)
 		one_fragment_call(&fragments, &bytes, &now_ms);
 }
 
-/* The name that libFuzzer calls, which is not one of ours. */
+/* libFuzzer calls it by another name. */
 int fuzz_one(const unsigned char *data, size_t size) __asm__("LLVMFuzzerTestOneInput");
 
 int fuzz_one(const unsigned char *data, size_t size)

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest with one zone: the allocator, its hooks, the passes of the engine, and
- * the host with its huge pages.
+ * A model of a guest with one zone: the allocator, its hooks, the passes of the
+ * engine, and the host with its huge pages.
  */
 #include <stdlib.h>
 
 #include "guest.h"
 
 #define PAID_NS_PER_MS		10000
-/* A batch of the engine. */
+/* Blocks in a full batch. */
 #define CAPACITY		32
-/* What small blocks were before the unit of account. */
+/* The lowest order with a mark before the unit of account was introduced. */
 #define OLD_MARK_ORDER		4
 
 #define guest_of(ptr)	((struct guest *)((char *)(ptr) - offsetof(struct guest, buddy)))
@@ -21,7 +21,7 @@ static void promise(struct guest *guest, bool kept, const char *what)
 		guest->broken = what;
 }
 
-/* The range of a block, or NULL if blocks of its order do not count. */
+/* The range of a block, or NULL if blocks of its order are not counted. */
 static struct range *range_of(struct guest *guest, unsigned int order,
 			      enum migratetype type)
 {
@@ -49,7 +49,7 @@ static u64 level_of(const struct guest *guest, const struct range *range)
 			   range->types);
 }
 
-/* The true idle times follow the level: a stack. */
+/* Updates the stack of true idle times for the current level. */
 static void sync_stack(struct guest *guest, struct range *range)
 {
 	u64 level = level_of(guest, range);
@@ -67,7 +67,7 @@ static void sync_stacks(struct guest *guest)
 		sync_stack(guest, &guest->ranges[i]);
 }
 
-/* Pages of a split block that stay free in blocks of a range. */
+/* Number of pages of a split block that stay free in blocks of this range. */
 static u64 parts_in(const struct range *range, const struct taken *taken)
 {
 	unsigned int order;
@@ -81,7 +81,7 @@ static u64 parts_in(const struct range *range, const struct taken *taken)
 	return pages;
 }
 
-/* A marked block is in use: whole units of it are backed again. */
+/* A marked block was allocated, so the host backs whole units of it again. */
 static void hook_refault(struct guest *guest, const struct taken *taken)
 {
 	struct range *range = range_of(guest, taken->high, taken->from);
@@ -113,7 +113,7 @@ static void rise(struct guest *guest, struct range *range, u64 pages)
 				 page_reporting_pacing_first_ms(&range->pacing);
 }
 
-/* An unmarked block is in use, and some of its parts are free. */
+/* An unmarked block was allocated. Some of its parts may still be free. */
 static void hook_fall(struct guest *guest, const struct taken *taken)
 {
 	struct range *range = range_of(guest, taken->high, taken->from);
@@ -243,7 +243,7 @@ static void spend(struct guest *guest, u64 ns)
 	guest->most_owed_ns = max(guest->most_owed_ns, guest->owed_ns);
 }
 
-/* The host drops what it backs. */
+/* The host drops the memory that backs a block. */
 static void drop(struct guest *guest, unsigned int pfn, unsigned int order)
 {
 	unsigned int end = pfn + (1U << order);
@@ -265,7 +265,7 @@ static void isolate(struct guest *guest, struct range *range, unsigned int pfn,
 		left -= stack_pop_bottom(&range->stack, left).pages;
 }
 
-/* One block of a range to the host. Returns its pages, or 0 if there is none. */
+/* Reports a block of a range. Returns its number of pages, or 0 if there is none. */
 static u64 report_block(struct guest *guest, struct range *range)
 {
 	unsigned int pfn = NO_PFN, type;
@@ -291,14 +291,14 @@ found:
 					       guest->now_ms);
 	}
 	buddy_put_back(&guest->buddy, pfn, order, !guest->failing);
-	/* One that came back unreported, or merged, is free since now. */
+	/* A block that was put back unreported or merged counts as freed now. */
 	sync_stacks(guest);
 	return 1ULL << order;
 }
 
 /*
- * Blocks are whole: the last one may be larger than what is left of the grant,
- * but not larger than the level.
+ * Only whole blocks are reported. The last one may exceed the rest of the grant, but
+ * not the level.
  */
 static void report(struct guest *guest, struct range *range, u64 pages)
 {
@@ -322,7 +322,7 @@ static void decide(struct guest *guest, struct range *range)
 
 	pages = page_reporting_pacing_decide(&range->pacing, level, guest->now_ms);
 	promise(guest, pages <= level, "never more than the level");
-	/* Merges take from small blocks, and no hook says so. */
+	/* Merges lower the level of small blocks, without a hook. */
 	promise(guest, range->last < UNIT_ORDER ||
 		pages <= stack_idle(&range->stack, range->pacing.break_even_ms, guest->now_ms),
 		"never more than what was idle for B");
@@ -392,7 +392,7 @@ void guest_flush(struct guest *guest)
 	}
 }
 
-/* The host backs a unit as a whole, unless it was broken up by a small report. */
+/* The host backs a whole unit at once, unless a small report has broken it up. */
 static u64 back(struct guest *guest, unsigned int pfn)
 {
 	unsigned short *missing = &guest->missing[pfn >> UNIT_ORDER];
@@ -410,7 +410,7 @@ static u64 back(struct guest *guest, unsigned int pfn)
 	return UNIT_PAGES;
 }
 
-/* All units of a block are in use now. Returns what the host had to back. */
+/* Touches all units of a block. Returns how many pages the host had to back. */
 static u64 touch(struct guest *guest, unsigned int first, unsigned int order)
 {
 	unsigned int pfn, end = first + (1U << order);
@@ -425,8 +425,8 @@ static u64 touch(struct guest *guest, unsigned int first, unsigned int order)
 }
 
 /*
- * The pages on top of the stack of all free memory are those that are missed,
- * whatever the allocator hands out. Returns for how long they were idle.
+ * Whatever block the allocator takes, the pages that are needed are those on top of
+ * the stack of all free memory. Returns for how long they were idle.
  */
 static u64 pop_all(struct guest *guest, u64 pages)
 {
@@ -465,10 +465,10 @@ void guest_give(struct guest *guest, unsigned int pfn, unsigned int order)
 }
 
 /*
- * 2 B and three windows, and what the CPU cap demands, rounded up by a window twice: the
- * pass after one that the cap has ended comes a window later, and may be ended as well.
- * The timer that is armed may have been set when timers were later than they are now,
- * and then some windows count for nothing.
+ * 2 B and three windows, and the wait for the CPU cap, rounded up by two windows: a pass
+ * that the cap has ended is followed by one a window later, which it may end, too. The
+ * armed timer may have been set when timers were later than now. Then some windows are
+ * not counted.
  */
 u64 guest_longest_wait_ms(const struct guest *guest)
 {

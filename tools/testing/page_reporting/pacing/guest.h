@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest with one zone: the allocator, its hooks, the passes of the engine, and
- * the host with its huge pages.
+ * A model of a guest with one zone: the allocator, its hooks, the passes of the
+ * engine, and the host with its huge pages.
  *
- * Whatever the policy grants is checked against the true idle times.
+ * All that the policy grants is checked against the true idle times.
  */
 #ifndef _PACING_GUEST_H
 #define _PACING_GUEST_H
@@ -12,7 +12,7 @@
 #include "buddy.h"
 #include "stack.h"
 
-/* As the allocator's hooks: a window that is over ends with the next event. */
+/* As the allocator's hooks do: the next event closes a window that is over. */
 static inline void end_windows(struct page_reporting_pacing *pacing, u64 level,
 			       u64 now_ms)
 {
@@ -20,28 +20,28 @@ static inline void end_windows(struct page_reporting_pacing *pacing, u64 level,
 		page_reporting_pacing_advance(pacing, level, now_ms);
 }
 
-/* The host's huge page, and the unit of account. */
+/* A huge page of the host, which is the unit of account. */
 #define UNIT_ORDER	9U
 #define UNIT_PAGES	BIT_ULL(UNIT_ORDER)
 
-/* Orders that have a price of their own. */
+/* A range of orders that is paced with its own price. */
 struct range {
 	struct page_reporting_pacing pacing;
-	unsigned int last;	/* the largest order */
+	unsigned int last;	/* the highest order */
 	unsigned int types;	/* TYPE_BIT() of each */
 	struct stack stack;	/* the level, with the true idle times */
 	u64 reported;
-	u64 charged;		/* pages that the policy was told of as refaulted */
+	u64 charged;		/* pages that the policy was charged as refaulted */
 };
 
 /*
  * @nr_pages: memory, all of it free at first
  * @order: the reporting order
  * @now_ms: the clock
- * @has_pcp: order 0 goes through per-CPU lists
- * @by_type: each migratetype is paced on its own
- * @old_accounting: a mark survives on each part from order 4 on, and a refault
- *	counts no more than the pages that are taken
+ * @has_pcp: order 0 uses per-CPU lists
+ * @by_type: each migratetype is paced separately
+ * @old_accounting: parts of order 4 and above stay marked when a block is split, and
+ *	a refault counts only the pages that are taken
  */
 struct guest_config {
 	u64 nr_pages;
@@ -53,23 +53,23 @@ struct guest_config {
 };
 
 /*
- * @missing: pages of each unit that the host does not back
- * @absent: the same for each page
+ * @missing: number of pages that the host does not back, for each unit
+ * @absent: for each page, whether the host does not back it
  * @all: the free memory, with the true idle times
- * @best: what a known future would have cost so far, in pages times ms
- * @pass_ms: when the next pass comes; 0 for none
- * @late_ms: how much later than asked for the engine's timers are
- * @price_ns: what the report of one block takes here
+ * @best: the cost so far with a known future, in pages times ms
+ * @pass_ms: when the next pass is due; 0 for none
+ * @late_ms: by how much the engine's timers are late
+ * @price_ns: CPU time to report one block
  * @failing: the driver fails
- * @touched: pages taken
+ * @touched: pages that were taken
  * @refaulted: pages that the host had to back again
- * @soon: those of @refaulted that were missed within 2 B of large blocks
- * @sent: pages reported
- * @passes: how many
- * @spent_ns: CPU time of all reports, and how much of it
- * @owed_ns: is more than 1 % of the time that went by, and the most that was
- * @most_owed_ns
- * @held: pages times ms that the host backed free memory of the ranges
+ * @soon: pages of @refaulted that were needed again within 2 B of large blocks
+ * @sent: pages that were reported
+ * @passes: number of passes
+ * @spent_ns: CPU time of all reports
+ * @owed_ns: the part of @spent_ns beyond 1 % of the elapsed time
+ * @most_owed_ns: maximum of @owed_ns
+ * @held: free memory of the ranges that the host backed, in pages times ms
  * @broken: the first promise that the policy broke, or NULL
  */
 struct guest {
@@ -102,24 +102,24 @@ struct guest {
 void guest_init(struct guest *guest, const struct guest_config *config);
 void guest_free(struct guest *guest);
 
-/* Lets time go by, with all passes that are due meanwhile. */
+/* Lets time pass, and runs all passes that are due meanwhile. */
 void guest_run(struct guest *guest, u64 until_ms);
 
-/* The host stops the guest, whose clock goes on. */
+/* The host stops the guest, while its clock goes on. */
 void guest_stall(struct guest *guest, u64 ms);
 
-/* The first page, or NO_PFN if there is no such block. */
+/* Allocates a block. Returns its first page, or NO_PFN if there is none. */
 unsigned int guest_take(struct guest *guest, unsigned int order,
 			enum migratetype type);
 void guest_give(struct guest *guest, unsigned int pfn, unsigned int order);
 
-/* A flush: all unreported blocks of the reporting order and above leave. */
+/* Reports all unreported blocks of the reporting order and above. */
 void guest_flush(struct guest *guest);
 
 /* Pages in unreported blocks of the reporting order and above. */
 u64 guest_level(const struct guest *guest);
 
-/* If the guest does nothing any more, the host has it all after this time. */
+/* If the guest does nothing more, all free memory is reported after this time. */
 u64 guest_longest_wait_ms(const struct guest *guest);
 
 #endif /* _PACING_GUEST_H */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What mm/page_reporting_pacing.c uses of the kernel, for user space. The
- * headers in linux/ and asm/ here, which it includes, have nothing else.
+ * The parts of the kernel that mm/page_reporting_pacing.c uses, for user space. The
+ * headers that it includes are in linux/ and asm/ here, and only include this one.
  */
 #ifndef _PACING_HOST_H
 #define _PACING_HOST_H
@@ -14,7 +14,7 @@ typedef unsigned long long u64;
 
 #define PAGE_SHIFT	12
 
-/* As in the kernel, operands of two types are an error. */
+/* As in the kernel, operands of different types are an error. */
 #define same_type(x, y)	((void)((typeof(x) *)1 == (typeof(y) *)1))
 
 #define min(x, y)	({				\

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which pageblocks are emptied, and when: tables, and what holds for a zone whose
- * pageblocks are as they may.
+ * Tests of which pageblocks are emptied, and when: results of single calls, and properties
+ * that hold for a model of a zone with any pageblocks.
  */
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@
 #define B_MS		1760
 #define MANY		(1000 * BLOCK)
 #define ALL		PAGE_REPORTING_CLASSES
-/* How many moves it takes to learn what one costs. */
+/* Number of moves after which their cost is known. */
 #define LEARN_PAGES	2048
 
 /* A pageblock, and when it was emptied last. */
@@ -31,7 +31,7 @@ struct zone {
 	u64 emptied;
 	u64 moved;
 	unsigned int rounds;
-	u64 move_ns;	/* what it costs to move a page */
+	u64 move_ns;	/* cost of moving a page */
 	u64 spent_ns;
 };
 
@@ -103,12 +103,12 @@ static void zone_free(struct zone *zone)
 }
 
 /*
- * What mm/page_reporting_compact.c does: sources from the start, targets from the end, some
- * of them of the same class.
+ * A round of mm/page_reporting_compact.c: sources from the start of the zone, targets from
+ * its end. Some of them may have the same class.
  */
 struct round {
 	struct page_reporting_plan plan;
-	unsigned int target;	/* those from here on were looked at */
+	unsigned int target;	/* pageblocks from this one on were looked at */
 	unsigned int last_source;
 	bool shares;
 };
@@ -142,7 +142,7 @@ static bool fill(struct zone *zone, struct round *round, unsigned int pages)
 
 		if (!is_target(round, block, round->target))
 			continue;
-		/* Never into what was emptied just now. */
+		/* Pages are never moved into a pageblock that was just emptied. */
 		CHECK(block->emptied_ms != zone->now_ms);
 		here = min((unsigned int)BLOCK - block->used, pages);
 		block->used += here;
@@ -164,7 +164,7 @@ static bool is_source(const struct round *round, const struct pageblock *block, 
 	       (round->plan.of_sparse && (!round->shares || at < round->target));
 }
 
-/* Empties one pageblock. False if there is no room for what is in it. */
+/* Empties one pageblock. False if there is no room for its pages. */
 static bool empty(struct zone *zone, struct round *round, struct pageblock *block, bool fails)
 {
 	u64 moved = fails ? 0 : block->used, ns = (moved + 1) * zone->move_ns;
@@ -183,7 +183,7 @@ static bool empty(struct zone *zone, struct round *round, struct pageblock *bloc
 	return true;
 }
 
-/* @priced: it is given up where it is too dear, as all rounds but those of a flush. */
+/* @priced: give the round up if it is too expensive, as all rounds but those of a flush. */
 static enum page_reporting_end run_plan(struct zone *zone, struct page_reporting_plan plan,
 					u64 fails_of, bool priced)
 {
@@ -209,7 +209,7 @@ static enum page_reporting_end run_plan(struct zone *zone, struct page_reporting
 	return PAGE_REPORTING_END_DONE;
 }
 
-/* Of @classes, those that are worth it. */
+/* Plans for those of @classes that are worth their price. */
 static struct page_reporting_plan plan_for(const struct zone *zone,
 					   const struct page_reporting_survey *survey, u64 surplus,
 					   unsigned int classes)
@@ -240,13 +240,13 @@ static void run_round(struct zone *zone, u64 surplus, u64 fails_of)
 	}
 	round.blocks = zone->emptied - emptied;
 	round.cost_ns = zone->spent_ns - spent_ns;
-	/* No more than twice the rent that was paid, but for what it takes to learn a price. */
+	/* At most twice the rent that was paid, and the moves that it takes to learn a price. */
 	CHECK_LE(round.cost_ns, 2 * round.blocks * rent_ns + LEARN_PAGES * zone->move_ns);
 	zone->rounds++;
 	page_reporting_fragments_emptied(&zone->fragments, &round, free_in(zone), zone->now_ms);
 }
 
-/* A pass; returns ms until the next one, or PAGE_REPORTING_NEVER. */
+/* Runs a pass. Returns ms until the next one, or PAGE_REPORTING_NEVER. */
 static unsigned int pass(struct zone *zone, u64 fails_of)
 {
 	u64 surplus = page_reporting_fragments_sample(&zone->fragments, free_in(zone),
@@ -263,7 +263,7 @@ static void start(struct zone *zone)
 				      fragments_of(zone), zone->now_ms);
 }
 
-/* Passes as they are asked for, without any demand. Returns how many. */
+/* Runs passes when they are due, without any demand. Returns their number. */
 static unsigned int rest(struct zone *zone, u64 fails_of)
 {
 	unsigned int passes, wait_ms;
@@ -296,7 +296,7 @@ CASE(class_is_a_64th)
 	CHECK_EQ(page_reporting_class(7, BLOCK), 0);
 	CHECK_EQ(page_reporting_class(8, BLOCK), 1);
 	CHECK_EQ(page_reporting_class(BLOCK - 1, BLOCK), 63);
-	/* What was full by the time it was looked at. */
+	/* A pageblock that has become full meanwhile. */
 	CHECK_EQ(page_reporting_class(BLOCK, BLOCK), 63);
 }
 
@@ -307,7 +307,7 @@ CASE(plan_of_equal_halves_empties_half)
 
 	add(&survey, 600, BLOCK / 2);
 	plan = page_reporting_plan(&survey, MANY, ALL, BLOCK);
-	/* One of 32 holes is not counted on. */
+	/* One of 32 holes is reserved. */
 	CHECK_LE(plan.blocks, 300);
 	CHECK(plan.blocks >= 280);
 	CHECK_EQ(plan.moves, plan.blocks * BLOCK / 2);
@@ -369,7 +369,7 @@ CASE(plan_needs_room)
 
 	plan = page_reporting_plan(&survey, MANY, ALL, BLOCK);
 	CHECK_EQ(plan.blocks, 0);
-	/* Alone, it has no place to go. */
+	/* The pages of a single pageblock have no other one to go to. */
 	add(&survey, 1, 100);
 	CHECK_EQ(page_reporting_plan(&survey, MANY, ALL, BLOCK).blocks, 0);
 	add_stuck(&survey, 1, BLOCK - 90);
@@ -388,7 +388,7 @@ CASE(plan_obeys_the_surplus)
 	CHECK_EQ(page_reporting_plan(&survey, 7 * BLOCK, ALL, BLOCK).blocks, 7);
 }
 
-/* Any zone: what is planned fits, and is carried out as planned. */
+/* In any zone, a plan fits, and is carried out as planned. */
 CASE(plan_fits_whatever_the_zone)
 {
 	u64 seed, emptied = 0;
@@ -415,14 +415,14 @@ CASE(plan_fits_whatever_the_zone)
 		start(&zone);
 		run_plan(&zone, plan, 0, false);
 		done = zone.emptied;
-		/* Those of one class differ by a few pages. */
+		/* Pageblocks of one class differ by a few pages. */
 		CHECK(done >= plan.blocks - min(plan.blocks, (u64)1 + plan.blocks / 32));
 		if (done == plan.blocks)
 			CHECK_EQ(used_in(&zone), before);
 		emptied += done;
 		zone_free(&zone);
 	}
-	/* One that plans nothing would fit, too. */
+	/* Plans that are empty would fit, too. */
 	CHECK(emptied > 400 * 10);
 }
 
@@ -458,7 +458,7 @@ CASE(round_after_b)
 	zone_free(&zone);
 }
 
-/* As they are freed bit by bit, the first rounds find some of them only. */
+/* As fragments are freed bit by bit, the first rounds find only some of them. */
 CASE(fragments_that_come_in_slowly_are_all_emptied)
 {
 	unsigned int i, wait_ms;
@@ -487,7 +487,7 @@ CASE(fragments_that_come_in_slowly_are_all_emptied)
 
 CASE(rent_is_a_share_of_a_cpu)
 {
-	/* 4 GiB are worth a CPU. */
+	/* 4 GiB are worth as much as a CPU. */
 	CHECK_EQ(page_reporting_pacing_rent_ns(4 * GIB, 1000), 1000000000);
 	CHECK_EQ(page_reporting_pacing_rent_ns(BLOCK, 1000), 488281);
 	CHECK_EQ(page_reporting_pacing_rent_ms(4 * GIB, 1000000000), 1000);
@@ -515,19 +515,19 @@ CASE(plan_leaves_what_is_not_worth_its_price)
 	plan = page_reporting_plan(&survey, MANY, 6, BLOCK);
 	CHECK_EQ(plan.blocks, 10);
 	CHECK_EQ(plan.cheap, 6);
-	/* 3 pageblocks of 100 are less for their price than 13 of up to 200. */
+	/* 3 pageblocks of 100 pages are a worse deal than 13 of up to 200 pages. */
 	CHECK_EQ(plan.next, 26);
 	plan = page_reporting_plan(&survey, MANY, 26, BLOCK);
 	CHECK_EQ(plan.blocks, 23);
 	CHECK_EQ(plan.next, 0);
-	/* Not the price, but the surplus is the limit. */
+	/* The limit is the surplus, not the price. */
 	plan = page_reporting_plan(&survey, 5 * BLOCK, 6, BLOCK);
 	CHECK_EQ(plan.blocks, 5);
 	CHECK(plan.more);
 	CHECK_EQ(plan.next, 0);
 }
 
-/* Passes until a time; returns how many pageblocks were emptied. */
+/* Runs passes until @end_ms. Returns how many pageblocks were emptied. */
 static u64 pass_until(struct zone *zone, u64 end_ms)
 {
 	u64 emptied = zone->emptied;
@@ -540,7 +540,7 @@ static u64 pass_until(struct zone *zone, u64 end_ms)
 	return zone->emptied - emptied;
 }
 
-/* Five times as dear as was thought: the first round finds out, the next one waits. */
+/* Moves cost five times as much as assumed: the first round learns it, the next one waits. */
 CASE(dear_moves_wait_until_the_rent_is_as_high)
 {
 	struct zone zone;
@@ -560,7 +560,7 @@ CASE(dear_moves_wait_until_the_rent_is_as_high)
 	zone_free(&zone);
 }
 
-/* What gets cheaper meanwhile is emptied at the lower price. */
+/* Pageblocks that get cheaper meanwhile are emptied at the lower price. */
 CASE(cheap_pageblocks_do_not_wait_for_dear_ones)
 {
 	struct zone zone;
@@ -577,7 +577,7 @@ CASE(cheap_pageblocks_do_not_wait_for_dear_ones)
 	zone_free(&zone);
 }
 
-/* One wrong price does not end it for ever. */
+/* A wrong price does not stop all rounds for ever. */
 CASE(price_is_asked_again)
 {
 	struct zone zone;
@@ -590,13 +590,13 @@ CASE(price_is_asked_again)
 	scatter(&zone, 1, 50);
 	CHECK_EQ(pass_until(&zone, zone.now_ms + 10000), 0);
 	CHECK(pass_until(&zone, zone.now_ms + 60000) >= 800);
-	/* The price is right again. */
+	/* The right price has been learned again. */
 	scatter(&zone, 2, 50);
 	CHECK(pass_until(&zone, zone.now_ms + 10000) >= 800);
 	zone_free(&zone);
 }
 
-/* The hypervisor takes the CPU away for 20 ms: moves do not cost more. */
+/* When the hypervisor takes the CPU away for 20 ms, moves do not cost more. */
 CASE(price_has_no_outliers)
 {
 	struct zone zone;
@@ -613,7 +613,7 @@ CASE(price_has_no_outliers)
 	zone_free(&zone);
 }
 
-/* Where all have about as many pages, one round does all, and not one for the first few. */
+/* If all pageblocks have about as many pages, a single round empties all of them. */
 CASE(round_waits_for_most_of_them)
 {
 	struct page_reporting_survey survey = {};
@@ -623,7 +623,7 @@ CASE(round_waits_for_most_of_them)
 	for (i = 0; i < 200; i++)
 		add(&survey, 1, 200 + i / 2);
 	CHECK(page_reporting_plan(&survey, MANY, 0, BLOCK).cheap >= 34);
-	/* Not for those that are much dearer. */
+	/* It does not wait for pageblocks that are much more expensive. */
 	add(&survey, 10, 300);
 	add(&survey, 400, 10);
 	CHECK_EQ(page_reporting_plan(&survey, MANY, 0, BLOCK).cheap, 2);
@@ -638,7 +638,7 @@ CASE(round_waits_for_most_of_them)
 	zone_free(&zone);
 }
 
-/* Moves cost so much, and that is known. */
+/* Sets the cost of a move, and lets the policy learn it. */
 static void learn(struct zone *zone, u64 ns)
 {
 	unsigned int i;
@@ -648,7 +648,7 @@ static void learn(struct zone *zone, u64 ns)
 		page_reporting_fragments_moved(&zone->fragments, BLOCK, BLOCK * ns);
 }
 
-/* What was freed later makes all of it cheaper. */
+/* Pages that are freed later make the pageblocks cheaper. */
 CASE(more_fragments_are_looked_at_again)
 {
 	struct zone zone;
@@ -669,7 +669,7 @@ CASE(more_fragments_are_looked_at_again)
 	zone_free(&zone);
 }
 
-/* What a round finds too dear is not younger for that. */
+/* Fragments that a round leaves as too expensive keep their age. */
 CASE(what_a_round_leaves_keeps_its_age)
 {
 	struct zone zone;
@@ -688,7 +688,7 @@ CASE(what_a_round_leaves_keeps_its_age)
 	zone_free(&zone);
 }
 
-/* A round takes what is idle, and another one what was not. */
+/* A round takes the idle fragments, and a later one those that were not idle yet. */
 CASE(what_was_not_idle_is_taken_later)
 {
 	struct zone zone;
@@ -707,7 +707,7 @@ CASE(what_was_not_idle_is_taken_later)
 	zone_free(&zone);
 }
 
-/* What has become dear, and then cheap, is cheap. */
+/* When moves have become expensive and then cheap again, the high price is forgotten. */
 CASE(price_is_forgotten)
 {
 	struct zone zone;
@@ -724,7 +724,7 @@ CASE(price_is_forgotten)
 	zone_free(&zone);
 }
 
-/* Even where nothing has to be moved, a huge page is reported and refaulted. */
+/* Even if nothing has to be moved, a huge page is reported, and refaulted later. */
 CASE(emptying_an_empty_pageblock_has_a_price)
 {
 	struct page_reporting_fragments fragments;
@@ -740,7 +740,7 @@ CASE(emptying_an_empty_pageblock_has_a_price)
 	CHECK_EQ(page_reporting_fragments_affordable(&fragments, 1000 + paid_ms + 34), 1);
 }
 
-/* A process that frees more after a round has not undone it. */
+/* A process that frees more memory after a round has not undone it. */
 CASE(more_fragments_are_not_those_that_come_back)
 {
 	struct zone zone;
@@ -758,7 +758,7 @@ CASE(more_fragments_are_not_those_that_come_back)
 	zone_free(&zone);
 }
 
-/* Nor has a process that takes what was made whole, and keeps it. */
+/* Nor has a process that allocates the whole blocks, and keeps them. */
 CASE(use_of_whole_blocks_is_not_what_comes_back)
 {
 	struct zone zone;
@@ -776,7 +776,7 @@ CASE(use_of_whole_blocks_is_not_what_comes_back)
 	zone_free(&zone);
 }
 
-/* They are worth what their rent was on average. */
+/* The age of fragments is the average, so that new ones have not paid their rent. */
 CASE(new_fragments_have_not_paid_their_rent)
 {
 	unsigned int i, before, after;
@@ -804,7 +804,7 @@ CASE(new_fragments_have_not_paid_their_rent)
 	zone_free(&zone);
 }
 
-/* What comes back before it has paid off is left for longer, however long that takes. */
+/* If fragments return before a round has paid off, the next one waits longer. */
 CASE(rounds_that_do_not_pay_get_rare)
 {
 	u64 start_ms, seed = 1, back_ms = 0;
@@ -825,7 +825,7 @@ CASE(rounds_that_do_not_pay_get_rare)
 			scatter(&zone, seed++, 100);
 		pass(&zone, 0);
 	}
-	/* One that has failed to pay off is followed by others after 8 B at least. */
+	/* A round that has not paid off is followed by another after 8 B at least. */
 	CHECK_LE(rounds, 12);
 	CHECK(rounds >= 5);
 	zone_free(&zone);
@@ -865,7 +865,7 @@ CASE(too_little_is_left_alone)
 	CHECK(pass(&zone, 0) != PAGE_REPORTING_NEVER);
 	zone_free(&zone);
 
-	/* Nor is a small zone looked at for a few. */
+	/* Nor is a small zone surveyed for a few pageblocks. */
 	zone_init(&zone, 64);
 	start(&zone);
 	for (i = 0; i < 8; i++)
@@ -874,7 +874,7 @@ CASE(too_little_is_left_alone)
 	zone_free(&zone);
 }
 
-/* Fragments that are needed every second are no surplus, if a pass sees it. */
+/* Fragments that are used every second are no surplus, if a pass sees the use. */
 CASE(demand_for_fragments_keeps_them)
 {
 	struct zone zone;
@@ -891,7 +891,7 @@ CASE(demand_for_fragments_keeps_them)
 	zone_free(&zone);
 }
 
-/* All that was made whole is used in fragments again, as soon as it is. */
+/* All blocks that were made whole are used in fragments again at once. */
 CASE(fragments_that_come_back_are_left_for_longer)
 {
 	u64 start_ms, first_ms = 0, passes = 0;
@@ -931,7 +931,7 @@ CASE(round_that_fails_is_tried_less_often)
 	while (zone.now_ms < start_ms + 600000) {
 		unsigned int wait_ms;
 
-		/* More and more, so that there is always something new. */
+		/* An increasing amount, so that there are always new fragments. */
 		scatter(&zone, i, i / 10 % 2 ? 50 : 300);
 		i++;
 		wait_ms = pass(&zone, 1);
@@ -983,13 +983,13 @@ CASE(moves_have_a_cap)
 		}
 	CHECK_LE(spent, huge * 1000000 + 120000 * 2500 + 1000000);
 	CHECK(spent > huge * 900000 + 120000 * 2000);
-	/* An eighth of the burst is left: a round needs a quarter of it. */
+	/* An eighth of the burst is left, but a round needs a quarter of it. */
 	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 120000 + 102000));
 	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 102000));
 	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 208000));
 }
 
-/* In a guest of 4 GiB that works: 1 % of two minutes at most, whatever moves cost. */
+/* In a busy guest of 4 GiB: at most 1 % of two minutes, whatever moves cost. */
 CASE(moves_leave_a_busy_guest_alone)
 {
 	struct page_reporting_cap cap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What holds whatever a guest does: many guests, each with a demand of its own
- * that is the same in every run.
+ * Properties that hold for any guest. They are tested with many guests, each with
+ * another random demand, which is the same in each run.
  */
 #include "test.h"
 
@@ -14,7 +14,7 @@
 static const unsigned int orders[] = { 0, 4, 8, 9, 10 };
 static const unsigned int prices_ns[] = { 14000, 140000, 1000, 14000 };
 
-/* Times as they matter to the policy: around a window, B, 2 B. */
+/* A time that matters to the policy: around a window, B, or 2 B. */
 static u64 some_ms(u64 *seed, u64 break_even_ms)
 {
 	static const unsigned int per_mille[] = { 1, 10, 60, 125, 500, 900, 1000, 1130,
@@ -29,7 +29,7 @@ static u64 some_pages(u64 *seed, u64 most)
 	return most >> draw(seed, 10) >> draw(seed, 2);
 }
 
-/* A guest, and the programs in it: one of each migratetype. */
+/* A guest with two programs: one for each migratetype. */
 struct setup {
 	struct guest guest;
 	struct churn churns[NR_TYPES];
@@ -59,7 +59,7 @@ static void cleanup(struct setup *s)
 	guest_free(&s->guest);
 }
 
-/* One thing that a guest may do, after some time. */
+/* A random action of the guest, after some time. */
 static void some_step(struct setup *s)
 {
 	struct churn *churn = &s->churns[draw(&s->seed, NR_TYPES)];
@@ -108,11 +108,11 @@ CASE(only_surplus_that_was_idle_for_b)
 		sent += s.guest.sent;
 		cleanup(&s);
 	}
-	/* One that reports nothing at all would keep its promises too. */
+	/* A policy that reports nothing would keep all promises, too. */
 	CHECK(sent > GUESTS * 64 * MIB);
 }
 
-/* After the last free, everything leaves, and then there is no timer. */
+/* After the last free, everything is reported, and then no timer is set. */
 CASE(no_stall)
 {
 	unsigned int step;
@@ -125,7 +125,7 @@ CASE(no_stall)
 		for (step = 0; step < 50; step++)
 			some_step(&s);
 		churn_stop(&s.churns[0], &s.guest);
-		/* The first pass may come late, and count few windows only. */
+		/* The first pass may be late, and count only a few windows. */
 		guest_run(&s.guest, s.guest.now_ms);
 		guest_run(&s.guest, s.guest.now_ms + guest_longest_wait_ms(&s.guest));
 		CHECK_LE(guest_level(&s.guest), s.guest.nr_ranges * BLOCK - 1);
@@ -150,7 +150,7 @@ CASE(idle_guest_has_no_pass)
 	guest_free(&guest);
 }
 
-/* Between any two moments: 1 % of the time, and one release of all memory. */
+/* Between any two points in time: at most 1 % of it, and one release of all memory. */
 CASE(cpu_time_is_bounded)
 {
 	unsigned int step;
@@ -169,7 +169,7 @@ CASE(cpu_time_is_bounded)
 	}
 }
 
-/* Memory whose report takes 10 % of a CPU if the policy lets it. */
+/* Without the cap, reports would take 10 % of a CPU here. */
 CASE(cpu_cap_binds)
 {
 	struct guest_config config = { .nr_pages = GIB, .order = ORDER };
@@ -190,7 +190,7 @@ CASE(cpu_cap_binds)
 	cleanup(&s);
 }
 
-/* 3 of 4 GiB, by a guest that did not do anything before, or something small. */
+/* Release of 3 of 4 GiB, in a guest that was idle before, or had a small churn. */
 static void check_release(u64 churn_mib, u64 late_ms, u64 price_ns)
 {
 	struct guest_config config = { .nr_pages = 4 * GIB, .order = ORDER };
@@ -227,7 +227,7 @@ CASE(release_of_3_gib_within_900_ms)
 	check_release(0, 0, 14000);
 	check_release(0, 4, 14000);
 	check_release(64, 4, 14000);
-	/* A slow host: the CPU cap lets one release pass. */
+	/* A slow host: the CPU cap allows one release of all memory. */
 	check_release(0, 4, 50000);
 }
 
@@ -292,7 +292,7 @@ static void end(struct known *known)
 	guest_free(&known->guest);
 }
 
-/* Of 10,000 pages that are taken, how many were refaulted that are missed soon. */
+/* Refaults of memory needed within 2 B, per 10,000 pages that are taken. */
 static u64 refaulted(struct known *known, u64 ms)
 {
 	struct guest *guest = &known->guest;
@@ -339,8 +339,8 @@ CASE(known_churn_has_two_passes_a_second)
 }
 
 /*
- * The first accounting: 4 KiB of a marked 4 MiB counted as 16 pages, and the rest
- * was still marked. A model with one stack does not see that.
+ * With the first accounting, 4 KiB of a marked block of 4 MiB counted as 16 pages, and
+ * the rest stayed marked. A model with a single stack does not show the effect.
  */
 CASE(old_accounting_refaults_what_is_churned)
 {
@@ -358,7 +358,7 @@ CASE(old_accounting_refaults_what_is_churned)
 	end(&known);
 }
 
-/* What one type keeps is of no use to another one, which has marked blocks. */
+/* Memory that is kept in one type does not help another type with marked blocks. */
 CASE(one_level_for_all_types_refaults_what_is_churned)
 {
 	struct guest_config config = two_gib;
@@ -370,7 +370,7 @@ CASE(one_level_for_all_types_refaults_what_is_churned)
 	end(&known);
 }
 
-/* Of a stop of any length from 1.5 s on, at any time. */
+/* Stops of 1.5 s and longer, at various times. */
 CASE(stall_in_a_known_churn)
 {
 	static const unsigned int which[] = { 1, 2, 3, 4 };
@@ -390,7 +390,7 @@ CASE(stall_in_a_known_churn)
 			}
 }
 
-/* A churn that is known pauses for long, and nothing is learned from that. */
+/* A churn that was learned pauses for long. The pause does not change what is kept. */
 CASE(silence_teaches_nothing)
 {
 	struct known known;
@@ -410,7 +410,7 @@ CASE(silence_teaches_nothing)
 	}
 }
 
-/* The engine says that pages leave, and neither that they are used nor reported. */
+/* The engine tells the policy that pages left the lists, but not by use or report. */
 CASE(inflating_teaches_nothing)
 {
 	struct guest_config config = { .nr_pages = 64 * MIB, .order = ORDER };
@@ -431,7 +431,7 @@ CASE(inflating_teaches_nothing)
 	guest_free(&guest);
 }
 
-/* What comes back after ten seconds leaves soon after it was freed. */
+/* Memory that is used again after ten seconds is reported soon after its free. */
 CASE(churn_with_long_pauses_is_reported)
 {
 	const struct workload workload = { 1, { CHURN(512, 300, 10000, 9, 9, MOVABLE) } };
@@ -439,7 +439,7 @@ CASE(churn_with_long_pauses_is_reported)
 	u64 held;
 
 	know(&known, &workload, &two_gib);
-	/* As if it had been a churn with short pauses. */
+	/* As after a churn with short pauses. */
 	known.guest.ranges[0].pacing.keep = 512 * MIB;
 	churn_run(known.churns, 1, &known.guest, LEARNED_MS + 10300);
 	held = known.guest.held;
@@ -451,8 +451,9 @@ CASE(churn_with_long_pauses_is_reported)
 }
 
 /*
- * One list, that of the largest blocks, is a stack. All of it is taken back at the
- * end, so that every idle period has one. In eighths of the cost of a known future.
+ * Only blocks of the highest order, so that their list is a stack. In the end, all of
+ * it is allocated, so that each idle period has an end. The limit is given in eighths
+ * of the cost with a known future.
  */
 static void check_bound(u64 seed, unsigned int eighths)
 {
@@ -491,7 +492,7 @@ CASE(at_most_2_75_times_the_cost_of_a_known_future)
 		check_bound(seed, 22);
 }
 
-/* The worst that can be done: come back just too late, then not at all. */
+/* The worst case: memory is used just after its report, and then never again. */
 CASE(worst_demand)
 {
 	struct guest_config config = { .nr_pages = GIB, .order = ORDER, .now_ms = START_MS };

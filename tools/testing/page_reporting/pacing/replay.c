@@ -5,19 +5,20 @@
  *   replay POLICY PAGES < TRACE
  *
  * POLICY is one of
- *   pacing		mm/page_reporting_pacing.c, with the lists of the allocator; all others
- *			have one stack
+ *   pacing		mm/page_reporting_pacing.c, with the model of the free lists; the
+ *			other policies use a single stack
  *   delay=MS		a pass MS after the first free, and every MS while there is
- *			more: a sixth of the free blocks, in whole batches of 32
- *   surplus=MS		what was idle for MS, at once, with exact idle times
- *   offline=MS		the future is known, and keeping a page for MS costs as
- *			much as a refault: pages that will be idle for longer
- *			leave at once, all others stay
+ *			more. Each reports a sixth of the free blocks, rounded up to
+ *			batches of 32
+ *   surplus=MS		reports at once all that was idle for MS, by exact idle times
+ *   offline=MS		with a known future, where to keep a page for MS costs as
+ *			much as a refault: reports pages at once that will be idle
+ *			for longer, and keeps all others
  *
- * PAGES is the size of the guest's memory. A TRACE has lines of ms,pages: from
- * then on so many pages are in use. What is free at its beginning is with the
- * host, so that the first use of a page is a refault under each policy alike.
- * Prints the sums as JSON.
+ * PAGES is the size of the guest's memory. Each line of TRACE is MS,PAGES: from this
+ * time on, so many pages are in use. Memory that is free at the beginning is already
+ * reported, so that the first use of a page is a refault with each policy. Prints the
+ * sums as JSON.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,20 +26,20 @@
 
 #include "churn.h"
 
-/* 2 MiB in pages of 4 KiB: what traces take and give. */
+/* Order of 2 MiB in pages of 4 KiB: the blocks in which memory is taken and freed. */
 #define ORDER		9
 #define BLOCK		BIT_ULL(ORDER)
-/* The largest one, in which most free memory is. */
+/* The highest order, in which most free memory is. */
 #define TOP_ORDER	10
 #define SHARE		6
 #define BATCH		32
-/* Long after the host got what was free at first. */
+/* Long after the initial free memory was reported. */
 #define START_MS	1000000
 
 /*
- * @stack: free, and backed by the host; with offline, all that is free
- * @reported: free pages that the host has
- * @pass_ms: when the next pass comes; 0 for none
+ * @stack: free memory that the host backs; with offline, all free memory
+ * @reported: number of free pages that are reported
+ * @pass_ms: when the next pass is due; 0 for none
  * @ms: the number in POLICY
  */
 struct replay {
@@ -84,7 +85,7 @@ static void any_takes(struct replay *replay, u64 pages)
 	replay->refaulted += pages;
 }
 
-/* pacing: with the allocator's lists, in blocks of 2 MiB */
+/* pacing: with the model of the free lists, in blocks of 2 MiB */
 
 static void pacing_run(struct replay *replay, u64 until_ms)
 {
@@ -149,7 +150,7 @@ static void surplus_run(struct replay *replay, u64 until_ms)
 	hold(replay, until_ms);
 }
 
-/* offline=MS: whether a page stays is known when it is taken again. */
+/* offline=MS: whether a page was kept is decided when it is taken again. */
 
 static void offline_run(struct replay *replay, u64 until_ms)
 {
@@ -234,13 +235,13 @@ static bool next_line(struct line *line, u64 total)
 	return true;
 }
 
-/* Whole blocks, the kernel having what is left of the last one. */
+/* In whole blocks. The kernel uses the rest of the last one. */
 static u64 blocks_of(u64 pages)
 {
 	return (pages + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* The host has all that is free, and all else is in use. */
+/* Starts with all free memory reported, and all other memory in use. */
 static void start(struct replay *replay, u64 total, u64 used)
 {
 	struct guest_config guest = { .nr_pages = total, .order = ORDER };
@@ -248,7 +249,7 @@ static void start(struct replay *replay, u64 total, u64 used)
 
 	replay->now_ms = START_MS;
 	stack_init(&replay->stack);
-	/* With offline, a page that was idle for so long has left. */
+	/* With offline, a page that was idle for so long was reported. */
 	if (replay->run == offline_run)
 		stack_push(&replay->stack, total - used, 0);
 	else
@@ -280,7 +281,7 @@ static void play(struct replay *replay, u64 total)
 		else if (line.pages < before.pages)
 			replay->gives(replay, before.pages - line.pages);
 	}
-	/* What the last line took counts, too. */
+	/* The last line counts, too. */
 	replay->run(replay, replay->now_ms);
 }
 
@@ -292,7 +293,7 @@ int main(int argc, char **argv)
 	if (argc != 3)
 		die("usage", "replay POLICY PAGES < TRACE");
 	replay = policy_of(argv[1]);
-	/* Whole blocks of the largest order */
+	/* Whole blocks of the highest order */
 	total = (number(argv[2]) + BIT_ULL(TOP_ORDER) - 1) >> TOP_ORDER << TOP_ORDER;
 	play(&replay, total);
 	if (replay.guest.broken)

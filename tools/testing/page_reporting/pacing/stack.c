@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free memory as a stack whose pages know since when they are idle.
+ * Free memory as a stack, with the time since when each page has been idle.
  */
 #include <stdlib.h>
 
@@ -20,7 +20,7 @@ void stack_free(struct stack *stack)
 	free(stack->layers);
 }
 
-/* What left at the bottom makes room, or else there has to be more of it. */
+/* Reuses the space of layers that left at the bottom, or else allocates more. */
 static void make_room(struct stack *stack)
 {
 	size_t nr = stack->last - stack->first;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The policy one call at a time: what goes in, and what has to come out.
+ * Tests of the policy that check the results of single calls.
  */
 #include "test.h"
 
@@ -59,7 +59,7 @@ static u64 wait_of(struct setup *s, u64 level)
 	return page_reporting_pacing_wait(&s->pacing, level, 0, s->now_ms);
 }
 
-/* A level that has been there for 2 B, at the beginning of a window. */
+/* The level has not changed for 2 B. A window has just begun. */
 static struct setup settled(u64 level)
 {
 	struct setup s = setup();
@@ -96,7 +96,7 @@ CASE(nothing_known_nothing_granted)
 	struct setup s = setup();
 	unsigned int i;
 
-	/* What is free was free before, for all we know, or was not. */
+	/* It is unknown whether the memory that is free was free before. */
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	for (i = 0; i < PAGE_REPORTING_WINDOWS; i++)
 		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
@@ -107,7 +107,7 @@ CASE(surplus_is_the_lowest_of_all_windows_of_b)
 {
 	unsigned int i;
 
-	/* One dip, in each of the windows in turn, the open one too. */
+	/* The level falls once, in each of the windows in turn, and in the open one. */
 	for (i = 0; i <= PAGE_REPORTING_WINDOWS; i++) {
 		struct setup s = settled(100 * BLOCK);
 
@@ -131,7 +131,7 @@ CASE(a_fall_only_lowers)
 	CHECK_EQ(decide(&s, 100 * BLOCK, 1), 30 * BLOCK);
 }
 
-/* The windows without an event are known when one comes: what the level was. */
+/* An event closes the windows before it, with the level that they had. */
 CASE(events_end_windows)
 {
 	struct setup s = settled(100 * BLOCK);
@@ -141,14 +141,14 @@ CASE(events_end_windows)
 	CHECK_EQ(s.pacing.past[0], 100 * BLOCK);
 	CHECK_EQ(s.pacing.low, 40 * BLOCK);
 	rise(&s, 50 * BLOCK, 90 * BLOCK, 3 * W_MS);
-	/* In the window of the fall, and in those after it. */
+	/* The level in the window of the fall, and in those after it. */
 	CHECK_EQ(s.pacing.past[2], 40 * BLOCK);
 	CHECK_EQ(s.pacing.past[3], 100 * BLOCK);
 	CHECK_EQ(s.pacing.low, 40 * BLOCK);
 	fall(&s, BLOCK, 89 * BLOCK, 2 * W_MS);
 	CHECK_EQ(s.pacing.past[0], 90 * BLOCK);
 	CHECK_EQ(s.pacing.past[1], 40 * BLOCK);
-	/* More than the level may have come, at most. */
+	/* More pages may be freed than the level shows. */
 	rise(&s, 1000 * BLOCK, 100 * BLOCK, 2 * W_MS);
 	CHECK_EQ(s.pacing.low, 0);
 }
@@ -163,7 +163,7 @@ CASE(a_window_ends_when_it_is_over)
 	CHECK_EQ(s.pacing.low, 40 * BLOCK);
 	fall(&s, BLOCK, 39 * BLOCK, 1);
 	CHECK_EQ(s.pacing.past[0], 40 * BLOCK);
-	/* The next one begins there, not at the event. */
+	/* The next window begins where the last one ended, not at the event. */
 	fall(&s, BLOCK, 38 * BLOCK, W_MS + W_MS / 2);
 	CHECK_EQ(s.pacing.closes_ms, s.now_ms + W_MS - W_MS / 2);
 }
@@ -190,7 +190,7 @@ CASE(a_late_pass_counts_four_windows)
 		CHECK_EQ(s.pacing.past[i], 100 * BLOCK);
 	for (i = 3; i < PAGE_REPORTING_PAST; i++)
 		CHECK_EQ(s.pacing.past[i], 0);
-	/* Then it goes on as ever. */
+	/* After that, windows are counted as usual. */
 	for (i = 0; i < PAGE_REPORTING_WINDOWS - 4; i++)
 		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
 	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
@@ -209,7 +209,7 @@ CASE(late_by_two_windows_is_in_time)
 	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + 2 * W_MS + 1), 0);
 }
 
-/* It has a pass, too, though its window goes on. */
+/* The first free block makes a pass due, even if the window stays open. */
 CASE(stall_after_the_first_free_block)
 {
 	struct setup s = settled(0);
@@ -224,7 +224,7 @@ CASE(never_more_than_the_level)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	/* A caller that forgot a fall. */
+	/* The caller did not tell the policy that the level fell. */
 	CHECK_EQ(decide(&s, 70 * BLOCK, 1), 70 * BLOCK);
 }
 
@@ -246,12 +246,12 @@ CASE(reported_pages_leave_at_the_bottom)
 	report(&s, 30 * BLOCK);
 	CHECK_EQ(s.pacing.low, 70 * BLOCK);
 	CHECK_EQ(decide(&s, 70 * BLOCK, 1), 70 * BLOCK);
-	/* What comes now is no surplus, though the level was higher before. */
+	/* New free memory is no surplus, even if the level was higher before. */
 	rise(&s, 30 * BLOCK, 100 * BLOCK, 1);
 	CHECK_EQ(decide(&s, 100 * BLOCK, 1), 70 * BLOCK);
 }
 
-/* Until the latest window that was too low is old enough, and two more. */
+/* The wait lasts until the latest window with too low a level is old enough, and two more. */
 CASE(wait_ends_when_the_lowest_window_does)
 {
 	unsigned int i;
@@ -284,7 +284,7 @@ CASE(wait_for_pages_that_are_kept)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	/* What is kept is waited for in the windows of 2 B, and looked after. */
+	/* For kept pages, the windows of 2 B count. A pass still looks after 10/8 B. */
 	s.pacing.keep = 100 * BLOCK;
 	s.pacing.past[28] = 0;
 	CHECK_EQ(wait_of(&s, 100 * BLOCK), (4 + 2) * W_MS);
@@ -293,7 +293,7 @@ CASE(wait_for_pages_that_are_kept)
 	CHECK_EQ(wait_of(&s, 100 * BLOCK), (PAGE_REPORTING_WINDOWS + 3) * W_MS);
 }
 
-/* 300 MiB are reported; how much is kept after some of them were refaulted. */
+/* Reports 300 MiB. Returns how much is kept after @refaulted of them were refaulted. */
 static u64 kept_after(u64 refaulted, u64 after_ms)
 {
 	struct setup s = settled(300 * MIB);
@@ -308,9 +308,9 @@ CASE(refaults_raise_what_is_kept)
 	CHECK_EQ(kept_after(0, 10), 0);
 	CHECK_EQ(kept_after(BLOCK, 10), BLOCK);
 	CHECK_EQ(kept_after(300 * MIB, B_MS - 1), 300 * MIB);
-	/* More than was reported lately was reported before. */
+	/* Refaults beyond the recent reports are of memory reported earlier. */
 	CHECK_EQ(kept_after(3 * GIB, 10), 300 * MIB);
-	/* 2 B would not have kept them. */
+	/* Later than B after the report, they do not count. */
 	CHECK_EQ(kept_after(300 * MIB, B_MS), 0);
 }
 
@@ -350,14 +350,14 @@ CASE(pages_kept_in_vain_lower_what_is_kept)
 
 	s.pacing.keep = 100 * BLOCK;
 	CHECK_EQ(decide(&s, 300 * BLOCK, 0), 300 * BLOCK);
-	/* Part of it, as the CPU cap may have it: first those kept for 2 B. */
+	/* If the CPU cap ends the pass, pages that were kept for 2 B count first. */
 	report(&s, 40 * BLOCK);
 	CHECK_EQ(s.pacing.keep, 60 * BLOCK);
 	report(&s, 260 * BLOCK);
 	CHECK_EQ(s.pacing.keep, 0);
 }
 
-/* Or they would be kept for 2 B again, and cost more each time. */
+/* Otherwise, they would be kept for 2 B again, and cost more each time. */
 CASE(refaults_after_2_b_do_not_count)
 {
 	struct setup s = settled(300 * BLOCK);
@@ -379,7 +379,7 @@ CASE(old_reports_are_forgotten)
 	CHECK_EQ(s.pacing.recent, 30 * MIB);
 }
 
-/* A program frees a little before it frees the rest, in each cycle. */
+/* In each cycle, a program frees a little memory some time before the rest. */
 CASE(an_early_report_does_not_age_a_large_one)
 {
 	struct setup s = settled(GIB);
@@ -391,7 +391,7 @@ CASE(an_early_report_does_not_age_a_large_one)
 	CHECK_EQ(s.pacing.keep, 512 * MIB);
 }
 
-/* What is free when it begins was never used, and its first use is a fault anyway. */
+/* Memory that is free at the start was never used. Its first use is a fault anyway. */
 CASE(reports_at_the_start_do_not_count)
 {
 	struct setup s = settled(600 * MIB);
@@ -404,7 +404,7 @@ CASE(reports_at_the_start_do_not_count)
 	CHECK_EQ(s.pacing.recent, 300 * MIB);
 }
 
-/* A flush takes from the surplus, and teaches nothing. */
+/* A flush lowers the surplus, but the policy does not learn from it. */
 CASE(what_leaves_otherwise_teaches_nothing)
 {
 	struct setup s = settled(600 * MIB);
@@ -421,14 +421,14 @@ CASE(cap_is_one_release_and_one_percent)
 	struct page_reporting_cap cap;
 
 	page_reporting_cap_init(&cap, 1000);
-	/* 50 huge pages, and one: 50 us for each */
+	/* The limit for 50 huge pages: 50 us for each, and for one more. */
 	page_reporting_cap_charge(&cap, 51 * 50000 - 1);
 	CHECK(page_reporting_cap_allows(&cap, 50 * BLOCK, 1000));
 	page_reporting_cap_charge(&cap, 1);
 	CHECK(!page_reporting_cap_allows(&cap, 50 * BLOCK, 1000));
 	CHECK(page_reporting_cap_allows(&cap, 51 * BLOCK, 1000));
 	CHECK(page_reporting_cap_allows(&cap, 50 * BLOCK, 1001));
-	/* 10 us for each ms, and nobody saves for later. */
+	/* 10 us are paid off in each ms. Unused time is not saved for later. */
 	CHECK_EQ(cap.debt_ns, 51 * 50000 - 10000);
 	page_reporting_cap_allows(&cap, 50 * BLOCK, 3600000);
 	CHECK_EQ(cap.debt_ns, 0);
@@ -436,7 +436,7 @@ CASE(cap_is_one_release_and_one_percent)
 	CHECK(!page_reporting_cap_allows(&cap, 50 * BLOCK, 3600000));
 }
 
-/* A batch that took longer was stopped by the host, for others. */
+/* In a batch that takes longer, the host has run other guests. */
 CASE(stolen_time_counts_as_5_ms)
 {
 	struct page_reporting_cap cap;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the test cases, all or those named: pacing-test [CASE ...]. Each is a
- * process of its own, so that one that crashes is one that fails.
+ * Runs all test cases, or those named: pacing-test [CASE ...]. Each one runs in its own
+ * process, so that a crash is a failure of this case only.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static bool passes(const struct test *test)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		/* A policy that loops for ever ends here, whatever the load. */
+		/* Ends a policy that loops for ever. CPU time, so the load does not matter. */
 		setrlimit(RLIMIT_CPU, &(struct rlimit) { 30, 30 });
 		test->run();
 		exit(0);
@@ -70,6 +70,6 @@ int main(int argc, char **argv)
 		failed += !ok;
 		printf("%sok %d %s\n", ok ? "" : "not ", ++nr, test->name);
 	}
-	/* No case of that name is no success. */
+	/* Fails, too, if there is no case of that name. */
 	return failed || !nr;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Test cases with TAP output. A case is CASE(name) { ... }, and is over at the
- * first CHECK() that does not hold.
+ * Test cases with TAP output. A case is CASE(name) { ... }. It ends with the first
+ * CHECK() that fails.
  */
 #ifndef _PACING_TEST_H
 #define _PACING_TEST_H
 
 #include "churn.h"
 
-/* Blocks of 2 MiB, in pages. */
+/* The order of blocks of 2 MiB. */
 #define ORDER		9
 #define BLOCK		BIT_ULL(ORDER)
 
