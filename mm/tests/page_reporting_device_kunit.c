@@ -27,13 +27,13 @@
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
-/* Parts of messages in the kernel log. */
+/* In the kernel log */
 #define REFUSED		"the device did not take"
 #define OVERDUE		"has not returned from a report"
-/* Stands for the minute after which a report is overdue. */
+/* As if a minute. */
 #define OVERDUE_MS	200U
 
-/* The callback of a second driver. Never called. */
+/* Of another driver; it is never called. */
 static int report_of_second(struct page_reporting_dev_info *prdev,
 			    struct scatterlist *sgl, unsigned int nents)
 {
@@ -54,7 +54,7 @@ static void second_device_is_busy(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(second));
 	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(&fake->prdev));
 
-	/* The registration of the first device is not affected. */
+	/* Not its own registration to end. */
 	page_reporting_unregister(second);
 	KUNIT_EXPECT_PTR_EQ(test, &fpr_report,
 			    page_reporting_get_status().report);
@@ -86,7 +86,7 @@ static void request_queues_once_after_the_delay(struct kunit *test)
 	KUNIT_EXPECT_GE(test, expires, before + 2 * HZ);
 	KUNIT_EXPECT_LE(test, expires, after + 2 * HZ);
 
-	/* Let time pass, so that queueing it again would change the time. */
+	/* Let time pass, so that a second queueing would show. */
 	KUNIT_EXPECT_TRUE(test, fpr_poll(time_after(jiffies, after + 2)));
 	for (i = 0; i < 1000; i++)
 		fpr_request();
@@ -105,7 +105,7 @@ static void request_in_requested_does_not_queue(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
-/* S5: A request moves a pass that is due later, and does not add a second one. */
+/* S5: What is due later than the delay of a request comes with it, and not twice. */
 static void request_brings_a_due_pass_forward(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -118,7 +118,7 @@ static void request_brings_a_due_pass_forward(struct kunit *test)
 	fpr_request();
 	fpr_expect_wait(test, timer, FPR_DELAY_MS);
 
-	/* A pass that is due sooner is not moved. */
+	/* What is due sooner stays as it is. */
 	fpr_calm(fake);
 	mod_delayed_work(system_freezable_wq, &fake->prdev.work,
 			 msecs_to_jiffies(FPR_DELAY_MS / 2));
@@ -126,7 +126,7 @@ static void request_brings_a_due_pass_forward(struct kunit *test)
 	fpr_expect_wait(test, timer, FPR_DELAY_MS / 2);
 }
 
-/* S4: Memory may be freed with any lock held, even those of timers and workqueues. */
+/* S4: Whoever frees may hold any lock, those of timers and of workqueues too. */
 static void free_takes_no_lock_of_the_workqueue(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -150,7 +150,7 @@ static void request_in_irq(struct irq_work *work)
 	__page_reporting_notify();
 }
 
-/* S4: Drivers free memory in hard interrupts. */
+/* S4: A driver's interrupt frees what it has received. */
 static void request_in_an_interrupt(struct kunit *test)
 {
 	struct irq_work work = IRQ_WORK_INIT_HARD(request_in_irq);
@@ -180,8 +180,8 @@ static void end_nmi(void *unused)
 }
 
 /*
- * S4: A free in an NMI holds zone->lock, taken by a trylock. This case is the last
- * one: if it fails, lockdep has printed a report, and is off afterwards.
+ * S4: What frees in an NMI holds the zone->lock that it got by a trylock. The case
+ * is the last one: where it fails, lockdep has said so and is off afterwards.
  */
 static void request_in_an_nmi(struct kunit *test)
 {
@@ -226,7 +226,7 @@ static void hook_see_active(struct fpr_fake *fake, struct scatterlist *sg,
 {
 	int state = fpr_state(fake);
 
-	/* A free by others may have requested another pass. */
+	/* A free elsewhere may have asked for one more. */
 	KUNIT_EXPECT_NE(fake->test, PAGE_REPORTING_IDLE, state);
 	fake->active |= state == PAGE_REPORTING_ACTIVE;
 }
@@ -254,7 +254,7 @@ static void hook_request(struct fpr_fake *fake, struct scatterlist *sg,
 			 unsigned int nents)
 {
 	fpr_request();
-	/* The end of the current pass queues it. */
+	/* Not now: the pass that runs will do it at its end. */
 	KUNIT_EXPECT_FALSE(fake->test, delayed_work_pending(&fake->prdev.work));
 }
 
@@ -268,7 +268,7 @@ static void request_during_a_pass_queues_another(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 
-	/* Have something to report, but no more than one pass takes. */
+	/* Something to report, and little enough for one pass. */
 	page = fpr_alloc(fake, GFP_KERNEL, FPR_ORDER);
 	fpr_free(page);
 	fpr_calm(fake);
@@ -324,13 +324,13 @@ static void register_and_unregister_under_load(struct kunit *test)
 	fpr_set_delay(fake, 0);
 	for (i = 0; i < 1000; i++) {
 		fpr_register_unready(fake, 0);
-		/* Unregister before, during and after a pass. */
+		/* Let it end before, in the middle of, and after a pass. */
 		mod_delayed_work(system_freezable_wq, &fake->prdev.work, 0);
 		if (i % 4)
 			usleep_range(50 * (i % 4), 400 * (i % 4));
 		fpr_unregister(fake);
 
-		/* A call from here on would crash. */
+		/* Any call from here on is a jump to nowhere. */
 		fake->prdev.report = NULL;
 		calls = fake->calls;
 		reporting += !!calls;
@@ -395,10 +395,7 @@ static void wait_grows_to_a_minute(struct kunit *test)
 			fpr_engine_backoff(backoff->delay_ms, backoff->before));
 }
 
-/*
- * Runs a pass that fails, with batches of at most @nents blocks. The next one is
- * due after @wait_ms.
- */
+/* A pass that fails, and what it leaves behind. */
 static void expect_failure(struct fpr_fake *fake, unsigned int nents,
 			   unsigned int wait_ms)
 {
@@ -409,7 +406,7 @@ static void expect_failure(struct fpr_fake *fake, unsigned int nents,
 	fake->err = -EIO;
 	fpr_forget(fake);
 	fpr_pass(fake);
-	/* The error ends the pass, unless batches are down to one block. */
+	/* The next batch would fare no better, unless this was a single block. */
 	if (nents > 1)
 		KUNIT_EXPECT_EQ(test, 1, fake->calls);
 	KUNIT_EXPECT_GE(test, fake->calls, 1);
@@ -417,7 +414,7 @@ static void expect_failure(struct fpr_fake *fake, unsigned int nents,
 	fpr_expect_requested(fake);
 	fpr_expect_wait(test, timer, wait_ms);
 
-	/* A free does not shorten the wait. */
+	/* No flood of frees hastens it. */
 	expires = timer->expires;
 	fpr_request();
 	KUNIT_EXPECT_EQ(test, expires, timer->expires);
@@ -438,7 +435,7 @@ static void error_is_retried_less_and_less_often(struct kunit *test)
 	expect_failure(fake, 1, 60000);
 	expect_failure(fake, 1, 60000);
 
-	/* The first success ends the series. */
+	/* Back to normal after the first success. */
 	fpr_pass(fake);
 	KUNIT_EXPECT_NE(test, 0, fake->calls);
 	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer), 20000);
@@ -453,7 +450,7 @@ static void hook_serve_one(struct fpr_fake *fake, struct scatterlist *sg,
 	fake->err = fake->calls > 1 ? -EIO : 0;
 }
 
-/* Runs a pass in which the first report succeeds, and the second one fails. */
+/* A pass of which the first report is taken, and the second one is not. */
 static void expect_half_served(struct fpr_fake *fake, unsigned int wait_ms)
 {
 	fake->hook = hook_serve_one;
@@ -488,7 +485,7 @@ static void hook_refuse_one(struct fpr_fake *fake, struct scatterlist *sgl,
 	unsigned int i;
 
 	fake->err = 0;
-	/* Refuse the first block of the first call: all others come after it. */
+	/* The first of all: whatever there is comes after it. */
 	if (!fake->watch)
 		fake->watch = sg_page(sgl);
 	for_each_sg(sgl, sg, nents, i)
@@ -521,10 +518,7 @@ static void hook_refuse_all(struct fpr_fake *fake, struct scatterlist *sg,
 	fake->err = -EIO;
 }
 
-/*
- * Returns from how many free lists of the largest zone @pass has reported blocks,
- * and stores in @most the largest number of blocks from one list.
- */
+/* Lists of a zone that have blocks to report, with a bit for each order and type. */
 static unsigned long lists_of(struct fpr_fake *fake, unsigned int pass,
 			      unsigned int *most)
 {
@@ -545,9 +539,8 @@ static unsigned long lists_of(struct fpr_fake *fake, unsigned int pass,
 }
 
 /*
- * B1: A host may refuse a block for ever. Once batches are down to one block, an
- * error ends only the walk of a list. Each list is walked at most twice in a pass,
- * so at most two blocks of each are refused.
+ * B1: A host may refuse a block for ever. Once batches are down to one block, each
+ * list has its turn in the same pass: at its beginning and then behind that.
  */
 static void refused_block_holds_up_no_other_list(struct kunit *test)
 {
@@ -560,7 +553,7 @@ static void refused_block_holds_up_no_other_list(struct kunit *test)
 	fpr_pass(fake);
 	KUNIT_EXPECT_GT(test, lists_of(fake, fake->passes, &most), 1);
 	KUNIT_EXPECT_LE(test, most, 2);
-	/* It is still an error, and the next pass waits accordingly. */
+	/* It is an error still: the next pass comes after the wait for one. */
 	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
 	fpr_expect_requested(fake);
 	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
@@ -596,7 +589,7 @@ static void error_is_named_once(struct kunit *test)
 		fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, before + 1, messages(REFUSED));
 
-	/* A success ends the series. The next one is named again. */
+	/* A new series is news. */
 	fake->err = 0;
 	fpr_pass(fake);
 	fake->err = -EIO;
@@ -610,7 +603,7 @@ static unsigned int stub_overdue(void)
 	return OVERDUE_MS;
 }
 
-/* The host answers some time after the log has named the report as overdue. */
+/* The host answers after the log has named it, and some time later. */
 static void hook_be_overdue(struct fpr_fake *fake, struct scatterlist *sg,
 			    unsigned int nents)
 {
@@ -641,7 +634,7 @@ static void silent_host_is_named_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, before + 1, messages(OVERDUE));
 	KUNIT_EXPECT_GT(test, fake->calls, 1);
 
-	/* It has answered, so nothing more is overdue. */
+	/* It has answered: what runs on after this is not a report. */
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_report_age_ms());
 	msleep(3 * OVERDUE_MS);
 	KUNIT_EXPECT_EQ(test, before + 1, messages(OVERDUE));
@@ -650,7 +643,7 @@ static void silent_host_is_named_once(struct kunit *test)
 static void hook_see_age(struct fpr_fake *fake, struct scatterlist *sg,
 			 unsigned int nents)
 {
-	/* At least 1 ms, even if the call has just begun. */
+	/* Never 0, however quick the host is. */
 	KUNIT_EXPECT_GT(fake->test, page_reporting_report_age_ms(), 0);
 }
 
@@ -673,7 +666,7 @@ static void hook_fail_five_times(struct fpr_fake *fake,
 	fake->err = fake->calls <= 5 ? -EIO : 0;
 }
 
-/* B1: The engine retries by itself: the test runs no pass and frees nothing. */
+/* B1: No pass by hand, and no free: the engine has to come back by itself. */
 static void all_is_reported_after_the_last_error(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -689,12 +682,12 @@ static void all_is_reported_after_the_last_error(struct kunit *test)
 	KUNIT_EXPECT_GT(test, fake->calls, 5);
 }
 
-/* Runs a pass over a zone that is short of memory. The next is due after @wait_ms. */
+/* A pass over a zone that is short of memory, and the wait for the next. */
 static void expect_put_off(struct fpr_fake *fake, unsigned int wait_ms)
 {
 	int tries = 10;
 
-	/* A free in another zone makes the next pass due sooner: try again. */
+	/* Others free in the other zones, and that has no reason to wait. */
 	do {
 		fpr_forget(fake);
 		fpr_pass(fake);
@@ -718,7 +711,7 @@ static void short_zone_is_tried_again(struct kunit *test)
 	expect_put_off(fake, 60000);
 	expect_put_off(fake, 60000);
 
-	/* The wait after a free is not longer than usual. */
+	/* A free is served as ever. */
 	fpr_request();
 	fpr_expect_requested(fake);
 	KUNIT_EXPECT_LE(test, fpr_wait_of(&fake->prdev.work.timer), 20000);
@@ -743,7 +736,7 @@ static void guest_with_all_reported_is_quiet(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-/* B1: A pass that leaves nothing is not followed by another one. */
+/* B1: No pass follows to find that there is nothing left to do. */
 static void last_pass_is_followed_by_none(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -766,14 +759,11 @@ static void hook_free_neighbour_silently(struct fpr_fake *fake,
 					 unsigned int nents)
 {
 	fpr_hook_free_neighbour(fake, sgl, nents);
-	/* Undo the request: when compaction frees a block, there is none. */
+	/* As when compaction puts it back, which tells nobody. */
 	atomic_set(&fake->prdev.state, PAGE_REPORTING_ACTIVE);
 }
 
-/*
- * B1: A block merges while it is put back, which no free announces. Its list is
- * the last one that is walked, so only another pass can find it.
- */
+/* B1: Where the walk comes by last, so that nothing but the next pass can find it. */
 static void merge_asks_for_a_pass(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -796,7 +786,7 @@ static void merge_asks_for_a_pass(struct kunit *test)
 	fpr_expect_requested(fake);
 }
 
-/* Splits a second block for an allocation, while the first one is isolated. */
+/* While one of two is away, the other is split for an allocation. */
 static void hook_split_the_other(struct fpr_fake *fake,
 				 struct scatterlist *sgl, unsigned int nents)
 {
@@ -804,14 +794,14 @@ static void hook_split_the_other(struct fpr_fake *fake,
 	fpr_split_largest(fake, FPR_ORDER);
 }
 
-/* B1: The parts of a split block are reported in this pass or in the next one. */
+/* B1: What is left of it is on other lists: this pass finds it, or the next one. */
 static void split_is_not_lost(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct page *one, *other;
 
 	if (is_shuffle_order(MAX_PAGE_ORDER))
-		kunit_skip(test, "the block freed last is not split first");
+		kunit_skip(test, "what was freed last is not split first");
 	fpr_set_order(fake, FPR_ORDER);
 	fpr_register(fake, 1);
 	fpr_report_all(fake);
@@ -828,8 +818,8 @@ static void split_is_not_lost(struct kunit *test)
 }
 
 /*
- * B1: Half of a block of the highest order is isolated. When the isolation ends,
- * it merges with the other half to a block that can be reported.
+ * B1: Half of a block of the highest order is isolated, and comes back to the
+ * other half: a block that can be reported, where there was none before.
  */
 static void end_of_isolation_asks_for_a_pass(struct kunit *test)
 {
@@ -846,7 +836,7 @@ static void end_of_isolation_asks_for_a_pass(struct kunit *test)
 	fpr_expect_requested(fake);
 }
 
-/* B1: No free announces that the isolation of a block has ended. */
+/* B1: No free tells when such a block is an ordinary one again. */
 static void isolated_block_is_tried_again(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -883,6 +873,7 @@ static void second_device_is_told_everything(struct kunit *test)
 	};
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
+	/* The rest of the machine takes and splits some. */
 	KUNIT_EXPECT_GT(test, fake->nr_blocks, first / 2);
 }
 
@@ -899,7 +890,7 @@ static void forget_device(void *unused)
 	fpr_engine_forget_device();
 }
 
-/* B17: A sweep would delay the shutdown of a large guest, for nothing. */
+/* B17: A sweep would hold up the end of a large guest, for nothing. */
 static void shutdown_leaves_the_marks(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
@@ -916,6 +907,7 @@ static void shutdown_leaves_the_marks(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, forget_device, NULL));
 	KUNIT_EXPECT_FALSE(test, fpr_slot_is_taken());
+	/* Others take some of it, which clears the mark. */
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
 	KUNIT_EXPECT_TRUE(test, static_key_enabled(&page_reporting_enabled));
 	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_register(&fake->prdev));
@@ -937,7 +929,7 @@ static void sleep_ends_the_pass(struct kunit *test)
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 
-	/* Nothing is reported before the resume. */
+	/* Nothing is reported before the system is awake. */
 	fpr_request();
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
@@ -947,7 +939,7 @@ static void sleep_ends_the_pass(struct kunit *test)
 
 	fpr_engine_pm(PM_POST_SUSPEND);
 	fpr_expect_requested(fake);
-	/* Suspend to RAM changes nothing on the host, so the marks stay. */
+	/* The host has kept what it was given. Others take some of it. */
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
 	fpr_pass(fake);
 	KUNIT_EXPECT_GT(test, fake->calls, 1);
@@ -984,7 +976,7 @@ static void hibernation_clears_all_marks(struct kunit *test)
 	fpr_expect_requested(fake);
 }
 
-/* The host answers 100 ms after unregistration has begun. */
+/* The host answers some time after unregistration has begun. */
 static void hook_be_slow(struct fpr_fake *fake, struct scatterlist *sg,
 			 unsigned int nents)
 {
@@ -1004,17 +996,17 @@ static void unregister_waits_for_a_slow_host(struct kunit *test)
 	fpr_start_worker(fake);
 	fpr_unregister(fake);
 
-	/* The report has returned, was the last one, and has left no mark. */
+	/* It came to its end, was the last one, and left nothing. */
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 	KUNIT_EXPECT_EQ(test, 1, fake->returned);
 	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
-	/* The work is neither queued nor running. */
+	/* Neither queued nor running, or it would be waited for. */
 	KUNIT_EXPECT_FALSE(test, flush_delayed_work(&fake->prdev.work));
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 	fpr_expect_sound(test);
 }
 
-/* B9: Neither a deferred block nor a late free queues the work again. */
+/* B9: Neither what was put off nor a free that came last brings the work back. */
 static void unregister_ends_the_retries(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
@@ -1026,7 +1018,7 @@ static void unregister_ends_the_retries(struct kunit *test)
 	fpr_report_all(fake);
 	fpr_feed(fake);
 	comes_back = fpr_comes_back(fake);
-	/* A request that is in progress when the device is unregistered. */
+	/* On its way when the device goes. */
 	local_irq_disable();
 	__page_reporting_notify();
 	local_irq_enable();
@@ -1034,7 +1026,7 @@ static void unregister_ends_the_retries(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, comes_back);
 	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 
-	/* A request after the unregistration has no effect either. */
+	/* Nor does one that comes too late. */
 	fpr_request();
 	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 }
@@ -1064,7 +1056,7 @@ static void no_delay_is_no_busy_loop(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
 	KUNIT_EXPECT_GT(test, fpr_wait_of(&fake->prdev.work.timer), 50);
 
-	/* A deferred block is no busy loop either, once all others are reported. */
+	/* Nor is what is put off, once the other zones have nothing more. */
 	fpr_set_delay(fake, FPR_QUIET_MS);
 	fake->err = 0;
 	fpr_starve(fake, zone);
@@ -1080,7 +1072,7 @@ static void no_delay_is_no_busy_loop(struct kunit *test)
 	fpr_calm(fake);
 }
 
-/* Allocations, frees, settings and sleep do not wait for the host. */
+/* Whoever wants memory, or a pass, or to look, need not wait for the host. */
 static void expect_life_goes_on(struct fpr_fake *fake)
 {
 	struct page_reporting_dev_info second = { .report = report_of_second };
@@ -1114,7 +1106,7 @@ static void host_that_does_not_answer(struct kunit *test)
 	fpr_unregister_in_thread(fake);
 	KUNIT_EXPECT_EQ(test, 0,
 			wait_for_completion_timeout(&fake->gone, HZ / 5));
-	/* report() returns during the unregistration, and is not called again. */
+	/* It returns after unregistration began, and is not called again. */
 	complete_all(&fake->told);
 	fpr_expect_gone(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
@@ -1140,7 +1132,7 @@ static void every_third_call_fails(struct kunit *test)
 	fake->hook = hook_fail_every_third;
 	while (fpr_unreported(zone, pageblock_order) && --passes) {
 		fpr_pass(fake);
-		/* As long as anything is left, another pass is due. */
+		/* Whatever is left, somebody will come back for it. */
 		if (fpr_unreported(zone, pageblock_order))
 			KUNIT_EXPECT_TRUE(test, fpr_comes_back(fake));
 		KUNIT_EXPECT_LE(test, fpr_engine_errors(), 1);
@@ -1150,7 +1142,7 @@ static void every_third_call_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_count(fake, FPR_ASTRAY));
 }
 
-/* Replaces the warning, which would end the run. */
+/* In place of a warning, which would end the run. */
 static void count_refusal(void *caller)
 {
 	struct fpr_fake *fake = kunit_get_current_test()->priv;
@@ -1181,7 +1173,7 @@ static void callback_cannot_unregister(struct kunit *test)
 	fpr_engine_stub_refuse(test, count_refusal);
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->refusals);
-	/* The device is still registered, and the pass went on. */
+	/* Nothing has changed, the pass went on. */
 	KUNIT_EXPECT_GT(test, fake->calls, 1);
 	KUNIT_EXPECT_NE(test, 0, fpr_marked());
 

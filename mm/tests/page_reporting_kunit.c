@@ -22,7 +22,7 @@
 
 #define FPR_PARAM_PREFIX	"page_reporting."
 
-/* Shared by all cases: freeing 2 MiB after each case would disturb the next. */
+/* One for all cases: freeing 2 MiB between two of them disturbs the second. */
 static struct fpr_block *fpr_blocks;
 
 /*
@@ -71,7 +71,7 @@ static void fpr_end_registration(void *data)
 	page_reporting_unregister(&fake->prdev);
 }
 
-/* Registers as drivers do. The device may not take reports yet. */
+/* As a driver does: the device may not be live yet. */
 void fpr_register_unready(struct fpr_fake *fake, unsigned int capacity)
 {
 	struct kunit *test = fake->test;
@@ -85,7 +85,7 @@ void fpr_register_unready(struct fpr_fake *fake, unsigned int capacity)
 						  fake));
 }
 
-/* Registers a device that takes reports from the start. No pass is queued. */
+/* The device is live from the start, and no pass is on its way. */
 void fpr_register(struct fpr_fake *fake, unsigned int capacity)
 {
 	fpr_register_unready(fake, capacity);
@@ -100,6 +100,7 @@ void fpr_unregister(struct fpr_fake *fake)
 	page_reporting_unregister(&fake->prdev);
 }
 
+/* Is a device registered? */
 bool fpr_slot_is_taken(void)
 {
 	return page_reporting_get_status().report;
@@ -110,10 +111,10 @@ int fpr_state(const struct fpr_fake *fake)
 	return atomic_read(&fake->prdev.state);
 }
 
-/* Sets the state, cancels any queued pass, and waits for a running one. */
+/* No pass is due, whatever for, and none runs. */
 static void fpr_cancel(struct fpr_fake *fake, int state)
 {
-	/* A free may request a pass in between. */
+	/* A free may ask again in between. */
 	do {
 		atomic_set(&fake->prdev.state, state);
 		fpr_engine_settle();
@@ -122,20 +123,20 @@ static void fpr_cancel(struct fpr_fake *fake, int state)
 	} while (delayed_work_pending(&fake->prdev.work));
 }
 
-/* Cancels the pass that is requested, if any. */
+/* Takes away the pass that somebody asked for. */
 void fpr_calm(struct fpr_fake *fake)
 {
 	fpr_cancel(fake, PAGE_REPORTING_IDLE);
 }
 
-/* Requests a pass as a free does, and waits until it is queued. */
+/* As a free does, and waits until the pass is queued. */
 void fpr_request(void)
 {
 	__page_reporting_notify();
 	fpr_engine_settle();
 }
 
-/* Is a pass queued, for whatever reason? */
+/* A pass is on its way, whoever has asked for it. */
 bool fpr_comes_back(struct fpr_fake *fake)
 {
 	fpr_engine_settle();
@@ -148,7 +149,7 @@ void fpr_expect_requested(struct fpr_fake *fake)
 	KUNIT_EXPECT_EQ(fake->test, PAGE_REPORTING_REQUESTED, fpr_state(fake));
 }
 
-/* Runs the work item in this thread. */
+/* What the worker would do, in this thread. */
 void fpr_run_pass(struct fpr_fake *fake)
 {
 	struct work_struct *work = &fake->prdev.work.work;
@@ -157,15 +158,15 @@ void fpr_run_pass(struct fpr_fake *fake)
 	work->func(work);
 }
 
-/* Runs one pass in this thread. */
+/* One pass, in this thread. */
 void fpr_pass(struct fpr_fake *fake)
 {
-	/* In REQUESTED, frees do not queue another pass. */
+	/* Whoever asks from now on finds that somebody has, and queues nothing. */
 	fpr_cancel(fake, PAGE_REPORTING_REQUESTED);
 	fpr_run_pass(fake);
 }
 
-/* Runs passes until one has nothing to report. */
+/* Passes until one finds nothing, which is the last one. */
 void fpr_report_all(struct fpr_fake *fake)
 {
 	unsigned int passes, calls;
@@ -180,7 +181,7 @@ void fpr_report_all(struct fpr_fake *fake)
 		   FPR_MAX_PASSES);
 }
 
-/* Runs a pass in a worker, as in production. Returns when a hook was called. */
+/* A pass in the worker, as in real life. Returns when a hook was called. */
 void fpr_start_worker(struct fpr_fake *fake)
 {
 	mod_delayed_work(system_freezable_wq, &fake->prdev.work, 0);
@@ -189,7 +190,7 @@ void fpr_start_worker(struct fpr_fake *fake)
 						    FPR_DEADLINE));
 }
 
-/* The host does not answer before @told is completed. */
+/* The host answers when it is told. */
 void fpr_hook_wait(struct fpr_fake *fake, struct scatterlist *sg,
 		   unsigned int nents)
 {
@@ -203,7 +204,7 @@ void fpr_hook_sleep(struct fpr_fake *fake, struct scatterlist *sg,
 	fpr_engine_pm(PM_SUSPEND_PREPARE);
 }
 
-/* Frees the upper block of the first pair when @watch, the lower one, is reported. */
+/* Frees the upper half of the first pair when the lower one is reported. */
 void fpr_hook_free_neighbour(struct fpr_fake *fake, struct scatterlist *sgl,
 			     unsigned int nents)
 {
@@ -260,18 +261,18 @@ static struct task_struct *fpr_start_thread(struct fpr_fake *fake,
 	struct kunit *test = fake->test;
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
-	/* The thread may end by itself before it is stopped. */
+	/* It may end by itself before it is stopped. */
 	get_task_struct(task);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, fpr_end_thread, task));
-	/* Runs before the action above, as the thread may wait for report(). */
+	/* First, as the thread may wait for report(). */
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, fpr_end_wait, fake));
 	wake_up_process(task);
 	return task;
 }
 
-/* If the thread still runs when the test ends, it is stopped then. */
+/* The thread is stopped when the test ends, if it runs by then. */
 struct task_struct *fpr_run_thread(struct fpr_fake *fake,
 				   int (*fn)(void *data), void *data)
 {
@@ -287,7 +288,7 @@ struct task_struct *fpr_run_thread_on(struct fpr_fake *fake, unsigned int cpu,
 						      "page_reporting_test/%u"));
 }
 
-/* Stops a thread, which may have ended already. */
+/* Unless it has ended by itself. */
 void fpr_stop_thread(struct fpr_fake *fake, struct task_struct *task)
 {
 	kunit_release_action(fake->test, fpr_end_thread, task);
@@ -302,7 +303,7 @@ static int fpr_unregister_fn(void *data)
 	return 0;
 }
 
-/* Returns when the unregistration has begun. @gone is completed at its end. */
+/* Unregistration has begun when this returns. @gone says when it is done. */
 struct task_struct *fpr_unregister_in_thread(struct fpr_fake *fake)
 {
 	struct task_struct *task = fpr_run_thread(fake, fpr_unregister_fn, fake);
@@ -339,7 +340,7 @@ const struct fpr_block *fpr_find(struct fpr_fake *fake, struct page *page)
 	return NULL;
 }
 
-/* Is the page part of a block that was reported? */
+/* Was a block reported that this page is part of? */
 bool fpr_covers(struct fpr_fake *fake, struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
@@ -365,8 +366,8 @@ static bool __fpr_list_has(const struct fpr_block *block)
 }
 
 /*
- * A block may be allocated by others as soon as it is put back. Then the result
- * is FPR_TAKEN, which is not a failure, and the test should try again.
+ * The rest of the machine may allocate a block as soon as it is back: that is
+ * no failure, but a reason to look again with other blocks.
  */
 enum fpr_where fpr_find_block(const struct fpr_block *block)
 {
@@ -379,7 +380,7 @@ enum fpr_where fpr_find_block(const struct fpr_block *block)
 	return where;
 }
 
-/* Number of reported blocks that are in that place. */
+/* How many of the blocks that were reported are there? */
 unsigned int fpr_count(struct fpr_fake *fake, enum fpr_where where)
 {
 	unsigned int i, nr = 0;
@@ -408,7 +409,7 @@ static bool fpr_is_marked(const struct fpr_block *block)
 	return marked;
 }
 
-/* Number of reported blocks that are marked. */
+/* How many of the blocks that were reported have the mark? */
 unsigned int fpr_nr_marked(struct fpr_fake *fake)
 {
 	unsigned int i, nr = 0;
@@ -419,7 +420,7 @@ unsigned int fpr_nr_marked(struct fpr_fake *fake)
 }
 
 /*
- * Parameters, written and read as by sysfs
+ * Parameters, as sysfs writes and reads them
  */
 
 static const struct kernel_param *fpr_find_param(const char *name)
@@ -487,7 +488,7 @@ void fpr_set_delay(struct fpr_fake *fake, int delay_ms)
 	fpr_set_number(fake, FPR_PARAM_DELAY, delay_ms);
 }
 
-/* Expects the order that the user reads. */
+/* What the user reads. */
 void fpr_expect_wanted(struct kunit *test, int order)
 {
 	char val[16];
@@ -496,7 +497,7 @@ void fpr_expect_wanted(struct kunit *test, int order)
 	fpr_expect_param(test, FPR_PARAM_ORDER, val);
 }
 
-/* Expects the order in effect, and the one that the user reads. */
+/* The order in effect, and what the user reads. */
 void fpr_expect_order(struct fpr_fake *fake, unsigned int live,
 		      unsigned int wanted)
 {
@@ -508,7 +509,7 @@ void fpr_expect_order(struct fpr_fake *fake, unsigned int live,
  * Timers
  */
 
-/* The time until the timer expires, in ms. */
+/* In ms, from now on. */
 unsigned int fpr_wait_of(const struct timer_list *timer)
 {
 	if (!timer_pending(timer))
@@ -516,7 +517,7 @@ unsigned int fpr_wait_of(const struct timer_list *timer)
 	return jiffies_to_msecs(timer->expires - jiffies);
 }
 
-/* Expects a wait of @wait_ms, less the time that the test has taken. */
+/* Up to @wait_ms, and not shorter by more than what a test takes. */
 void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 		     unsigned int wait_ms)
 {
@@ -527,7 +528,7 @@ void fpr_expect_wait(struct kunit *test, const struct timer_list *timer,
 	KUNIT_EXPECT_GT(test, left_ms, wait_ms / 4 * 3);
 }
 
-/* Is there nothing to do until a block is freed? */
+/* Nothing will happen unless somebody frees a block. */
 bool fpr_is_quiet(struct fpr_fake *fake)
 {
 	return !fpr_comes_back(fake) && fpr_state(fake) == PAGE_REPORTING_IDLE;
@@ -556,7 +557,7 @@ static void fpr_restore_low_wmark(void *data)
 	fake->low_zone = NULL;
 }
 
-/* Sets the low watermark of a zone until fpr_feed(). One zone at a time. */
+/* Of one zone at a time, until fpr_feed(). */
 void fpr_set_low_wmark(struct fpr_fake *fake, struct zone *zone,
 		       unsigned long pages)
 {
@@ -570,8 +571,8 @@ void fpr_set_low_wmark(struct fpr_fake *fake, struct zone *zone,
 }
 
 /*
- * Allocates a block of the zone. For a zone to be short of memory, more of it has
- * to be in use than its counters can be off by.
+ * A zone of which nothing is used would never be short, nor would one of which
+ * less is used than its counters can be wrong by.
  */
 static void fpr_use_zone(struct fpr_fake *fake, struct zone *zone)
 {
@@ -586,8 +587,8 @@ static void fpr_use_zone(struct fpr_fake *fake, struct zone *zone)
 }
 
 /*
- * Makes a zone short of memory for the registered device. The zone stays just
- * large enough to be retried: it would not be short if all of it were free.
+ * Makes a zone short of memory for the device that is registered. Not for ever:
+ * all of it might become free one day.
  */
 void fpr_starve(struct fpr_fake *fake, struct zone *zone)
 {
@@ -598,7 +599,7 @@ void fpr_starve(struct fpr_fake *fake, struct zone *zone)
 	fpr_set_low_wmark(fake, zone, zone_managed_pages(zone) - batch);
 }
 
-/* Restores the watermark of the zone. */
+/* The zone has the watermark again that it had before. */
 void fpr_feed(struct fpr_fake *fake)
 {
 	kunit_release_action(fake->test, fpr_restore_low_wmark, fake);
@@ -618,7 +619,7 @@ static unsigned long __fpr_marked_in(struct zone *zone)
 	return nr;
 }
 
-/* Number of marked blocks on all free lists. */
+/* Blocks with the mark, on all free lists. */
 unsigned long fpr_marked(void)
 {
 	unsigned long nr = 0;
@@ -647,7 +648,7 @@ static unsigned long __fpr_unreported_in(struct zone *zone, unsigned int order)
 	return nr;
 }
 
-/* Number of unreported blocks of @order and above in a zone. */
+/* Blocks that a zone could report. */
 unsigned long fpr_unreported(struct zone *zone, unsigned int order)
 {
 	unsigned long nr;
@@ -668,19 +669,19 @@ unsigned long fpr_unreported_in_all(unsigned int order)
 	return nr;
 }
 
-/* Number of free blocks of the highest order. */
+/* Free blocks of the highest order. */
 unsigned long fpr_nr_largest(void)
 {
 	struct zone *zone;
 	unsigned long nr = 0;
 
 	for_each_populated_zone(zone)
-		/* An estimate, as others allocate and free meanwhile. */
+		/* An estimate: others allocate and free meanwhile. */
 		nr += data_race(zone->free_area[MAX_PAGE_ORDER].nr_free);
 	return nr;
 }
 
-/* Expects that the free lists agree with the counters and the engine. */
+/* The free lists agree with the counters, and with the engine. */
 void fpr_expect_sound(struct kunit *test)
 {
 	struct page_reporting_verdict verdict;
@@ -693,7 +694,7 @@ void fpr_expect_sound(struct kunit *test)
  * Memory
  */
 
-/* Allocates a block, which is freed at the end of the test if it still exists. */
+/* A block that is freed at the end of the test unless the test does. */
 struct page *fpr_try_alloc(struct fpr_fake *fake, gfp_t gfp, unsigned int order)
 {
 	struct page *page = alloc_pages(gfp, order);
@@ -713,7 +714,7 @@ struct page *fpr_alloc(struct fpr_fake *fake, gfp_t gfp, unsigned int order)
 	return page;
 }
 
-/* Allocates at most @nr blocks of FPR_ORDER, for fpr_free_odd(). */
+/* Blocks of FPR_ORDER, @nr of them or fewer, for fpr_free_odd(). */
 void fpr_fill(struct fpr_fake *fake, gfp_t gfp, unsigned int nr)
 {
 	while (nr--)
@@ -722,8 +723,8 @@ void fpr_fill(struct fpr_fake *fake, gfp_t gfp, unsigned int nr)
 }
 
 /*
- * Frees the upper block of each pair of buddies among the @nr blocks allocated last.
- * The lower ones stay allocated until the end of the test, so nothing merges.
+ * Frees every second one of those that were allocated last. The others keep them from
+ * merging until the end of the test.
  */
 void fpr_free_odd(struct fpr_fake *fake, unsigned int nr)
 {
@@ -737,7 +738,7 @@ void fpr_free_odd(struct fpr_fake *fake, unsigned int nr)
 	}
 }
 
-/* Allocates blocks until one of the highest order is split for it. */
+/* Takes blocks until one of the largest is split for it. */
 void fpr_split_largest(struct fpr_fake *fake, unsigned int order)
 {
 	unsigned long largest = fpr_nr_largest();
@@ -765,8 +766,8 @@ void fpr_free_all(struct fpr_fake *fake)
 }
 
 /*
- * Frees a block and drains the per-CPU lists. They hold blocks of the size of a
- * huge page, too, which is the highest order with pages of 64 KiB.
+ * Past the per-CPU lists, which take blocks of the size of a huge page: with
+ * pages of 64 KiB, that is the highest order.
  */
 void fpr_free_past_lists(struct page *page)
 {
@@ -776,7 +777,7 @@ void fpr_free_past_lists(struct page *page)
 	drain_all_pages(zone);
 }
 
-/* Moves a block to the tail of its free list, if it is still free and of @order. */
+/* A free block to where it is found last, if it is that block still. */
 void fpr_move_to_tail(struct page *page, unsigned int order)
 {
 	struct zone *zone = page_zone(page);
@@ -789,13 +790,13 @@ void fpr_move_to_tail(struct page *page, unsigned int order)
 	spin_unlock_irq(&zone->lock);
 }
 
-/* Frees the upper half of an allocated block, and keeps the lower one. */
+/* Frees the upper half of a block, and leaves the lower one. */
 void fpr_free_upper_half(struct page *page)
 {
 	unsigned int order = page_private(page) - 1;
 	struct page *upper = page + (1UL << order);
 
-	/* As split_page(), but into two halves rather than into single pages. */
+	/* What split_page() does, into two instead of into single pages. */
 	set_page_private(page, order);
 	set_page_refcounted(upper);
 	__free_pages(upper, order);
@@ -823,7 +824,7 @@ static unsigned int fpr_pair_order(const struct fpr_pair *pair)
 	return pair->order ?: FPR_ORDER;
 }
 
-/* Removes the buddy of block @last from the blocks before it. NULL if not found. */
+/* Takes the buddy of the last block out of the others, if it is there. */
 static struct page *fpr_take_buddy(struct fpr_pair *pair, int last)
 {
 	unsigned long pfn = page_to_pfn(pair->fill[last]) ^
@@ -838,10 +839,10 @@ static struct page *fpr_take_buddy(struct fpr_pair *pair, int last)
 }
 
 /*
- * Allocates two blocks that would merge if both were free. Such a pair is found
- * soon, as the allocator splits larger blocks when it has none of that order. The
- * other blocks stay allocated, too, so that the allocator does not change the
- * migratetype of the pageblock.
+ * Allocates two blocks that would merge if both were free. The allocator
+ * halves larger blocks when it has none of that order, so that they turn up
+ * soon. The rest of what it took to find them stays allocated with them, so that
+ * the allocator has no reason to give their pageblock another type.
  */
 void fpr_get_pair(struct fpr_fake *fake, struct fpr_pair *pair, gfp_t gfp)
 {
@@ -906,7 +907,7 @@ void fpr_unisolate(struct fpr_fake *fake, struct page *page)
 }
 #endif
 
-/* Isolates a free, unreported pageblock, and returns its first page. */
+/* Isolates a free pageblock that was not reported, and returns its head. */
 struct page *fpr_isolate_pageblock(struct fpr_fake *fake)
 {
 	int err = -EBUSY, tries;
@@ -932,7 +933,7 @@ void fpr_need_counters(struct kunit *test)
 		kunit_skip(test, "needs CONFIG_VM_EVENT_COUNTERS");
 }
 
-/* Reads the counters until the amount of marked memory is stable. */
+/* Blocks come and go meanwhile: look until nothing has. */
 static void fpr_sum(struct fpr_sums *sums)
 {
 	unsigned long free = 0, before;
@@ -958,14 +959,14 @@ struct fpr_sums *fpr_new_sums(struct kunit *test)
 	return sums;
 }
 
-/* By how much an event counter has grown. */
+/* How much an event has grown. */
 unsigned long fpr_grown(struct kunit *test, const struct fpr_sums *before,
 			enum vm_event_item item)
 {
 	return fpr_new_sums(test)->events[item] - before->events[item];
 }
 
-/* Expects that each reported page is still free, or was counted when it left. */
+/* All that was reported is still free, or was counted when it left. */
 void fpr_expect_identity(struct kunit *test)
 {
 	const unsigned long *events;
@@ -988,7 +989,7 @@ void fpr_expect_identity(struct kunit *test)
  * The start and the end of a test
  */
 
-/* The last action of a test, as it was added first. */
+/* The last action: all others of the test have run. */
 static void fpr_end_test(void *data)
 {
 	struct fpr_fake *fake = data;
@@ -1023,7 +1024,7 @@ int fpr_init(struct kunit *test)
 	if (fpr_get_param(FPR_PARAM_DELAY, fake->saved_delay) < 0)
 		return -ENOENT;
 	fake->saved_order = fpr_engine_forget_user();
-	/* Tested only by its own suite. It would disturb the others. */
+	/* Only its own suite looks at it, and it would disturb the others. */
 	fake->saved_compact = page_reporting_get_compact();
 	page_reporting_set_compact(false);
 	fpr_set_delay(fake, FPR_QUIET_MS);

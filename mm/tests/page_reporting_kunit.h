@@ -2,14 +2,12 @@
 /*
  * Free page reporting: what the KUnit suites share.
  *
- * A fake device receives reports of the real free memory of this machine.
- * Passes run in the thread of the test, unless the test starts the worker.
- * Managed actions undo all that a test changes, even if it aborts.
+ * A fake device takes the reports of this machine's real free memory. Passes
+ * run in the thread of the test, unless a test starts the worker. Whatever a
+ * test changes is undone by a managed action, even if the test aborts.
  *
- * The comment above each case starts with the rows of behaviour that it covers:
- * see "Tests" in Documentation/mm/free_page_reporting.rst. The rest of the
- * machine allocates and frees memory while a test runs. So tests expect ranges,
- * or try several times.
+ * The comment above each case begins with the rows of behaviour that it shows:
+ * see "Tests" in Documentation/mm/free_page_reporting.rst.
  */
 #ifndef _MM_TESTS_PAGE_REPORTING_KUNIT_H
 #define _MM_TESTS_PAGE_REPORTING_KUNIT_H
@@ -27,23 +25,23 @@
 #include "../page_reporting.h"
 #include "../page_reporting_internal.h"
 
-/* The maximum of the delay: no pass starts by itself during a test. */
+/* The longest delay that the parameter takes: no pass starts by itself. */
 #define FPR_QUIET_MS		3600000
-/* A delay that is longer than a test, and that a back-off can still increase. */
+/* A delay that grows to a minute, and is long enough for a test. */
 #define FPR_DELAY_MS		20000
-/* The delay that enables pacing. */
+/* As a delay: pacing decides. */
 #define FPR_ADAPTIVE		(-1)
 /* An order that the allocator does not keep on per-CPU lists. */
 #define FPR_ORDER		5
-/* Pages that the rest of the machine may take during a check. */
+/* Pages that others may take while a test looks. */
 #define FPR_SLACK		512
-/* Time limit, on a busy machine, for events that should happen soon. */
+/* For what has to happen soon, on a machine that is busy. */
 #define FPR_DEADLINE		(30 * HZ)
-/* After this many passes, all that can be reported has been reported. */
+/* Passes after which all that can be reported has been. */
 #define FPR_MAX_PASSES		200
-/* Maximum number of blocks that are allocated to find a pair. */
+/* Blocks of a pair's order that are allocated to find the pair. */
 #define FPR_FILL		64
-/* One pair for each migratetype that can be allocated. */
+/* One pair of each type that can be allocated. */
 #define FPR_PAIRS		3
 
 /* The parameters, as in /sys/module/page_reporting/parameters/ */
@@ -55,7 +53,7 @@
  * @page: its first page
  * @zone: its zone
  * @order: its order
- * @mt: the migratetype of its first pageblock when it was reported
+ * @mt: the type of its first pageblock when it was reported
  * @call: number of the call of report(), from 0
  * @pass: number of the pass, as counted by fpr_pass()
  */
@@ -68,9 +66,9 @@ struct fpr_block {
 	unsigned int pass;
 };
 
-/* Where a block is that was reported. */
+/* Where a block is that was on a free list before. */
 enum fpr_where {
-	FPR_LISTED,	/* on the list of its order and migratetype */
+	FPR_LISTED,	/* on the list of its order and type */
 	FPR_ASTRAY,	/* free, but not on that list */
 	FPR_TAKEN,	/* not free, or part of another block */
 };
@@ -80,7 +78,7 @@ enum fpr_where {
  * @order: the order of each; 0 means FPR_ORDER
  * @lo: the lower one
  * @hi: the upper one
- * @fill: the other blocks that were allocated to find them
+ * @fill: the other blocks that it took to find them
  */
 struct fpr_pair {
 	unsigned int order;
@@ -90,29 +88,28 @@ struct fpr_pair {
 
 /**
  * struct fpr_fake - a device that takes reports, and the state of one test
- * @prdev: the device
+ * @prdev: what is registered
  * @test: the test
- * @err: the return value of report()
+ * @err: what report() returns
  * @hook: called by report() before it returns, or NULL
  * @pairs: pairs of blocks, see fpr_get_pair()
- * @allocated: blocks allocated by fpr_alloc() and not freed yet, newest first
- * @watch: the page that a hook waits for
- * @refusals: number of refused calls of the engine, or of reports that a hook
- *	refused
+ * @allocated: all pages of fpr_alloc() that are not freed yet
+ * @watch: a page that a hook waits for
+ * @refusals: what was refused: a call of the engine, or a report by a hook
  * @entered: a hook was called
  * @told: a hook may return
  * @gone: a thread is done
- * @returned: number of calls of report() that have returned
+ * @returned: calls of report() that are over
  * @active: a hook saw the state ACTIVE
- * @passes: number of passes run by fpr_pass()
- * @calls: number of calls of report()
+ * @passes: passes by fpr_pass()
+ * @calls: calls of report()
  * @nr_blocks: entries in @blocks
  * @blocks: all blocks that were reported, in order
  * @low_zone: the zone whose low watermark was changed, or NULL
- * @low_wmark: the watermark before the change
- * @saved_order: the order that the user had set, restored at the end
- * @saved_delay: the delay that the user had set, as text, restored at the end
- * @saved_compact: whether fragments are made whole blocks, restored at the end
+ * @low_wmark: what it was before
+ * @saved_order: the order that the user had set, which is restored at the end
+ * @saved_delay: the same of the delay, as text
+ * @saved_compact: the same of making whole blocks of fragments
  */
 struct fpr_fake {
 	struct page_reporting_dev_info prdev;
@@ -140,7 +137,7 @@ struct fpr_fake {
 
 /**
  * fpr_poll - wait until a condition is true
- * @cond: the condition; it is evaluated repeatedly, and may have side effects
+ * @cond: the condition; it is evaluated again and again, and may do something
  *
  * Return: true, or false if FPR_DEADLINE has passed.
  */
@@ -155,7 +152,7 @@ struct fpr_fake {
 	__true;							\
 })
 
-/* A suite with its fixture, for kunit_test_suite(). */
+/* A suite, and its fixture. The kernel's macro then registers it. */
 #define FPR_SUITE(_name, _cases)				\
 {								\
 	.name = "page_reporting_" _name,			\
@@ -271,23 +268,23 @@ unsigned long fpr_grown(struct kunit *test, const struct fpr_sums *before,
 void fpr_expect_identity(struct kunit *test);
 
 /*
- * What the tests use of the engine, besides page_reporting.h,
+ * What the tests need of the engine, besides page_reporting.h,
  * page_reporting_internal.h and the parameters. The functions are in
- * page_reporting_*engine_kunit.h, which the engine's files include at their
- * ends. Only these files have to follow changes of the engine's internals.
+ * page_reporting_*engine_kunit.h, which the engine's files include at their ends:
+ * all that a change of the engine's internals has to touch is there and here.
  */
 
 /* A free list is reported in about this many passes. */
 extern const unsigned int fpr_engine_passes;
-/* Blocks that a walk looks at in one zone->lock section. */
+/* Blocks that are looked at under one hold of zone->lock. */
 extern const unsigned int fpr_engine_steps;
-/* Marked blocks at the head of a list that the first walk skips. */
+/* Marked blocks at the head of a list that a first look goes past. */
 extern const unsigned int fpr_engine_glance;
-/* Blocks that are put back in one zone->lock section. */
+/* Blocks that go back under one hold of zone->lock. */
 extern const unsigned int fpr_engine_drain;
 
 /**
- * struct fpr_zone - a zone without memory
+ * struct fpr_zone - a zone that is not there
  * @zone: its counters, watermarks and numbers of free blocks
  * @order: the reporting order
  * @capacity: blocks in a full batch
@@ -299,9 +296,9 @@ struct fpr_zone {
 };
 
 /**
- * struct fpr_walked - the result of fpr_engine_walk_list()
- * @pauses: how often zone->lock was dropped during the walk
- * @nents: blocks that were taken, and put back
+ * struct fpr_walked - how the walk of a list went
+ * @pauses: how often zone->lock was dropped on the way
+ * @nents: blocks that were taken; they are back
  */
 struct fpr_walked {
 	unsigned int pauses;
