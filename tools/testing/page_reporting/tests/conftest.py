@@ -4,6 +4,7 @@
 import functools
 import os
 import signal
+import threading
 
 import pytest
 
@@ -22,7 +23,9 @@ def environment(**variables):
 
 def pytest_configure():
     """In the background of a shell, or under nohup, SIGINT comes ignored, for all that is started too."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A worker of xdist is not in its main thread, and inherits what its parent has.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(hookwrapper=True)
