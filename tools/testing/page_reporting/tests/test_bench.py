@@ -124,11 +124,11 @@ def test_large_guests_run_one_at_a_time():
 
 
 def test_the_whole_bench_fits():
-    """115 minutes in all, 25 for a scenario, by what runs took; building the kernels comes on top."""
+    """160 minutes in all, 30 for a scenario, by what runs took; building the kernels comes on top."""
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 25 * 60 and sum(needs.values()) <= 115 * 60
+    assert max(needs.values()) <= 30 * 60 and sum(needs.values()) <= 160 * 60
 
 
 def test_kernels_that_are_built():
@@ -656,7 +656,7 @@ def test_release_in_a_guest(boot, monkeypatch):
 @product
 def test_fragment_in_a_guest(boot):
     """Without huge pages, holes of 1 MiB are below order 9: whole blocks are made of them, and the rest comes back."""
-    got = small(boot, "fragment", "fragment", 400, 10, 9, "madvise")
+    got = small(boot, "fragment", "fragment", 400, 20, 9, "madvise")
     assert got.figures["touched_mib"] - got.figures["half_released_mib"] > 150
     assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 100
 

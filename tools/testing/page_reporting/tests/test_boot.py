@@ -13,12 +13,12 @@ pytestmark = pytest.mark.product
 FREE_MIB = 256
 
 
-def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=()):
+def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(), thp="always"):
     """Boot, check the parameters, free FREE_MIB: (Result, Fall after most of it, or `seconds`)."""
     # What the CPUs' own lists keep is no free memory to the buddy allocator: up to 28 MiB each.
     steps = [*steps, ["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
     steps += [["params", "expect", *expect]] if expect else []
-    steps.append(["hog", f"mem={FREE_MIB}M", "thp=always"])
+    steps.append(["hog", f"mem={FREE_MIB}M", f"thp={thp}"])
     with boot(steps=steps, cmdline=cmdline, balloon=balloon) as vm:
         freeing = vm.wait_event("freeing")
         while vm.samples[-1].t < freeing.t + seconds and \
@@ -75,7 +75,7 @@ def test_kernel_without_migration():
     steps = [["file", "write", f"{files}/flush", "compact"], ["file", "read", f"{files}/flush"],
              ["file", "read", f"{files}/compact"]]
     boot = functools.partial(VM, paths.BUILD / "nomigration" / "vmlinux", programs.initramfs(), mem_mib=1024)
-    result, fall = free_memory(boot, expect=["delay=-1", "order=9"], steps=steps)
+    result, fall = free_memory(boot, expect=["delay=-1", "order=9"], steps=steps, thp="system")
     assert fall.returned_pct >= 95
     read = [event.fields["text"] for event in result.events if event.name == "value"]
     assert read[0].startswith("pages=") and read[0].endswith("error=0 moved=0")
