@@ -750,7 +750,7 @@ CASE(more_fragments_are_not_those_that_come_back)
 	start(&zone);
 	for (i = 0; i < zone.nr; i++)
 		zone.blocks[i].used = i % 2 ? 50 : BLOCK;
-	CHECK(pass_until(&zone, zone.now_ms + 3000) > 400);
+	CHECK(pass_until(&zone, zone.now_ms + 2500) > 400);
 	for (i = 0; i < zone.nr; i += 2)
 		zone.blocks[i].used = 50;
 	pass_until(&zone, zone.now_ms + 200);

@@ -41,7 +41,6 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
     assert sums.number("loads") >= seconds / 30
     assert sums.number("offlined") >= seconds / 30
     assert sums.number("contiguous") >= seconds / 30
-    assert sums.number("moved") >= 100 * seconds
 
 
 def test_stress(tmp_path):
