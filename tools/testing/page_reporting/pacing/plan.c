@@ -540,6 +540,15 @@ static u64 pass_until(struct zone *zone, u64 end_ms)
 	return zone->emptied - emptied;
 }
 
+/* Frees ask for passes, whatever the policy waits for. */
+static void pass_twice_a_second(struct zone *zone, unsigned int nr)
+{
+	while (nr--) {
+		pass(zone, 0);
+		zone->now_ms += 500;
+	}
+}
+
 /* Moves cost five times as much as assumed: the first round learns it, the next one waits. */
 CASE(dear_moves_wait_until_the_rent_is_as_high)
 {
@@ -652,7 +661,6 @@ static void learn(struct zone *zone, u64 ns)
 CASE(more_fragments_are_looked_at_again)
 {
 	struct zone zone;
-	unsigned int i;
 
 	zone_init(&zone, 1000);
 	start(&zone);
@@ -660,11 +668,8 @@ CASE(more_fragments_are_looked_at_again)
 	scatter(&zone, 1, 300);
 	CHECK_LE(pass_until(&zone, zone.now_ms + 2500), 10);
 	scatter(&zone, 2, 200);
-	/* 300 pages would be worth it after 20 s, 200 after 15. Frees ask for passes. */
-	for (i = 0; i < 33; i++) {
-		pass(&zone, 0);
-		zone.now_ms += 500;
-	}
+	/* 300 pages would be worth it after 20 s, 200 after 15. */
+	pass_twice_a_second(&zone, 33);
 	CHECK(zone.emptied > 300);
 	zone_free(&zone);
 }
@@ -673,17 +678,13 @@ CASE(more_fragments_are_looked_at_again)
 CASE(what_a_round_leaves_keeps_its_age)
 {
 	struct zone zone;
-	unsigned int i;
 
 	zone_init(&zone, 1000);
 	start(&zone);
 	learn(&zone, 30000);
 	scatter(&zone, 1, 230);
-	/* 250 pages are worth it after 16.5 s. Frees ask for passes meanwhile. */
-	for (i = 0; i < 35; i++) {
-		pass(&zone, 0);
-		zone.now_ms += 500;
-	}
+	/* 250 pages are worth it after 16.5 s. */
+	pass_twice_a_second(&zone, 35);
 	CHECK(zone.emptied > 350);
 	zone_free(&zone);
 }

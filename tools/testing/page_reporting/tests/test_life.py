@@ -375,6 +375,16 @@ def sleeper(folder, **arguments):
                  **{"cmdline": drivers.PATIENCE, **arguments})
 
 
+def end_after_sleep(vm, monitor):
+    """The guest is awake: its balloon has a quarter again, and gives it back."""
+    until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
+    inflate_to(vm, monitor, MEM_MIB)
+    say(vm, "take", "taken")
+    settle(vm)
+    check(vm)
+    end(vm)
+
+
 def test_balloon_of_a_guest_that_sleeps(tmp_path):
     """S3, with a balloon of a quarter of the guest, which it has again when it wakes."""
     with sleeper(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
@@ -386,12 +396,7 @@ def test_balloon_of_a_guest_that_sleeps(tmp_path):
         monitor.execute("system_wakeup")
         awake = vm.wait_event("awake")
         assert awake.number("imbalance") == 0
-        until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
-        inflate_to(vm, monitor, MEM_MIB)
-        say(vm, "take", "taken")
-        settle(vm)
-        check(vm)
-        end(vm)
+        end_after_sleep(vm, monitor)
 
 
 def test_balloon_of_a_guest_that_hibernates(tmp_path):
@@ -407,12 +412,7 @@ def test_balloon_of_a_guest_that_hibernates(tmp_path):
         settle(vm)
         inflate_to(vm, monitor, MEM_MIB - 256)
         say(vm, "disk", "awake")
-        until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
-        inflate_to(vm, monitor, MEM_MIB)
-        say(vm, "take", "taken")
-        settle(vm)
-        check(vm)
-        end(vm)
+        end_after_sleep(vm, monitor)
 
 
 # Started anew

@@ -41,6 +41,7 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
     assert sums.number("loads") >= seconds / 30
     assert sums.number("offlined") >= seconds / 30
     assert sums.number("contiguous") >= seconds / 30
+    assert sums.number("moved") >= 5 * seconds      # 30 a second, one run
 
 
 def test_stress(tmp_path):

@@ -227,7 +227,8 @@ static int need_compact(void)
 	return result;
 }
 
-static int test_compact(void)
+/* With the parameter set to this, and memory scattered, see what a flush does. */
+static int with_compact(const char *value, int (*expect)(const char *mem, size_t size))
 {
 	size_t size = pr_some_memory();
 	int result = need_compact();
@@ -236,33 +237,32 @@ static int test_compact(void)
 	if (result)
 		return result;
 	pr_knob(PR_COMPACT);
-	pr_must_write(PR_COMPACT, "Y");
+	pr_must_write(PR_COMPACT, value);
 	mem = scatter(size);
-	result = expect_compacted(mem, size);
+	result = expect(mem, size);
 	pr_give(mem, size);
 	pr_knob_back(PR_COMPACT);
 	return result;
 }
 
-/* Where it is off, a flush with it is one of all. */
-static int test_compact_off(void)
+static int test_compact(void)
 {
-	size_t size = pr_some_memory();
-	int result = need_compact();
-	char *mem;
+	return with_compact("Y", expect_compacted);
+}
 
-	if (result)
-		return result;
-	pr_knob(PR_COMPACT);
-	pr_must_write(PR_COMPACT, "N");
-	mem = scatter(size);
-	result = expect_error(pr_flush("compact"), 0) || pr_check_all_reported(SLACK_PAGES);
+/* Where it is off, a flush with it is one of all. */
+static int expect_not_compacted(const char *mem, size_t size)
+{
+	int result = expect_error(pr_flush("compact"), 0) || pr_check_all_reported(SLACK_PAGES);
+
 	if (pr_last_flush().moved)
 		result = pr_fail("%ld pages moved", pr_last_flush().moved);
-	result = result || check_stamps(mem, size);
-	pr_give(mem, size);
-	pr_knob_back(PR_COMPACT);
-	return result;
+	return result || check_stamps(mem, size);
+}
+
+static int test_compact_off(void)
+{
+	return with_compact("N", expect_not_compacted);
 }
 
 static int test_order_0(void)
