@@ -54,7 +54,7 @@ static const struct good good_delays[] = {
 };
 
 static const char * const no_switches[] = {
-	"\n", " ", "\t", "2", "-1", "abc", "x", "compact", "always", "default",
+	"\n", " ", "\t", "2", "-1", "abc", "x", "compact", "always", "pays",
 };
 
 static const struct good good_switches[] = {
