@@ -353,7 +353,7 @@ static void print_sample(const struct guest *guest, double refaults_per_s)
 		printf("no report out\n");
 }
 
-/* A line a second, @count of them, or for ever if it is 0. */
+/* Prints a line a second, @count of them, or without end if it is 0. */
 static int watch(unsigned long count)
 {
 	struct guest before = look_or_die(), now;
@@ -1194,17 +1194,17 @@ static int doctor(long pid, const char *guest_path)
 static const char usage[] =
 "page-reporting [--json] COMMAND\n"
 "\n"
-"  status               is it on, what is set, how much of free memory is reported\n"
-"  watch [--count N]    the same once a second, N times or until interrupted\n"
-"  flush [all|SIZE]     report free memory now, SIZE being as in 512M\n"
-"  flush again          report it all, also what is reported already\n"
+"  status               whether reporting is on, what is set, how much is reported\n"
+"  watch [--count N]    how much is reported, once a second, N times or for ever\n"
+"  flush [all|SIZE]     report free memory now: all of it, or a SIZE such as 512M\n"
+"  flush again          report all of it, even what is reported already\n"
 "  flush compact        compact memory first, where the kernel can\n"
 "  doctor               what keeps memory from coming back, and what to do\n"
 "  doctor --host PID [--guest FILE]\n"
 "                       the same on the host of the virtual machine PID; FILE, or\n"
 "                       - for stdin, has the output of --json status in the guest\n"
 "\n"
-"  --json               for programs: an object, one for each line of watch\n"
+"  --json               print a JSON object; watch prints one in each line\n"
 "  --root DIR           for tests: DIR/proc and DIR/sys instead of /proc and /sys\n"
 "\n"
 "Exit status: 0; 1 if something failed, or doctor found something bad; 2 for bad input.\n";
