@@ -13,35 +13,20 @@
 #include <limits.h>
 
 #include "beside.h"
+#include "meminfo.h"
 #include "vmstat.h"
 
 #define SMALL_BELOW	(2 * MIB)
-
-static void read_or_fail(const char *path, char *text, size_t size)
-{
-	int err = read_text(path, text, size);
-
-	if (err)
-		fail("read", path, -err);
-}
-
-/* The value in KiB on the line of @meminfo that begins with @key. */
-static long kib_of(const char *meminfo, const char *key)
-{
-	const char *line = strstr(meminfo, key);
-
-	if (!line)
-		fail("memory:", key, ENODATA);
-	return strtol(line + strlen(key), NULL, 10);
-}
 
 /* Free memory in blocks below 2 MiB. Each line of buddyinfo has a number for each order. */
 static long small_kib(void)
 {
 	long page_kib = sysconf(_SC_PAGESIZE) / 1024, kib = 0, size;
 	char text[4096], *line, *next, *number, *rest;
+	int err = read_text("/proc/buddyinfo", text, sizeof(text));
 
-	read_or_fail("/proc/buddyinfo", text, sizeof(text));
+	if (err)
+		fail("read", "/proc/buddyinfo", -err);
 	for (line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
 		number = strstr(line, "zone");
 		strtok_r(number, " ", &rest);
@@ -61,14 +46,14 @@ static void report_memory(void)
 	long free_kib, cache_kib, small = small_kib();
 	char meminfo[4096];
 
-	read_or_fail("/proc/meminfo", meminfo, sizeof(meminfo));
-	free_kib = kib_of(meminfo, "MemFree:");
-	cache_kib = kib_of(meminfo, "\nCached:") + kib_of(meminfo, "Buffers:");
+	read_meminfo(meminfo, sizeof(meminfo));
+	free_kib = find_kib(meminfo, "MemFree:");
+	cache_kib = find_kib(meminfo, "\nCached:") + find_kib(meminfo, "Buffers:");
 	backed = free_kib - small - reported * (sysconf(_SC_PAGESIZE) / 1024);
 	if (backed < 0)
 		backed = 0;	/* the values are not read at the same time */
 	report("event=memory used=%ld cache=%ld small=%ld backed=%lld t_ms=%lld",
-	       kib_of(meminfo, "MemTotal:") - free_kib - cache_kib, cache_kib, small,
+	       find_kib(meminfo, "MemTotal:") - free_kib - cache_kib, cache_kib, small,
 	       reported < 0 ? -1 : backed, now_ms());
 }
 

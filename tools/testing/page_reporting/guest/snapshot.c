@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "hostroot.h"
+#include "meminfo.h"
 
 #define FLUSH	"/sys/kernel/mm/page_reporting/flush"
 #define OBJECTS	"/tmp/objects"
@@ -23,19 +24,6 @@
  * per-CPU lists.
  */
 #define LEFT_KIB 98304
-
-static long kib_of(const char *key)
-{
-	char text[8192], *line;
-	int err = read_text("/proc/meminfo", text, sizeof(text));
-
-	if (err)
-		fail("read", "/proc/meminfo", -err);
-	line = strstr(text, key);
-	if (!line)
-		fail("snapshot:", key, ENODATA);
-	return strtol(line + strlen(key), NULL, 10);
-}
 
 /* The objects are on a tmpfs in the host's root. */
 static void leave_host(void)
@@ -65,7 +53,7 @@ static bool flush(const char *word)
 
 static void clear_free_memory(void)
 {
-	size_t size = (kib_of("MemFree:") - LEFT_KIB) * 1024;
+	size_t size = (read_kib("MemFree:") - LEFT_KIB) * 1024;
 	char *mem = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -101,7 +89,7 @@ int main(int argc, char **argv)
 	began_ms = now_ms();
 	known = prepare(argv[1] + strlen("before="));
 	report("event=ready known=%d took_ms=%lld free_kib=%ld t_ms=%lld", known,
-	       now_ms() - began_ms, kib_of("MemFree:"), now_ms());
+	       now_ms() - began_ms, read_kib("MemFree:"), now_ms());
 	if (read(STDIN_FILENO, line, sizeof(line)) <= 0)
 		fail("read", "a line of the host", errno);
 	return 0;

@@ -107,6 +107,8 @@ BUSY_BLOCK = (*ONE_BLOCK, Figure("busy_reported_mib", "MiB", exact=True))
 HOTPATH = (Figure("insns_per_pair", "instructions", exact=True),)
 BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks"),
          HOST_CPU)
+REBUILD = (Figure("built_mib", "MiB"), Figure("cleaned_mib", "MiB"), Figure("rested_mib", "MiB"),
+           Figure("used_mib", "MiB"), Figure("resident_per_used", ""), HOST_CPU)
 PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
 FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
 
@@ -219,6 +221,9 @@ VARIANTS = (
     Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
             together=2),
     Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),
+    Variant("rebuild", "c-compile", REBUILD,
+            ("rebuild", {"patterns": COMPILED, "jobs": 3, "wait_s": 20, "rest_s": 60}), columns=WITH_OFF, seconds=165,
+            together=3, runs=EXACT_RUNS),
     Variant("pack", "3-guests", PACK,
             ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
             seconds=104, together=2),

@@ -661,6 +661,27 @@ def compile_load(boot, show, files, jobs, tail_s):
     return built(result, compiling.t, compiled, idle.t)
 
 
+def rebuild(boot, show, patterns, jobs, wait_s, rest_s, mem_mib=4096):
+    """A build, its objects removed, and the caches dropped: what stays of it on the host each time.
+
+    used_mib is all but free memory at the end, with the kernel itself.
+    """
+    arguments = paths.BUILD / "rebuild.list"
+    arguments.write_text(compile_list(patterns), encoding="utf-8")
+    steps = [decomposed(["compile", f"list={arguments}", f"jobs={jobs}", f"tail={wait_s}"]),
+             decomposed(["clean", f"wait={wait_s}", f"rest={rest_s}"])]
+    with boot(steps=steps, mem_mib=mem_mib, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
+        compiling, built_at = watch(vm, "compiling", show), watch(vm, "idle", show)
+        cleaned, rested = watch(vm, "cleaned", show), watch(vm, "rested", show)
+        result = vm.finish()
+    used_mib = mem_mib - rested.number("free_kib") / 1024
+    resident = {"built_mib": built_at.sample.rss_mib, "cleaned_mib": cleaned.sample.rss_mib,
+                "rested_mib": rested.sample.rss_mib}
+    figures = {**resident, "used_mib": used_mib, "resident_per_used": resident["rested_mib"] / used_mib,
+               "host_cpu_s": result.cpu_s}
+    return Measured(figures, [result], curve(between(result.samples, 0, rested.t), compiling.t))
+
+
 def demand(boot, show, trace, rounds):
     """The memory that a recorded build took, taken and freed at the pace of the machine that built:
     under TCG a compiler takes a dozen times as long, and nothing else that matters here does."""
@@ -683,4 +704,4 @@ def built(result, start, done, end):
 
 WORKLOADS = {workload.__name__: workload for workload in (
     release, churn, fragment, hostpages, stall, idle, reuse, split, scale, one_block, hotpath, compile_load, demand,
-    pack, flush, scatter, steady)}
+    rebuild, pack, flush, scatter, steady)}
