@@ -578,9 +578,12 @@ static void page_reporting_work(struct work_struct *work)
 	page_reporting_walk(&pass);
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
-	/* A flush has somebody who waits; with a fixed delay, nothing is sooner. */
+	/*
+	 * A flush has somebody who waits; with a fixed delay, nothing is sooner; and
+	 * what the device refuses is of no use.
+	 */
 	pass.ended = page_reporting_moves_ended;
-	if (!page_reporting_serves && page_reporting_is_adaptive())
+	if (!page_reporting_serves && page_reporting_is_adaptive() && !pass.err)
 		page_reporting_compact(&pass);
 	page_reporting_end_pass(&pass);
 }

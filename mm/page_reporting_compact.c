@@ -33,7 +33,8 @@
  * A round runs in slices of PAGE_REPORTING_SLICE_MS, in the engine's work after
  * its pass. It stops for what a pass stops for, for a flush that waits, while
  * the zone is near its high watermark, and while a pageblock of the zone is
- * isolated. It stops for good when the CPU cap for moves is reached.
+ * isolated. It stops for good when the CPU cap for moves is reached, and after
+ * PAGE_REPORTING_ROUND_MS. There is none while the driver returns errors.
  *
  * Nothing announces fragments. So after each pass, the engine asks for a pass
  * when a block of PAGE_REPORTING_FRAGMENT_ORDER or more is freed. The first such
@@ -83,11 +84,17 @@
 #include "page_reporting_internal.h"
 #include "page_reporting_plan.h"
 
-/* A slice of a round, and the time until the next one. */
-#define PAGE_REPORTING_SLICE_MS		20
+/*
+ * A slice of a round, and the time until the next one. Below the 10 ms after
+ * which a workqueue takes a work for one that hogs its CPU.
+ */
+#define PAGE_REPORTING_SLICE_MS		8
 
 /* Blocks that are looked at or put back in one zone->lock section. */
 #define PAGE_REPORTING_LOCKED		64
+
+/* Pageblocks that are searched for holes in one step. */
+#define PAGE_REPORTING_SEARCHED		64
 
 /* Pages that are unmapped at a time: whoever touches one has to wait. */
 #define PAGE_REPORTING_MOVES		64
@@ -246,9 +253,10 @@ static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 
 static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn)
 {
-	struct page *page = pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages,
-						  zone);
+	struct page *page;
 
+	/* Not pageblock_pfn_to_page(): memory may go offline between slices. */
+	page = __pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages, zone);
 	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE)
 		return NULL;
 	return page;
@@ -263,10 +271,18 @@ static bool page_reporting_looks_movable(struct page *page)
 }
 
 /*
+ * Is a page, which is neither on a free list nor part of a compound page, on its
+ * way to a free list? A frozen page has no reference either, but a type.
+ */
+static bool page_reporting_is_in_transit(struct page *page)
+{
+	return !page_count(page) && !page_has_type(page);
+}
+
+/*
  * Counts what is in a pageblock. Without zone->lock, as compaction does it: a
  * wrong order makes it skip too much, and all is checked again before it is
- * used. A page that is neither free nor in use is on its way to a free list.
- * Stops where more than @most pages are in use.
+ * used. Stops where more than @most pages are in use.
  */
 static struct page_reporting_block page_reporting_look(struct page *page,
 						       unsigned int most)
@@ -291,7 +307,7 @@ static struct page_reporting_block page_reporting_look(struct page *page,
 			order = compound_order(compound_head(p));
 			if (order <= MAX_PAGE_ORDER)
 				step = min(1U << order, nr - i);
-		} else if (!page_count(p)) {
+		} else if (page_reporting_is_in_transit(p)) {
 			continue;
 		}
 		block.used += step;
@@ -380,19 +396,40 @@ static void page_reporting_return_hole(struct page *page, unsigned int order)
 	page_reporting_holes.pages += 1UL << order;
 }
 
-/* Puts the holes back on the free lists. */
+/* Is a pageblock a free block, or part of one? A guess without zone->lock. */
+static bool page_reporting_is_whole(struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+	unsigned int order;
+
+	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
+		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
+
+		if (data_race(PageBuddy(head)) && buddy_order_unsafe(head) >= order)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Puts the holes back on the free lists. What was isolated is not announced, but
+ * it may merge with what was freed meanwhile.
+ */
 static void page_reporting_put_holes(struct zone *zone)
 {
 	struct page_reporting_holes *holes = &page_reporting_holes;
 	unsigned int order, steps = 0;
 	struct page *page, *next;
+	int mt;
 
 	spin_lock_irq(&zone->lock);
 	for (order = 0; order < pageblock_order; order++) {
 		list_for_each_entry_safe(page, next, &holes->free[order], lru) {
+			mt = get_pageblock_migratetype(page);
 			list_del(&page->lru);
-			__putback_isolated_page(page, order,
-						get_pageblock_migratetype(page));
+			__putback_isolated_page(page, order, mt);
+			if (page_reporting_is_whole(page))
+				page_reporting_notify_free(zone, pageblock_order, mt);
 			__page_reporting_breathe(zone, &steps);
 		}
 	}
@@ -521,7 +558,7 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 				step = 1U << order;
 			continue;
 		}
-		if (!PageCompound(p) && !page_count(p))
+		if (!PageCompound(p) && page_reporting_is_in_transit(p))
 			continue;
 		step = page_reporting_take_folio(p, &folios);
 		if (!step) {
@@ -536,22 +573,6 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 		nr = 0;
 	}
 	return page_reporting_move(compact, &folios);
-}
-
-/* Is a pageblock a free block, or part of one? Without zone->lock: a guess. */
-static bool page_reporting_is_whole(struct page *page)
-{
-	unsigned long pfn = page_to_pfn(page);
-	unsigned int order;
-
-	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
-		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
-
-		/* Only counted. */
-		if (data_race(PageBuddy(head)) && buddy_order_unsafe(head) >= order)
-			return true;
-	}
-	return false;
 }
 
 static void page_reporting_empty(struct page_reporting_compact *compact,
@@ -615,14 +636,19 @@ static bool page_reporting_next_target(struct page_reporting_compact *compact,
 	return true;
 }
 
-/* Isolates holes for @pages. Returns false if there are not enough of them. */
+/*
+ * Isolates holes for @pages in the next PAGE_REPORTING_SEARCHED pageblocks.
+ * Returns false if there are no more targets.
+ */
 static bool page_reporting_find_holes(struct page_reporting_compact *compact,
 				      struct zone *zone, unsigned int pages)
 {
 	struct page_reporting_block block;
 	struct page *page;
+	unsigned int i;
 
-	while (page_reporting_holes.pages < pages) {
+	for (i = 0; i < PAGE_REPORTING_SEARCHED &&
+	     page_reporting_holes.pages < pages; i++) {
 		if (!page_reporting_next_target(compact, zone))
 			return false;
 		page = page_reporting_block_at(zone, compact->target);
@@ -654,13 +680,15 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 	if (page) {
 		block = page_reporting_look(page, page_reporting_class_end(compact->plan.sparse));
 		if (page_reporting_is_source(compact, pfn, &block)) {
-			compact->plan.blocks--;
-			if (block.class == compact->plan.sparse) {
-				compact->plan.of_sparse--;
+			if (block.class == compact->plan.sparse)
 				compact->last_source = pfn;
-			}
 			if (!page_reporting_find_holes(compact, zone, block.used))
 				return PAGE_REPORTING_ROUND_OVER;
+			if (page_reporting_holes.pages < block.used)
+				return PAGE_REPORTING_GO_ON;
+			compact->plan.blocks--;
+			if (block.class == compact->plan.sparse)
+				compact->plan.of_sparse--;
 			page_reporting_empty(compact, page);
 		}
 	}
@@ -732,7 +760,7 @@ page_reporting_plan_again(struct page_reporting_compact *compact,
 /* Is the zone too short of memory, or about to lose some? */
 static bool page_reporting_must_rest(struct zone *zone)
 {
-	if (zone_page_state(zone, NR_FREE_PAGES) <
+	if (page_reporting_usable(zone, MIGRATE_MOVABLE) <
 	    high_wmark_pages(zone) + 2 * pageblock_nr_pages)
 		return true;
 #ifdef CONFIG_MEMORY_ISOLATION
@@ -810,8 +838,15 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 {
 	u64 begin_ns = task_sched_runtime(current);
 
-	/* Pages on these lists could neither be moved nor merge. */
-	lru_add_drain_all();
+	/*
+	 * Pages on these lists could neither be moved nor merge. Only a flush waits
+	 * for other CPUs to put theirs on the LRU lists: a CPU that is busy with a
+	 * real-time task may take for ever.
+	 */
+	if (flush)
+		lru_add_drain_all();
+	else
+		lru_add_drain();
 	drain_all_pages(zone);
 	memset(&compact->survey, 0, sizeof(compact->survey));
 	memset(&compact->planned, 0, sizeof(compact->planned));
@@ -913,15 +948,43 @@ static void page_reporting_look_at_load(void)
 	load->moves = false;
 }
 
-/* May the round go on, or may one start, which has to be worth it? */
-static bool page_reporting_cap_is_open(bool start)
+/* Is there CPU time left for moves? */
+static bool page_reporting_cap_is_open(void)
 {
-	unsigned int share = page_reporting_load.share;
+	return !page_reporting_cap_moves_wait(&page_reporting_move_cap,
+					      totalram_pages(),
+					      page_reporting_load.share,
+					      page_reporting_now_ms());
+}
 
-	return page_reporting_cap_allows_moves(&page_reporting_move_cap,
-					       totalram_pages(),
-					       start ? share * 3 / 4 : share,
-					       page_reporting_now_ms());
+/* Starts a round if one is due. Returns false if none is, or none may start. */
+static bool page_reporting_start(struct page_reporting_compact *compact,
+				 struct zone *zone, u64 now_ms)
+{
+	struct page_reporting_fragments *fragments = &compact->fragments;
+	u64 surplus, wait_ms;
+
+	surplus = page_reporting_fragments_sample(fragments,
+						  page_reporting_free_in(zone),
+						  now_ms);
+	if (!surplus)
+		return false;
+	/* What ends this is a free, or the end of an isolation, which ask for a pass. */
+	if (page_reporting_must_rest(zone)) {
+		page_reporting_fragments_rest(fragments);
+		return false;
+	}
+	/* A quarter of what may be spent is enough for a round. */
+	wait_ms = page_reporting_cap_moves_wait(&page_reporting_move_cap,
+						totalram_pages(),
+						page_reporting_load.share * 3 / 4,
+						now_ms);
+	if (wait_ms) {
+		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
+		return false;
+	}
+	page_reporting_begin_round(compact, zone, surplus, false);
+	return true;
 }
 
 /* Starts a round, or goes on with one. Returns ms until it is to be called again. */
@@ -930,26 +993,23 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 {
 	struct page_reporting_compact *compact;
 	enum page_reporting_slice why;
-	u64 now_ms = page_reporting_now_ms(), surplus;
+	u64 now_ms = page_reporting_now_ms();
 
 	compact = page_reporting_enter_compact(pass, zone);
 	if (!compact)
 		return PAGE_REPORTING_NEVER;
-	if (compact->stage == PAGE_REPORTING_NO_ROUND) {
-		surplus = page_reporting_fragments_sample(&compact->fragments,
-							  page_reporting_free_in(zone),
-							  now_ms);
-		/* A quarter of what may be spent is enough for a round. */
-		if (!surplus || !page_reporting_cap_is_open(true) ||
-		    page_reporting_must_rest(zone))
-			return page_reporting_fragments_wait(&compact->fragments, now_ms);
-		page_reporting_begin_round(compact, zone, surplus, false);
+	if (compact->stage == PAGE_REPORTING_NO_ROUND &&
+	    !page_reporting_start(compact, zone, now_ms))
+		return page_reporting_fragments_wait(&compact->fragments, now_ms);
+	/* There may have been no slice for long. */
+	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
+		page_reporting_load.moves = true;
+		why = page_reporting_slice(pass, zone);
+		if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open())
+			return PAGE_REPORTING_SLICE_MS;
+	} else {
+		why = PAGE_REPORTING_ROUND_GIVEN_UP;
 	}
-	page_reporting_load.moves = true;
-	why = page_reporting_slice(pass, zone);
-	if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open(false) &&
-	    now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS)
-		return PAGE_REPORTING_SLICE_MS;
 	page_reporting_end_round(compact, zone, why);
 	return page_reporting_fragments_wait(&compact->fragments,
 					     page_reporting_now_ms());
@@ -1001,6 +1061,9 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 		compact = page_reporting_enter_compact(pass, zone);
 		if (!compact || page_reporting_must_rest(zone))
 			continue;
+		if (compact->stage != PAGE_REPORTING_NO_ROUND)
+			page_reporting_end_round(compact, zone,
+						 PAGE_REPORTING_ROUND_GIVEN_UP);
 		page_reporting_begin_round(compact, zone,
 					   page_reporting_free_in(zone).small, true);
 		why = page_reporting_slice(pass, zone);

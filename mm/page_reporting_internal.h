@@ -258,6 +258,7 @@ struct page_reporting_pass {
 };
 
 void page_reporting_walk(struct page_reporting_pass *pass);
+unsigned long page_reporting_usable(struct zone *zone, int mt);
 bool page_reporting_in_report(void);
 unsigned int page_reporting_report_age_ms(void);
 

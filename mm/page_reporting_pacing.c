@@ -518,14 +518,19 @@ unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
 	return PAGE_REPORTING_SHARES - div64_u64(most * busy_ns, ns);
 }
 
-/* The same for moves, whose @cap is another one, and which have this share. */
-bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int share, u64 now_ms)
+/*
+ * The time in ms until there is some for moves, whose @cap is another one, and
+ * which have this share; 0 if there is now.
+ */
+u64 page_reporting_cap_moves_wait(struct page_reporting_cap *cap, u64 pages,
+				  unsigned int share, u64 now_ms)
 {
 	u64 most = huge_pages(pages) * (CAP_MOVE_BURST_NS / PAGE_REPORTING_SHARES);
 
 	pay(cap, CAP_MOVE_NS_PER_MS, now_ms);
-	return cap->debt_ns < most * share;
+	if (cap->debt_ns < most * share)
+		return 0;
+	return div64_u64(cap->debt_ns - most * share, CAP_MOVE_NS_PER_MS) + 1;
 }
 
 /* Adds CPU time in ns to the debt. */

@@ -101,8 +101,8 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 void page_reporting_cap_init(struct page_reporting_cap *cap, u64 now_ms);
 bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 			       u64 now_ms);
-bool page_reporting_cap_allows_moves(struct page_reporting_cap *cap, u64 pages,
-				     unsigned int share, u64 now_ms);
+u64 page_reporting_cap_moves_wait(struct page_reporting_cap *cap, u64 pages,
+				  unsigned int share, u64 now_ms);
 unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns);
 void page_reporting_cap_charge(struct page_reporting_cap *cap, u64 ns);
 

@@ -294,7 +294,7 @@ static unsigned int classes_for(const struct page_reporting_fragments *fragments
 
 	rent_ns -= min(rent_ns, page_reporting_pacing_price_ns(block));
 	pages = div64_u64(rent_ns, move_ns(fragments) ?: 1);
-	return min(pages, block) * PAGE_REPORTING_CLASSES / block;
+	return min(pages, block) * PAGE_REPORTING_CLASSES >> fragments->pacing.order;
 }
 
 /* For how long what is idle was idle, on average. */
@@ -430,6 +430,20 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	    until_affordable_ms(fragments, fragments->ask, now_ms))
 		return 0;
 	return fragments->idle;
+}
+
+/* A round that was due may not start, until something asks for a pass. */
+void page_reporting_fragments_rest(struct page_reporting_fragments *fragments)
+{
+	fragments->excess = 0;
+}
+
+/* The same for so long, but at most an hour. */
+void page_reporting_fragments_put_off(struct page_reporting_fragments *fragments,
+				      u64 ms, u64 now_ms)
+{
+	ms = min(ms, AGE_MAX_MS);
+	fragments->start_ms = max(fragments->start_ms, now_ms + ms);
 }
 
 /**

@@ -178,7 +178,7 @@ static unsigned long page_reporting_unaccepted_pages(struct zone *zone)
  * isolated. Does not count what only some allocations can get: unaccepted
  * memory, the reserve for atomic allocations, and CMA pages unless @mt is CMA.
  */
-static unsigned long page_reporting_usable(struct zone *zone, int mt)
+unsigned long page_reporting_usable(struct zone *zone, int mt)
 {
 	unsigned long free = zone_page_state(zone, NR_FREE_PAGES);
 	unsigned long unusable = page_reporting_unaccepted_pages(zone) +

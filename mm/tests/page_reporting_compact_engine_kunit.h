@@ -31,3 +31,88 @@ void fpr_engine_set_move_debt(u64 ns)
 		.paid_ms = page_reporting_now_ms(),
 	};
 }
+
+/**
+ * fpr_engine_finds_block - is a pageblock one of a zone that may be emptied or filled?
+ * @zone: the zone
+ * @page: the first page of the pageblock
+ *
+ * Return: whether it is found in this zone.
+ */
+bool fpr_engine_finds_block(struct zone *zone, struct page *page)
+{
+	return page_reporting_block_at(zone, page_to_pfn(page));
+}
+
+/**
+ * fpr_engine_is_stuck - does a survey find that a pageblock cannot be emptied?
+ * @page: the first page of the pageblock
+ *
+ * Return: whether it counts among those.
+ */
+bool fpr_engine_is_stuck(struct page *page)
+{
+	return page_reporting_look(page, pageblock_nr_pages).class ==
+	       PAGE_REPORTING_STUCK;
+}
+
+/**
+ * fpr_engine_hold_holes - isolate the free pages of a pageblock, as a slice does
+ * @page: the first page of the pageblock
+ *
+ * Return: the number of pages.
+ */
+unsigned int fpr_engine_hold_holes(struct page *page)
+{
+	page_reporting_take_holes(page, pageblock_nr_pages);
+	return page_reporting_holes.pages;
+}
+
+/**
+ * fpr_engine_put_holes - put them back, as at the end of a slice
+ * @zone: their zone
+ */
+void fpr_engine_put_holes(struct zone *zone)
+{
+	page_reporting_put_holes(zone);
+}
+
+/**
+ * fpr_engine_age_rounds - start a round in each zone, as if long ago
+ * @ms: so long ago
+ *
+ * Return: the number of rounds.
+ */
+unsigned int fpr_engine_age_rounds(unsigned int ms)
+{
+	struct page_reporting_compact *compact;
+	unsigned int nr = 0;
+	struct zone *zone;
+
+	for_each_populated_zone(zone) {
+		compact = zone->page_reporting ? zone->page_reporting->compact : NULL;
+		if (!compact)
+			continue;
+		page_reporting_begin_round(compact, zone, ULONG_MAX, false);
+		compact->begin_ms -= ms;
+		nr++;
+	}
+	return nr;
+}
+
+/**
+ * fpr_engine_rounds - count the rounds in progress
+ *
+ * Return: the number of zones that have one.
+ */
+unsigned int fpr_engine_rounds(void)
+{
+	struct zone *zone;
+	unsigned int nr = 0;
+
+	for_each_populated_zone(zone)
+		if (zone->page_reporting && zone->page_reporting->compact)
+			nr += zone->page_reporting->compact->stage !=
+			      PAGE_REPORTING_NO_ROUND;
+	return nr;
+}

@@ -25,6 +25,9 @@
 #define FPR_FILE_BLOCKS		24
 #define FPR_FILE_EACH		8
 
+/* A round that has to stop is given up after this time. */
+#define FPR_ROUND_MS		10000
+
 #define FPR_FILE_PAGES		(FPR_FILE_BLOCKS * pageblock_nr_pages)
 
 /* Pageblocks that have to be emptied at least. In others, pages may be in use. */
@@ -372,6 +375,91 @@ static void short_zone_moves_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
+/* B10 H9: What a zone is said to end at may belong to another one by now. */
+static void block_of_another_zone_is_not_found(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct fpr_pair *pair = &fake->pairs[0];
+	struct zone *zone, *other = NULL;
+	bool contiguous;
+
+	pair->order = pageblock_order - 1;
+	fpr_get_pair(fake, pair, GFP_HIGHUSER_MOVABLE);
+	for_each_populated_zone(zone)
+		if (zone != page_zone(pair->lo))
+			other = zone;
+	if (!other)
+		kunit_skip(test, "needs two zones");
+	KUNIT_EXPECT_TRUE(test, fpr_engine_finds_block(page_zone(pair->lo), pair->lo));
+	contiguous = other->contiguous;
+	other->contiguous = true;
+	KUNIT_EXPECT_FALSE(test, fpr_engine_finds_block(other, pair->lo));
+	other->contiguous = contiguous;
+	fpr_put_pair(pair);
+}
+
+/* B10: A page without a reference is in use if it has a type, as a slab of 7.3. */
+static void frozen_page_is_in_use(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct fpr_pair *pair = &fake->pairs[0];
+
+	pair->order = pageblock_order - 1;
+	fpr_get_pair(fake, pair, GFP_HIGHUSER_MOVABLE);
+	fpr_put(&pair->hi);
+	KUNIT_EXPECT_TRUE(test, fpr_engine_is_stuck(pair->lo));
+	set_page_count(pair->lo, 0);
+	KUNIT_EXPECT_FALSE(test, fpr_engine_is_stuck(pair->lo));
+	__SetPageTable(pair->lo);
+	KUNIT_EXPECT_TRUE(test, fpr_engine_is_stuck(pair->lo));
+	__ClearPageTable(pair->lo);
+	set_page_count(pair->lo, 1);
+	fpr_put_pair(pair);
+}
+
+/* B1 B10: Holes that are put back may become a whole block. */
+static void holes_that_make_a_whole_block_ask_for_a_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct fpr_pair *pair = &fake->pairs[0];
+	struct page *page;
+
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	fpr_pass(fake);
+	pair->order = pageblock_order - 1;
+	fpr_get_pair(fake, pair, GFP_HIGHUSER_MOVABLE);
+	page = pair->lo;
+	fpr_put(&pair->lo);
+	drain_all_pages(page_zone(page));
+	KUNIT_EXPECT_EQ(test, pageblock_nr_pages / 2, fpr_engine_hold_holes(page));
+	fpr_put(&pair->hi);
+	drain_all_pages(page_zone(page));
+	fpr_calm(fake);
+	fpr_engine_put_holes(page_zone(page));
+	fpr_expect_requested(fake);
+}
+
+/* B10: A round that could not go on for long is given up, as its survey is old. */
+static void old_round_is_given_up(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before;
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_pass(fake);
+	make_holes(file);
+	KUNIT_ASSERT_GT(test, fpr_engine_age_rounds(FPR_ROUND_MS), 0);
+	before = fpr_new_sums(test);
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_rounds());
+	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	/* A younger one goes on. */
+	KUNIT_ASSERT_GT(test, fpr_engine_age_rounds(0), 0);
+	KUNIT_EXPECT_GT(test, fpr_engine_rounds(), 0);
+	expect_stamps(test, file);
+}
+
 /* Does a free of a block of this order, past the per-CPU lists, request a pass? */
 static bool fragment_asks(struct fpr_fake *fake, unsigned int order)
 {
@@ -461,6 +549,62 @@ static void fixed_delay_moves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page_reporting_order, page_reporting_notify_order);
 }
 
+/* B10: For a device that refuses reports, no page is moved. */
+static void refusing_device_moves_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before = fpr_new_sums(test);
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fake->err = -EIO;
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 4000));
+	KUNIT_EXPECT_GT(test, fpr_engine_errors(), 0);
+}
+
+static unsigned long all_unaccepted(struct zone *zone)
+{
+	return zone_managed_pages(zone);
+}
+
+/* B10: Free memory that cannot be allocated is of no use for moves. */
+static void unaccepted_memory_moves_nothing(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before = fpr_new_sums(test);
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	/* A stub is for this thread alone, in which these passes run. */
+	fpr_engine_stub_unaccepted(test, all_unaccepted);
+	make_holes(file);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 4000));
+	expect_stamps(test, file);
+}
+
+/* B7 B10: A round that is due in a zone that is short of memory costs no passes. */
+static void short_zone_runs_no_passes(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	unsigned long high = zone->_watermark[WMARK_HIGH];
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct fpr_sums *before;
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	make_holes(file);
+	zone->_watermark[WMARK_HIGH] = zone_managed_pages(zone);
+	/* Whole blocks are reported, and fragments idle for B. */
+	msleep(6000);
+	before = fpr_new_sums(test);
+	msleep(3000);
+	/* Frees of others may ask for some. */
+	KUNIT_EXPECT_LE(test, fpr_grown(test, before, PAGE_REPORTING_PASS), 6);
+	zone->_watermark[WMARK_HIGH] = high;
+	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+}
+
 /* B10: Moves have their own CPU cap, to which their CPU time is charged. */
 static void moves_obey_the_cap(struct kunit *test)
 {
@@ -478,7 +622,11 @@ static void moves_obey_the_cap(struct kunit *test)
 	before = fpr_new_sums(test);
 	fpr_engine_set_move_debt(3600ULL * NSEC_PER_SEC);
 	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 4000));
+	/* The round is put off until then. */
 	fpr_engine_set_move_debt(0);
+	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 1000));
+	fpr_unregister(fake);
+	fpr_register(fake, 0);
 	KUNIT_EXPECT_GT(test, pass_until_emptied(fake, before, 10000), 0);
 	KUNIT_EXPECT_GT(test, fpr_engine_move_debt_ns(), 0);
 	expect_stamps(test, file);
@@ -494,9 +642,16 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(isolation_stops_moves),
 	KUNIT_CASE(sleep_stops_moves),
 	KUNIT_CASE(short_zone_moves_nothing),
+	KUNIT_CASE(block_of_another_zone_is_not_found),
+	KUNIT_CASE(frozen_page_is_in_use),
+	KUNIT_CASE(holes_that_make_a_whole_block_ask_for_a_pass),
+	KUNIT_CASE(old_round_is_given_up),
 	KUNIT_CASE(fragment_asks_for_a_pass_once),
 	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),
 	KUNIT_CASE_SLOW(fixed_delay_moves_nothing),
+	KUNIT_CASE_SLOW(refusing_device_moves_nothing),
+	KUNIT_CASE_SLOW(unaccepted_memory_moves_nothing),
+	KUNIT_CASE_SLOW(short_zone_runs_no_passes),
 	KUNIT_CASE_SLOW(moves_obey_the_cap),
 	{}
 };

@@ -340,6 +340,12 @@ void fpr_engine_set_debt(u64 ns);
 extern const unsigned int fpr_engine_fragment_order;
 u64 fpr_engine_move_debt_ns(void);
 void fpr_engine_set_move_debt(u64 ns);
+bool fpr_engine_finds_block(struct zone *zone, struct page *page);
+bool fpr_engine_is_stuck(struct page *page);
+unsigned int fpr_engine_hold_holes(struct page *page);
+void fpr_engine_put_holes(struct zone *zone);
+unsigned int fpr_engine_age_rounds(unsigned int ms);
+unsigned int fpr_engine_rounds(void);
 
 /* page_reporting_mark.c */
 void __fpr_engine_set_mark(struct zone *zone, struct page *page);

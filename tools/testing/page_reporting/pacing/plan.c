@@ -970,24 +970,83 @@ CASE(no_pageblock_twice_within_4_b)
 	CHECK(rounds > 40 * 3);
 }
 
+/* A zone that is short of memory: it waits for whoever asks for a pass. */
+CASE(round_that_may_not_start_needs_no_pass)
+{
+	struct zone zone;
+	u64 surplus;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	scatter(&zone, 1, 50);
+	do {
+		surplus = page_reporting_fragments_sample(&zone.fragments, free_in(&zone),
+							  zone.now_ms);
+		if (!surplus)
+			zone.now_ms += page_reporting_fragments_wait(&zone.fragments, zone.now_ms);
+	} while (!surplus);
+	page_reporting_fragments_rest(&zone.fragments);
+	CHECK_EQ(page_reporting_fragments_wait(&zone.fragments, zone.now_ms), PAGE_REPORTING_NEVER);
+	/* Later, it is due again. */
+	zone.now_ms += 100000;
+	rest(&zone, 0);
+	CHECK_LE(850, zone.emptied);
+	zone_free(&zone);
+}
+
+/* The CPU cap: it is tried when the cap is known to allow it. */
+CASE(round_beyond_the_cap_needs_one_pass)
+{
+	struct zone zone;
+	u64 surplus, end_ms;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	scatter(&zone, 1, 50);
+	do {
+		surplus = page_reporting_fragments_sample(&zone.fragments, free_in(&zone),
+							  zone.now_ms);
+		if (!surplus)
+			zone.now_ms += page_reporting_fragments_wait(&zone.fragments, zone.now_ms);
+	} while (!surplus);
+	page_reporting_fragments_put_off(&zone.fragments, 200000, zone.now_ms);
+	end_ms = zone.now_ms + 200000;
+	CHECK_EQ(page_reporting_fragments_wait(&zone.fragments, zone.now_ms), 200000);
+	/* A pass that somebody else asks for does not start it. */
+	zone.now_ms += 1000;
+	CHECK_EQ(page_reporting_fragments_sample(&zone.fragments, free_in(&zone), zone.now_ms), 0);
+	zone.now_ms = end_ms;
+	CHECK(page_reporting_fragments_sample(&zone.fragments, free_in(&zone), zone.now_ms) > 0);
+	/* However long it takes, it is looked at again within an hour. */
+	page_reporting_fragments_put_off(&zone.fragments, ~0ULL / 2, zone.now_ms);
+	CHECK_EQ(page_reporting_fragments_wait(&zone.fragments, zone.now_ms), 3600000);
+	zone_free(&zone);
+}
+
 CASE(moves_have_a_cap)
 {
 	struct page_reporting_cap cap;
-	u64 huge = 4 * GIB / BLOCK + 1, spent = 0, ms;
+	u64 huge = 4 * GIB / BLOCK + 1, spent = 0, ms, wait_ms;
 
 	page_reporting_cap_init(&cap, 0);
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 0));
+	CHECK(!page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 0));
 	for (ms = 0; ms < 120000; ms += 20)
-		if (page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, ms)) {
+		if (!page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES, ms)) {
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
 	CHECK_LE(spent, huge * 1000000 + 120000 * 2500 + 1000000);
 	CHECK(spent > huge * 900000 + 120000 * 2000);
 	/* An eighth of the burst is left, but a round needs a quarter of it. */
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 120000 + 102000));
-	CHECK(!page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 102000));
-	CHECK(page_reporting_cap_allows_moves(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 120000 + 208000));
+	CHECK(!page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 222000));
+	wait_ms = page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 222000);
+	CHECK(wait_ms > 102000);
+	CHECK_LE(wait_ms, 104000);
+	/* This is when it opens. */
+	CHECK_EQ(page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4,
+					       222000 + wait_ms - 1), 1);
+	CHECK(!page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4,
+					     222000 + wait_ms));
 }
 
 /* In a busy guest of 4 GiB: at most 1 % of two minutes, whatever moves cost. */
@@ -1002,8 +1061,8 @@ CASE(moves_leave_a_busy_guest_alone)
 	CHECK_EQ(page_reporting_cap_share(8000, 1000), PAGE_REPORTING_SHARES / 4);
 	page_reporting_cap_init(&cap, 0);
 	for (ms = 0; ms < 120000; ms += 20)
-		if (page_reporting_cap_allows_moves(&cap, 4 * GIB,
-						    page_reporting_cap_share(1000, 1000), ms)) {
+		if (!page_reporting_cap_moves_wait(&cap, 4 * GIB,
+						   page_reporting_cap_share(1000, 1000), ms)) {
 			page_reporting_cap_charge(&cap, 5000000);
 			spent += 5000000;
 		}
