@@ -948,13 +948,12 @@ static void page_reporting_look_at_load(void)
 	load->moves = false;
 }
 
-/* Is there CPU time left for moves? */
-static bool page_reporting_cap_is_open(void)
+/* The time in ms until there is CPU time left for moves, with so many shares. */
+static u64 page_reporting_cap_wait(unsigned int share)
 {
-	return !page_reporting_cap_moves_wait(&page_reporting_move_cap,
-					      totalram_pages(),
-					      page_reporting_load.share,
-					      page_reporting_now_ms());
+	return page_reporting_cap_moves_wait(&page_reporting_move_cap,
+					     totalram_pages(), share,
+					     page_reporting_now_ms());
 }
 
 /* Starts a round if one is due. Returns false if none is, or none may start. */
@@ -975,10 +974,7 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 		return false;
 	}
 	/* A quarter of what may be spent is enough for a round. */
-	wait_ms = page_reporting_cap_moves_wait(&page_reporting_move_cap,
-						totalram_pages(),
-						page_reporting_load.share * 3 / 4,
-						now_ms);
+	wait_ms = page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
 	if (wait_ms) {
 		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
 		return false;
@@ -1005,7 +1001,8 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
 		page_reporting_load.moves = true;
 		why = page_reporting_slice(pass, zone);
-		if (why == PAGE_REPORTING_SLICE_OVER && page_reporting_cap_is_open())
+		if (why == PAGE_REPORTING_SLICE_OVER &&
+		    !page_reporting_cap_wait(page_reporting_load.share))
 			return PAGE_REPORTING_SLICE_MS;
 	} else {
 		why = PAGE_REPORTING_ROUND_GIVEN_UP;
@@ -1069,7 +1066,8 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 		why = page_reporting_slice(pass, zone);
 		page_reporting_end_round(compact, zone, why);
 		pass->moved += compact->moved;
-		if (pass->ended(pass))
+		/* The pass has ended. */
+		if (why == PAGE_REPORTING_SLICE_OVER)
 			return;
 	}
 }

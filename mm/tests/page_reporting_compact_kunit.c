@@ -106,7 +106,10 @@ static struct file *new_file(struct kunit *test, bool unevictable)
 	return file;
 }
 
-/* Punches holes into it, so that one page of each FPR_FILE_EACH stays. */
+/*
+ * Punches holes into it, so that one page of each FPR_FILE_EACH stays. They are not
+ * left on the per-CPU lists.
+ */
 static void make_holes(struct file *file)
 {
 	loff_t at, each = FPR_FILE_EACH * PAGE_SIZE;
@@ -114,6 +117,7 @@ static void make_holes(struct file *file)
 	for (at = 0; at < FPR_FILE_PAGES << PAGE_SHIFT; at += each)
 		shmem_truncate_range(file_inode(file), at + PAGE_SIZE,
 				     at + each - 1);
+	drain_all_pages(NULL);
 }
 
 static struct fpr_fake *begin(struct kunit *test)
@@ -500,7 +504,7 @@ static void fragment_asks_for_a_pass_once(struct kunit *test)
 	KUNIT_EXPECT_GT(test, tries, 0);
 }
 
-/* Runs passes when they are due, until pageblocks were emptied or for @for_ms. */
+/* Runs passes in this thread until pageblocks were emptied, or for @for_ms. */
 static unsigned long pass_until_emptied(struct fpr_fake *fake,
 					const struct fpr_sums *before,
 					unsigned int for_ms)
@@ -510,6 +514,7 @@ static unsigned long pass_until_emptied(struct fpr_fake *fake,
 
 	while (!emptied && time_before(jiffies, end)) {
 		fpr_pass(fake);
+		fpr_calm(fake);
 		emptied = fpr_grown(fake->test, before, PAGE_REPORTING_EMPTY);
 		msleep(100);
 	}
