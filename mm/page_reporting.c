@@ -110,18 +110,14 @@
 #include <linux/completion.h>
 #include <linux/init.h>
 #include <linux/irq_work.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
-#include <linux/page_reporting.h>
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
-#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/suspend.h>
 #include <linux/vmstat.h>
@@ -141,10 +137,10 @@
 /* A caller of page_reporting_serve() waits for memory to be reported. */
 struct page_reporting_request {
 	struct completion done;
-	unsigned long ticket;	/* unlike the address, never reused */
+	bool joined;		/* the pass serves it; an address may be reused */
 	unsigned long wanted;	/* in pages */
 	enum page_reporting_first first;
-	struct page_reporting_served served;
+	struct page_reporting_flushed served;
 };
 
 DEFINE_STATIC_KEY_FALSE(page_reporting_enabled);
@@ -158,11 +154,8 @@ static u64 page_reporting_ready_at;	/* no report before, in jiffies */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
-/* The open request or NULL; the latest ticket; that of the pass, or 0. */
 static DEFINE_SPINLOCK(page_reporting_request_lock);
-static struct page_reporting_request *page_reporting_request;
-static unsigned long page_reporting_ticket;
-static unsigned long page_reporting_serves;
+static struct page_reporting_request *page_reporting_request;	/* or NULL */
 
 /* The orders asked for by the user and by the device, and the latest in use. */
 static unsigned int page_reporting_user_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
@@ -199,22 +192,14 @@ static unsigned int page_reporting_next_delay(void)
 	return READ_ONCE(page_reporting_delay_ms);
 }
 
-/* Jiffies until the device can take reports; 0 if it can now. */
-static unsigned long page_reporting_until_ready(void)
-{
-	u64 now = get_jiffies_64();
-
-	return now < page_reporting_ready_at ? page_reporting_ready_at - now : 0;
-}
-
 static void page_reporting_queue_at(struct page_reporting_dev_info *prdev,
 				    unsigned int delay_ms)
 {
-	unsigned long delay = max3(msecs_to_jiffies(delay_ms),
-				   page_reporting_until_ready(), 1UL);
+	u64 now = get_jiffies_64();
+	u64 at = max(now + msecs_to_jiffies(delay_ms), page_reporting_ready_at);
 
 	/* Not 0, which sets no timer: page_reporting_queue() reads it. */
-	mod_delayed_work(system_freezable_wq, &prdev->work, delay);
+	mod_delayed_work(system_freezable_wq, &prdev->work, max(at - now, 1ULL));
 }
 
 /* Has a pass run in @delay_ms, unless it is due sooner already. */
@@ -286,79 +271,47 @@ static int page_reporting_run_now(void)
 /* A pass starts to serve the current request. Returns how much that wants. */
 static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 {
-	unsigned long wanted = 0;
-
-	spin_lock(&page_reporting_request_lock);
-	page_reporting_serves = 0;
-	if (page_reporting_request) {
-		page_reporting_serves = page_reporting_request->ticket;
-		wanted = page_reporting_request->wanted;
-		pass->first = page_reporting_request->first;
-	}
-	spin_unlock(&page_reporting_request_lock);
-	return wanted;
+	guard(spinlock)(&page_reporting_request_lock);
+	if (!page_reporting_request)
+		return 0;
+	page_reporting_request->joined = true;
+	pass->flush = true;
+	pass->first = page_reporting_request->first;
+	return page_reporting_request->wanted;
 }
 
-/* The request that the pass serves, or NULL if nobody waits for it any more. */
-static struct page_reporting_request *__page_reporting_served(void)
-{
-	lockdep_assert_held(&page_reporting_request_lock);
-	if (page_reporting_request &&
-	    page_reporting_request->ticket == page_reporting_serves)
-		return page_reporting_request;
-	return NULL;
-}
-
-/* Updates the request's progress. False if nobody waits for it any more. */
-static bool page_reporting_tell(const struct page_reporting_pass *pass)
+/* Tells the request what the pass did. False if nobody waits for it any more. */
+static bool page_reporting_tell(const struct page_reporting_pass *pass, bool last)
 {
 	struct page_reporting_request *request;
 
-	spin_lock(&page_reporting_request_lock);
-	request = __page_reporting_served();
-	if (request) {
-		request->served.nr_pages = pass->pages;
-		request->served.moved = pass->moved;
-	}
-	spin_unlock(&page_reporting_request_lock);
-	return request;
-}
-
-static void page_reporting_answer(const struct page_reporting_pass *pass)
-{
-	struct page_reporting_request *request;
-	bool waits;
-
-	spin_lock(&page_reporting_request_lock);
-	request = __page_reporting_served();
-	if (request) {
-		request->served = (struct page_reporting_served) {
-			.nr_pages = pass->pages,
-			.moved = pass->moved,
-			/* No check for merges where blocks were deferred. */
-			.more = pass->more || (pass->put_off && pass->pages),
-			.err = pass->stopped ?: pass->err,
-		};
+	guard(spinlock)(&page_reporting_request_lock);
+	request = page_reporting_request;
+	if (!request || !request->joined)
+		return false;
+	request->served = (struct page_reporting_flushed) {
+		.nr_pages = pass->pages,
+		.moved = pass->moved,
+		/* No check for merges where blocks were deferred. */
+		.more = pass->more || (pass->put_off && pass->pages),
+		.err = pass->stopped ?: pass->err,
+	};
+	if (last) {
 		page_reporting_request = NULL;
 		complete(&request->done);
 	}
-	waits = page_reporting_request;
-	spin_unlock(&page_reporting_request_lock);
-	/* This request came while the pass was running. */
-	if (waits)
-		page_reporting_run_now();
+	return true;
 }
 
 /* No pass will follow: fails the current request. */
 static void page_reporting_give_up(int err)
 {
-	spin_lock(&page_reporting_request_lock);
-	if (page_reporting_request) {
-		page_reporting_request->served.err = err;
-		complete(&page_reporting_request->done);
-		page_reporting_request = NULL;
-	}
-	spin_unlock(&page_reporting_request_lock);
+	guard(spinlock)(&page_reporting_request_lock);
+	if (!page_reporting_request)
+		return;
+	page_reporting_request->served.err = err;
+	complete(&page_reporting_request->done);
+	page_reporting_request = NULL;
 }
 
 /**
@@ -372,8 +325,8 @@ static void page_reporting_give_up(int err)
  * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
  * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
-struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  enum page_reporting_first first)
+struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
+						   enum page_reporting_first first)
 {
 	struct page_reporting_request request = {
 		.wanted = wanted,
@@ -382,22 +335,19 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted,
 	int err;
 
 	init_completion(&request.done);
-	spin_lock(&page_reporting_request_lock);
-	request.ticket = ++page_reporting_ticket;
-	page_reporting_request = &request;
-	spin_unlock(&page_reporting_request_lock);
+	scoped_guard(spinlock, &page_reporting_request_lock)
+		page_reporting_request = &request;
 
 	err = page_reporting_run_now();
 	if (!err)
 		err = wait_for_completion_interruptible(&request.done);
 
-	spin_lock(&page_reporting_request_lock);
+	guard(spinlock)(&page_reporting_request_lock);
 	/* No pass has answered it: withdraw it. */
 	if (page_reporting_request == &request) {
 		page_reporting_request = NULL;
 		request.served.err = err;
 	}
-	spin_unlock(&page_reporting_request_lock);
 	return request.served;
 }
 
@@ -409,7 +359,7 @@ static int page_reporting_ended(struct page_reporting_pass *pass)
 		return -ENODEV;
 	if (READ_ONCE(page_reporting_asleep))
 		return -EBUSY;
-	return !page_reporting_serves || page_reporting_tell(pass) ? 0 : -EINTR;
+	return !pass->flush || page_reporting_tell(pass, false) ? 0 : -EINTR;
 }
 
 /* The same for moves after the walk, which also end for a request that waits. */
@@ -455,12 +405,11 @@ static unsigned int
 page_reporting_capacity(const struct page_reporting_dev_info *prdev,
 			unsigned int order)
 {
-	unsigned int most = max(PAGE_REPORTING_BATCH_BYTES >> PAGE_SHIFT >> order,
-				1UL);
+	unsigned int most = clamp_t(unsigned int,
+				    PAGE_REPORTING_BATCH_BYTES >> PAGE_SHIFT >> order,
+				    1, PAGE_REPORTING_CAPACITY);
 
-	if (!prdev->capacity || prdev->capacity > PAGE_REPORTING_CAPACITY)
-		return min(most, PAGE_REPORTING_CAPACITY);
-	return min(most, prdev->capacity);
+	return prdev->capacity ? min(most, prdev->capacity) : most;
 }
 
 static void page_reporting_set_budget(struct page_reporting_pass *pass,
@@ -511,30 +460,21 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_errors, errors);
 }
 
-/* When to run again if nothing is freed: after a back-off, if memory waits. */
-static unsigned int page_reporting_patience(const struct page_reporting_pass *pass)
-{
-	unsigned int backoff_ms;
-
-	if (!pass->put_off) {
-		page_reporting_retries = 0;
-		return pass->budget.wait_ms;
-	}
-	backoff_ms = page_reporting_backoff(page_reporting_next_delay(),
-					    page_reporting_retries++);
-	return min(backoff_ms, pass->budget.wait_ms);
-}
-
 /* When the next pass is due if nothing requests one. */
 static unsigned int page_reporting_wait_after(const struct page_reporting_pass *pass)
 {
+	unsigned int delay_ms = page_reporting_next_delay();
+
 	if (pass->err)
-		return page_reporting_backoff(page_reporting_next_delay(),
-					      page_reporting_errors - 1);
+		return page_reporting_backoff(delay_ms, page_reporting_errors - 1);
 	/* The budget of a flush does not compute when the rest is due. */
-	if (pass->more || page_reporting_serves)
-		return page_reporting_next_delay();
-	return page_reporting_patience(pass);
+	if (pass->more || pass->flush)
+		return delay_ms;
+	if (pass->put_off)
+		return min(pass->budget.wait_ms,
+			   page_reporting_backoff(delay_ms, page_reporting_retries++));
+	page_reporting_retries = 0;
+	return pass->budget.wait_ms;
 }
 
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)
@@ -551,7 +491,9 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
-	page_reporting_answer(pass);
+	/* Another request may have come while the pass was running. */
+	if (!page_reporting_tell(pass, true) && READ_ONCE(page_reporting_request))
+		page_reporting_run_now();
 
 	if (wait_ms != PAGE_REPORTING_NEVER)
 		page_reporting_queue(prdev, wait_ms);
@@ -580,15 +522,9 @@ static void page_reporting_work(struct work_struct *work)
 				      ktime_get_ns() - begin_ns);
 	/* A flush has somebody who waits; with a fixed delay, nothing is sooner. */
 	pass.ended = page_reporting_moves_ended;
-	if (!page_reporting_serves && page_reporting_is_adaptive())
+	if (!pass.flush && page_reporting_is_adaptive())
 		page_reporting_compact(&pass);
 	page_reporting_end_pass(&pass);
-}
-
-static struct page_reporting_dev_info *page_reporting_registered(void)
-{
-	return rcu_dereference_protected(page_reporting_dev,
-				lockdep_is_held(&page_reporting_mutex));
 }
 
 static bool page_reporting_going_down(void)
@@ -626,7 +562,7 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 
 	guard(mutex)(&page_reporting_mutex);
 
-	if (page_reporting_registered() || page_reporting_going_down())
+	if (rcu_access_pointer(page_reporting_dev) || page_reporting_going_down())
 		return -EBUSY;
 
 	page_reporting_errors = 0;
@@ -683,7 +619,7 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 
 	guard(mutex)(&page_reporting_mutex);
 
-	if (page_reporting_registered() != prdev)
+	if (rcu_access_pointer(page_reporting_dev) != prdev)
 		return;
 
 	/* Pairs with __page_reporting_notify(): no request comes after this. */

@@ -25,7 +25,6 @@
 
 #include <linux/gfp.h>
 #include <linux/ktime.h>
-#include <linux/mmzone.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
@@ -64,7 +63,7 @@ page_reporting_flush_rounds(unsigned long wanted,
 
 	page_reporting_drain_cpus();
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
-		struct page_reporting_served served;
+		struct page_reporting_flushed served;
 
 		served = page_reporting_serve(wanted - flushed.nr_pages,
 					      round ? PAGE_REPORTING_NOTHING_FIRST :
@@ -79,8 +78,19 @@ page_reporting_flush_rounds(unsigned long wanted,
 	return flushed;
 }
 
-static int page_reporting_do_flush(unsigned long nr_pages,
-				   enum page_reporting_first first)
+/**
+ * page_reporting_flush - report free memory now
+ * @nr_pages: how much to report, in pages; ULONG_MAX for all
+ * @first: what is done before
+ *
+ * Context: Process context. Sleeps until that much or all eligible memory is
+ * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
+ * comes.
+ * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
+ * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
+ * driver returned.
+ */
+int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed;
 	int err;
@@ -95,48 +105,15 @@ static int page_reporting_do_flush(unsigned long nr_pages,
 	if (err == -ERESTARTSYS)
 		flushed.err = -EINTR;
 
-	spin_lock(&page_reporting_flushed_lock);
-	page_reporting_flushed = flushed;
-	spin_unlock(&page_reporting_flushed_lock);
+	scoped_guard(spinlock, &page_reporting_flushed_lock)
+		page_reporting_flushed = flushed;
 	mutex_unlock(&page_reporting_flush_mutex);
 	return err;
-}
-
-/**
- * page_reporting_flush - report free memory now
- * @nr_pages: how much to report, in pages; ULONG_MAX for all
- *
- * Context: Process context. Sleeps until that much or all eligible memory is
- * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
- * comes.
- * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
- * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
- * driver returned.
- */
-int page_reporting_flush(unsigned long nr_pages)
-{
-	return page_reporting_do_flush(nr_pages, PAGE_REPORTING_NOTHING_FIRST);
-}
-
-/* Reports all free memory, also what is reported. Returns as the above. */
-int page_reporting_flush_again(void)
-{
-	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_FORGET_FIRST);
-}
-
-/* Reports all free memory, after whole blocks were made of fragments. */
-int page_reporting_flush_compact(void)
-{
-	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_COMPACT_FIRST);
 }
 
 /* A copy of the result of the last flush; all 0 if there was none. */
 struct page_reporting_flushed page_reporting_last_flush(void)
 {
-	struct page_reporting_flushed flushed;
-
-	spin_lock(&page_reporting_flushed_lock);
-	flushed = page_reporting_flushed;
-	spin_unlock(&page_reporting_flushed_lock);
-	return flushed;
+	guard(spinlock)(&page_reporting_flushed_lock);
+	return page_reporting_flushed;
 }

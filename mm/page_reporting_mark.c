@@ -69,13 +69,8 @@
  */
 
 #include <linux/align.h>
-#include <linux/list.h>
 #include <linux/lockdep.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
-#include <linux/page_reporting.h>
-#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -101,44 +96,36 @@ unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 /* The zones that have a state. Used by the pass and by unregistration only. */
 static LIST_HEAD(page_reporting_zones);
 
-/* Unreported free blocks of an order, in all migratetypes together. */
-unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
-{
-	lockdep_assert_held(&zone->lock);
-	return zone->free_area[order].nr_free -
-	       zone->page_reporting->reported[order];
-}
-
-static u64 __page_reporting_sum(struct zone *zone, unsigned int low,
+/* Unreported free pages in blocks of order @low to @end - 1, of all types. */
+u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
 				unsigned int end)
 {
 	u64 pages = 0;
 	unsigned int order;
 
+	lockdep_assert_held(&zone->lock);
 	for (order = low; order < end; order++)
-		pages += (u64)__page_reporting_unreported(zone, order) << order;
+		pages += (u64)(zone->free_area[order].nr_free -
+			       zone->page_reporting->reported[order]) << order;
 	return pages;
 }
 
 /*
- * Computes the level of each pool anew. The hooks keep the levels up to date,
- * except for the few blocks that come to a free list without a free: the rest
- * of a block of which a page turned bad, and blocks whose isolation ends. They
- * also miss a merged block that compaction captures.
+ * Computes the level of each pool anew. The hooks miss blocks that come to a
+ * free list without a free: the rest of a block of which a page turned bad, and
+ * blocks whose isolation ends; and a merged block that compaction captures.
  */
 void __page_reporting_count_levels(struct zone *zone)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	unsigned int unit = max(state->order, PAGE_REPORTING_UNIT_ORDER);
-	struct page_reporting_demand *movable, *kernel, *small;
-	s64 sum = __page_reporting_sum(zone, unit, NR_PAGE_ORDERS);
+	s64 sum = __page_reporting_unreported(zone, unit, NR_PAGE_ORDERS);
+	struct page_reporting_demand *kernel = &state->pool[PAGE_REPORTING_KERNEL];
 
-	movable = &state->pool[PAGE_REPORTING_MOVABLE];
-	kernel = &state->pool[PAGE_REPORTING_KERNEL];
-	small = &state->pool[PAGE_REPORTING_SMALL];
 	kernel->level = clamp(kernel->level, 0LL, sum);
-	movable->level = sum - kernel->level;
-	small->level = __page_reporting_sum(zone, state->order, unit);
+	state->pool[PAGE_REPORTING_MOVABLE].level = sum - kernel->level;
+	state->pool[PAGE_REPORTING_SMALL].level =
+		__page_reporting_unreported(zone, state->order, unit);
 }
 
 /* Order of the smallest block that may be marked if @order is reported. */
@@ -505,9 +492,8 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	struct list_head *list = &zone->free_area[order].free_list[mt];
 	struct page_reporting_zone *state;
 	unsigned int steps = PAGE_REPORTING_SWEEP;
-	unsigned long left;
 
-	spin_lock_irq(&zone->lock);
+	guard(spinlock_irq)(&zone->lock);
 	/* If the device was unregistered meanwhile, there is no mark left. */
 	state = zone->page_reporting;
 	while (state && state->reported[order] && steps-- && !list_empty(list)) {
@@ -519,37 +505,27 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 			__page_reporting_came(zone, order, mt);
 		}
 	}
-	left = state ? state->reported[order] : 0;
-	spin_unlock_irq(&zone->lock);
-	return left;
-}
-
-/* Marked blocks are near the tails, so a second round is rarely needed. */
-static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
-{
-	int mt = 0;
-
-	while (page_reporting_sweep_list(zone, order, mt)) {
-		mt = (mt + 1) % MIGRATE_TYPES;
-		cond_resched();
-	}
+	return state ? state->reported[order] : 0;
 }
 
 /*
  * Clears the marks of all blocks below an order, while nothing is reported, in
- * time proportional to their number. Starts with the highest order, as the
- * parts of a split block may stay marked. Takes the memory hotplug lock and
- * each zone->lock.
+ * time proportional to their number, as they are near the tails of the lists.
+ * Starts with the highest order, as parts of a split block may stay marked.
+ * Takes the memory hotplug lock and each zone->lock.
  */
 void page_reporting_sweep(unsigned int below)
 {
 	struct zone *zone;
 	unsigned int order;
+	int mt;
 
 	get_online_mems();
 	for_each_populated_zone(zone)
 		for (order = below; order-- > 0;)
-			page_reporting_sweep_order(zone, order);
+			for (mt = 0; page_reporting_sweep_list(zone, order, mt);
+			     mt = (mt + 1) % MIGRATE_TYPES)
+				cond_resched();
 	put_online_mems();
 }
 
@@ -593,18 +569,16 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 		return true;
 	}
 
-	spin_lock_irq(&zone->lock);
+	guard(spinlock_irq)(&zone->lock);
 	zone->page_reporting = state;
 	__page_reporting_init_zone(state, order);
-	spin_unlock_irq(&zone->lock);
 	return true;
 }
 
 /*
- * Prepares the marks for a pass with this order, for one caller at a time. From
- * now on, blocks down to this order may be marked, or down to the unit of
- * account if that is smaller. If this limit has risen, the marks of smaller
- * blocks are cleared. Takes the same locks as page_reporting_sweep().
+ * Prepares the marks for a pass with this order, for one caller at a time: if
+ * the order of the smallest block that may be marked has risen, marks of smaller
+ * ones are cleared. Takes the same locks as page_reporting_sweep().
  */
 void page_reporting_mark_begin(unsigned int order)
 {
@@ -631,9 +605,8 @@ void page_reporting_put_zones(void)
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
 	list_for_each_entry_safe(state, next, &page_reporting_zones, list) {
 		/* A hook that saw the key enabled holds this lock. */
-		spin_lock_irq(&state->zone->lock);
-		state->zone->page_reporting = NULL;
-		spin_unlock_irq(&state->zone->lock);
+		scoped_guard(spinlock_irq, &state->zone->lock)
+			state->zone->page_reporting = NULL;
 		list_del(&state->list);
 		kfree(state->compact);
 		kfree(state);
