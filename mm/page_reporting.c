@@ -434,8 +434,8 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	/*
 	 * A full barrier before the first zone->lock is taken, and before the
 	 * order and page_reporting_asleep are read. Pairs with the zone->lock
-	 * that a free holds, with smp_mb() in page_reporting_set_order() and
-	 * with smp_store_mb() in page_reporting_wake(): see "states" above.
+	 * that a free holds, and with page_reporting_settings_changed(): see
+	 * "states" above.
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
 	pass->order = page_reporting_begin_order();
@@ -636,11 +636,11 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_unregister);
 
-static void page_reporting_wake(void)
+/* A setting or the end of a sleep was stored, which allows more than before. */
+void page_reporting_settings_changed(void)
 {
 	/* Pairs with page_reporting_begin_pass(): see "states" above. */
-	smp_store_mb(page_reporting_asleep, false);
-	/* For what was freed, and for the pass that was cut short. */
+	smp_mb();
 	__page_reporting_notify();
 }
 
@@ -660,7 +660,9 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 			page_reporting_sweep(NR_PAGE_ORDERS);
 		fallthrough;
 	case PM_POST_SUSPEND:
-		page_reporting_wake();
+		WRITE_ONCE(page_reporting_asleep, false);
+		/* For what was freed, and for the pass that was cut short. */
+		page_reporting_settings_changed();
 		break;
 	}
 	return NOTIFY_DONE;
@@ -672,14 +674,6 @@ static int __init page_reporting_init(void)
 	return 0;
 }
 subsys_initcall(page_reporting_init);
-
-/* A setting was stored that allows or forbids more than before. */
-void page_reporting_settings_changed(void)
-{
-	/* Pairs with page_reporting_begin_pass(): see "states" above. */
-	smp_mb();
-	__page_reporting_notify();
-}
 
 /*
  * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does

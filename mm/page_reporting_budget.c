@@ -134,12 +134,11 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 
 	__page_reporting_count_levels(zone);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		u64 grant = page_reporting_pacing_decide(&state->pool[pool].pacing,
-							 page_reporting_level(&state->pool[pool]),
-							 now_ms);
-
-		budget->grant[pool] = grant;
-		sum += grant;
+		budget->grant[pool] =
+			page_reporting_pacing_decide(&state->pool[pool].pacing,
+						     page_reporting_level(&state->pool[pool]),
+						     now_ms);
+		sum += budget->grant[pool];
 	}
 	return sum;
 }

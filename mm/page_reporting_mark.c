@@ -184,35 +184,26 @@ page_reporting_window_is_over(const struct page_reporting_demand *pool)
 	return page_reporting_now_ms() >= pool->pacing.closes_ms;
 }
 
-/* Pacing is charged whole units, even if smaller parts keep their mark. */
-static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned int order, int mt,
-				     unsigned long nr_pages)
-{
-	enum page_reporting_pool pool;
-	unsigned long charged = nr_pages;
-
-	count_vm_events(PGREPORT_REFAULT, nr_pages);
-	if (order >= PAGE_REPORTING_UNIT_ORDER)
-		charged = ALIGN(nr_pages, 1UL << PAGE_REPORTING_UNIT_ORDER);
-	pool = page_reporting_pool(order, mt);
-	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
-					charged, page_reporting_now_ms());
-	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
-}
-
 static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 					unsigned int low, unsigned int high,
 					int mt)
 {
+	enum page_reporting_pool pool = page_reporting_pool(high, mt);
 	unsigned long used = 1UL << high;
 
 	used -= __page_reporting_keep_parts(page, zone, low, high);
 	__page_reporting_clear(page, zone, high);
-	if (page_reporting_is_balloon())
+	if (page_reporting_is_balloon()) {
 		count_vm_events(PGREPORT_CLEAR, used);
-	else
-		__page_reporting_refault(page, zone, high, mt, used);
+		return;
+	}
+	count_vm_events(PGREPORT_REFAULT, used);
+	trace_page_reporting_refault(zone, page_to_pfn(page), used);
+	/* Pacing is charged whole units, even if smaller parts keep their mark. */
+	if (high >= PAGE_REPORTING_UNIT_ORDER)
+		used = ALIGN(used, 1UL << PAGE_REPORTING_UNIT_ORDER);
+	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
+					used, page_reporting_now_ms());
 }
 
 /* The level of a pool changes by @change pages, other than by an allocation. */
@@ -241,46 +232,42 @@ static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
 
 /*
  * An unreported block was removed from its free list, but was not allocated.
- * Returns its pool, or NULL if it counts in none.
+ * @isolated: pacing is to treat it as if it had never been free
  */
-static struct page_reporting_demand *
-__page_reporting_went(struct zone *zone, unsigned int order, int mt)
+static void __page_reporting_went(struct zone *zone, unsigned int order, int mt,
+				  bool isolated)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	struct page_reporting_demand *pool;
 
 	if (!state)
-		return NULL;
+		return;
 	pool = &state->pool[page_reporting_pool(order, mt)];
 	if (order < pool->pacing.order)
-		return NULL;
+		return;
 	pool = &state->pool[page_reporting_counts_in(state, order, mt,
 						     1LL << order)];
 	__page_reporting_change(pool, -(1LL << order));
-	return pool;
-}
-
-/* As above, and pacing is to treat the block as if it had never been free. */
-static void __page_reporting_isolate(struct zone *zone, unsigned int order,
-				     int mt)
-{
-	struct page_reporting_demand *pool = __page_reporting_went(zone, order, mt);
-
-	if (pool)
+	if (isolated)
 		page_reporting_pacing_isolated(&pool->pacing, 1ULL << order);
 }
 
 /*
- * An unreported block was allocated, in whole or in part. The parts that are
- * split off are on no list yet, but are counted here already.
+ * A block was allocated, in whole or in part. The parts that are split off are
+ * on no list yet, but are counted here already.
  */
-static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
-					  unsigned int high, int mt)
+static noinline void
+__page_reporting_taken_any(struct page *page, struct zone *zone,
+			   unsigned int low, unsigned int high, int mt)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	struct page_reporting_demand *pool, *small;
 	s64 pages;
 
+	if (PageReported(page)) {
+		__page_reporting_use_marked(page, zone, low, high, mt);
+		return;
+	}
 	if (!state)
 		return;
 	small = &state->pool[PAGE_REPORTING_SMALL];
@@ -319,16 +306,6 @@ __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
 		      !page_reporting_window_is_over(*pool));
 }
 
-static noinline void
-__page_reporting_taken_any(struct page *page, struct zone *zone,
-			   unsigned int low, unsigned int high, int mt)
-{
-	if (PageReported(page))
-		__page_reporting_use_marked(page, zone, low, high, mt);
-	else
-		__page_reporting_use_unmarked(zone, low, high, mt);
-}
-
 void __page_reporting_taken(struct page *page, struct zone *zone,
 			    unsigned int low, unsigned int high, int mt)
 {
@@ -362,7 +339,7 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 	if (PageReported(page))
 		__page_reporting_forget(page, zone, order);
 	else
-		__page_reporting_isolate(zone, order, mt);
+		__page_reporting_went(zone, order, mt, true);
 }
 
 static noinline void __page_reporting_freed_any(struct zone *zone,
@@ -395,7 +372,7 @@ static noinline void __page_reporting_merged_any(struct page *page,
 						 unsigned int order, int mt)
 {
 	if (!PageReported(page)) {
-		__page_reporting_went(zone, order, mt);
+		__page_reporting_went(zone, order, mt, false);
 		return;
 	}
 	__page_reporting_clear(page, zone, order);
@@ -429,7 +406,7 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 				  page_reporting_pool(order, new_mt))
 		return;
 	/* It was not allocated, so this is no fall for pacing. */
-	__page_reporting_isolate(zone, order, old_mt);
+	__page_reporting_went(zone, order, old_mt, true);
 	__page_reporting_came(zone, order, new_mt);
 }
 

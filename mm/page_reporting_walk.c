@@ -66,7 +66,6 @@
 #define pr_fmt(fmt) "page_reporting: " fmt
 
 #include <kunit/static_stub.h>
-#include <linux/bits.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/kernel.h>
@@ -121,7 +120,6 @@ enum page_reporting_stop {
 	PAGE_REPORTING_END,
 	PAGE_REPORTING_PAUSE,
 	PAGE_REPORTING_BATCH_FULL,
-	PAGE_REPORTING_NO_ROOM,
 	PAGE_REPORTING_BUDGET_SPENT,
 	PAGE_REPORTING_NOT_NOW,
 };
@@ -234,7 +232,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	room = __page_reporting_room(pass, list->mt);
 	/* A block that does not fit even by itself is deferred. */
 	if (pass->nr_pages + (1UL << order) > room)
-		return pass->nents ? PAGE_REPORTING_NO_ROOM :
+		return pass->nents ? PAGE_REPORTING_BATCH_FULL :
 				     PAGE_REPORTING_NOT_NOW;
 	if (!__isolate_free_block(page, order))
 		return PAGE_REPORTING_NOT_NOW;
@@ -291,9 +289,8 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* If the batch is full, @page is no longer on the list. */
-		__page_reporting_turn(list->head, stop == PAGE_REPORTING_BATCH_FULL ?
-						  next : page);
+		/* It may be in the batch, and no longer on the list. */
+		__page_reporting_turn(list->head, PageBuddy(page) ? page : next);
 		return stop;
 	}
 	return PAGE_REPORTING_END;
@@ -468,17 +465,15 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 {
 	enum page_reporting_next next = PAGE_REPORTING_NEXT_BATCH;
 	enum page_reporting_stop stop;
-	bool sends;
 
 	do {
 		stop = page_reporting_fill(pass, list);
-		sends = stop == PAGE_REPORTING_BATCH_FULL ||
-			stop == PAGE_REPORTING_NO_ROOM;
-		if (sends)
+		if (stop == PAGE_REPORTING_BATCH_FULL)
 			next = page_reporting_send(pass);
 		cond_resched();
 	} while (next == PAGE_REPORTING_NEXT_BATCH &&
-		 (sends || stop == PAGE_REPORTING_PAUSE));
+		 (stop == PAGE_REPORTING_BATCH_FULL ||
+		  stop == PAGE_REPORTING_PAUSE));
 
 	/* If the budget has close(), its wait_ms says when to come back. */
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&

@@ -538,11 +538,11 @@ active proctype sleep()
 	frozen = 1;
 	atomic { !running -> suspended = 1 }
 	atomic { suspended = 0; frozen = 0 }
-	/* page_reporting_wake() */
+	/* page_reporting_pm_notify() */
 #ifdef BREAK_WAKE_BARRIER
 	late_awake = 1;
 #else
-	asleep = 0;		/* smp_store_mb() */
+	asleep = 0;		/* smp_mb() */
 #endif
 #ifndef BREAK_WAKE_NOTIFIES
 	notify(seen);
