@@ -412,23 +412,10 @@ page_reporting_capacity(const struct page_reporting_dev_info *prdev,
 	return prdev->capacity ? min(most, prdev->capacity) : most;
 }
 
-static void page_reporting_set_budget(struct page_reporting_pass *pass,
-				      unsigned long wanted)
-{
-	unsigned int capacity = page_reporting_capacity(pass->prdev, pass->order);
-
-	if (wanted)
-		pass->budget = page_reporting_flush_budget(capacity, wanted);
-	else if (page_reporting_is_adaptive())
-		pass->budget = page_reporting_paced_budget(capacity);
-	else
-		pass->budget = page_reporting_fixed_budget(capacity);
-	pass->limit = max(capacity >> min(2 * page_reporting_errors, 31U), 1U);
-}
-
 static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 {
 	unsigned long wanted;
+	unsigned int capacity;
 
 	page_reporting_debug_begin_pass();
 	/*
@@ -439,8 +426,15 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	 */
 	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
 	pass->order = page_reporting_begin_order();
+	capacity = page_reporting_capacity(pass->prdev, pass->order);
 	wanted = page_reporting_join(pass);
-	page_reporting_set_budget(pass, wanted);
+	if (wanted)
+		pass->budget = page_reporting_flush_budget(capacity, wanted);
+	else if (page_reporting_is_adaptive())
+		pass->budget = page_reporting_paced_budget(capacity);
+	else
+		pass->budget = page_reporting_fixed_budget(capacity);
+	pass->limit = max(capacity >> min(2 * page_reporting_errors, 31U), 1U);
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }
 

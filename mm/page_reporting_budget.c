@@ -112,19 +112,6 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 
 /* paced */
 
-static void page_reporting_paced_begin(struct zone *zone)
-{
-	struct page_reporting_zone *state;
-	enum page_reporting_pool pool;
-
-	guard(spinlock_irq)(&zone->lock);
-	state = zone->page_reporting;
-	for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
-		page_reporting_pacing_begin(&state->pool[pool].pacing,
-					    page_reporting_level(&state->pool[pool]),
-					    page_reporting_now_ms());
-}
-
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
@@ -208,10 +195,18 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 
 struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 {
+	struct page_reporting_zone *state;
+	enum page_reporting_pool pool;
 	struct zone *zone;
 
-	for_each_populated_zone(zone)
-		page_reporting_paced_begin(zone);
+	for_each_populated_zone(zone) {
+		guard(spinlock_irq)(&zone->lock);
+		state = zone->page_reporting;
+		for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
+			page_reporting_pacing_begin(&state->pool[pool].pacing,
+						    page_reporting_level(&state->pool[pool]),
+						    page_reporting_now_ms());
+	}
 	return (struct page_reporting_budget) {
 		.ops = &page_reporting_paced_ops,
 		.capacity = capacity,

@@ -41,18 +41,6 @@ static DEFINE_MUTEX(page_reporting_flush_mutex);
 static DEFINE_SPINLOCK(page_reporting_flushed_lock);
 static struct page_reporting_flushed page_reporting_flushed;
 
-/*
- * Frees the pages on the per-CPU lists, so that they can merge. Drains zone by
- * zone, as a drain of all zones at once does nothing while another one runs.
- */
-static void page_reporting_drain_cpus(void)
-{
-	struct zone *zone;
-
-	for_each_populated_zone(zone)
-		drain_all_pages(zone);
-}
-
 static struct page_reporting_flushed
 page_reporting_flush_rounds(unsigned long wanted,
 			    enum page_reporting_first first)
@@ -60,8 +48,11 @@ page_reporting_flush_rounds(unsigned long wanted,
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
 	unsigned int round;
+	struct zone *zone;
 
-	page_reporting_drain_cpus();
+	/* A drain of all zones at once does nothing while another one runs. */
+	for_each_populated_zone(zone)
+		drain_all_pages(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
 		struct page_reporting_flushed served;
 

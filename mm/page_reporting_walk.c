@@ -296,28 +296,21 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	return PAGE_REPORTING_END;
 }
 
-/* Has a part of the block changed its migratetype while it was isolated? */
-static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
-{
-	int mt = get_pageblock_migratetype(page);
-	unsigned long i;
-
-	for (i = pageblock_nr_pages; i < 1UL << order; i += pageblock_nr_pages)
-		if (get_pageblock_migratetype(page + i) != mt)
-			return true;
-	return false;
-}
-
-/* Puts back the whole block, or each pageblock on the list of its own type. */
+/*
+ * Puts back the whole block, or each pageblock on the list of its own type if a
+ * part has changed its type while it was isolated.
+ */
 static void __page_reporting_putback(struct zone *zone, struct page *page,
 				     unsigned int order, bool reported)
 {
+	int mt = get_pageblock_migratetype(page);
 	unsigned int part = order;
 	unsigned long i;
 	bool marked;
 
-	if (__page_reporting_is_mixed(page, order))
-		part = pageblock_order;
+	for (i = pageblock_nr_pages; i < 1UL << order; i += pageblock_nr_pages)
+		if (get_pageblock_migratetype(page + i) != mt)
+			part = pageblock_order;
 	for (i = 0; i < 1UL << order; i += 1UL << part) {
 		marked = __page_reporting_put_back(page + i, zone, part, reported);
 		page_reporting_debug_back(part, marked);
