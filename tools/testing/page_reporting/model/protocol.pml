@@ -261,7 +261,7 @@ end:	do
 #endif
 		/* page_reporting_begin_order() */
 		low = low_wanted;
-		/* page_reporting_join(); page_reporting_set_budget() */
+		/* page_reporting_join() */
 		atomic {
 			serves = request;
 			joined = request;
