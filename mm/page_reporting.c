@@ -271,13 +271,17 @@ static int page_reporting_run_now(void)
 /* A pass starts to serve the current request. Returns how much that wants. */
 static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 {
-	guard(spinlock)(&page_reporting_request_lock);
-	if (!page_reporting_request)
-		return 0;
-	page_reporting_request->joined = true;
-	pass->flush = true;
-	pass->first = page_reporting_request->first;
-	return page_reporting_request->wanted;
+	unsigned long wanted = 0;
+
+	spin_lock(&page_reporting_request_lock);
+	if (page_reporting_request) {
+		page_reporting_request->joined = true;
+		wanted = page_reporting_request->wanted;
+		pass->flush = true;
+		pass->first = page_reporting_request->first;
+	}
+	spin_unlock(&page_reporting_request_lock);
+	return wanted;
 }
 
 /* Tells the request what the pass did. False if nobody waits for it any more. */
@@ -285,33 +289,36 @@ static bool page_reporting_tell(const struct page_reporting_pass *pass, bool las
 {
 	struct page_reporting_request *request;
 
-	guard(spinlock)(&page_reporting_request_lock);
+	spin_lock(&page_reporting_request_lock);
 	request = page_reporting_request;
-	if (!request || !request->joined)
-		return false;
-	request->served = (struct page_reporting_flushed) {
-		.nr_pages = pass->pages,
-		.moved = pass->moved,
-		/* No check for merges where blocks were deferred. */
-		.more = pass->more || (pass->put_off && pass->pages),
-		.err = pass->stopped ?: pass->err,
-	};
-	if (last) {
+	if (request && !request->joined)
+		request = NULL;
+	if (request)
+		request->served = (struct page_reporting_flushed) {
+			.nr_pages = pass->pages,
+			.moved = pass->moved,
+			/* No check for merges where blocks were deferred. */
+			.more = pass->more || (pass->put_off && pass->pages),
+			.err = pass->stopped ?: pass->err,
+		};
+	if (request && last) {
 		page_reporting_request = NULL;
 		complete(&request->done);
 	}
-	return true;
+	spin_unlock(&page_reporting_request_lock);
+	return request;
 }
 
 /* No pass will follow: fails the current request. */
 static void page_reporting_give_up(int err)
 {
-	guard(spinlock)(&page_reporting_request_lock);
-	if (!page_reporting_request)
-		return;
-	page_reporting_request->served.err = err;
-	complete(&page_reporting_request->done);
-	page_reporting_request = NULL;
+	spin_lock(&page_reporting_request_lock);
+	if (page_reporting_request) {
+		page_reporting_request->served.err = err;
+		complete(&page_reporting_request->done);
+		page_reporting_request = NULL;
+	}
+	spin_unlock(&page_reporting_request_lock);
 }
 
 /**
@@ -335,19 +342,21 @@ struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
 	int err;
 
 	init_completion(&request.done);
-	scoped_guard(spinlock, &page_reporting_request_lock)
-		page_reporting_request = &request;
+	spin_lock(&page_reporting_request_lock);
+	page_reporting_request = &request;
+	spin_unlock(&page_reporting_request_lock);
 
 	err = page_reporting_run_now();
 	if (!err)
 		err = wait_for_completion_interruptible(&request.done);
 
-	guard(spinlock)(&page_reporting_request_lock);
+	spin_lock(&page_reporting_request_lock);
 	/* No pass has answered it: withdraw it. */
 	if (page_reporting_request == &request) {
 		page_reporting_request = NULL;
 		request.served.err = err;
 	}
+	spin_unlock(&page_reporting_request_lock);
 	return request.served;
 }
 

@@ -175,13 +175,14 @@ static void page_reporting_paced_close(struct page_reporting_budget *budget,
 	enum page_reporting_pool pool;
 	unsigned int wait_ms;
 
-	guard(spinlock_irq)(&zone->lock);
+	spin_lock_irq(&zone->lock);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
 		wait_ms = page_reporting_pacing_wait(&state->pool[pool].pacing,
 						     page_reporting_level(&state->pool[pool]),
 						     budget->grant[pool], now_ms);
 		budget->wait_ms = min(budget->wait_ms, wait_ms);
 	}
+	spin_unlock_irq(&zone->lock);
 }
 
 static const struct page_reporting_budget_ops page_reporting_paced_ops = {
@@ -200,12 +201,13 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 	struct zone *zone;
 
 	for_each_populated_zone(zone) {
-		guard(spinlock_irq)(&zone->lock);
+		spin_lock_irq(&zone->lock);
 		state = zone->page_reporting;
 		for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
 			page_reporting_pacing_begin(&state->pool[pool].pacing,
 						    page_reporting_level(&state->pool[pool]),
 						    page_reporting_now_ms());
+		spin_unlock_irq(&zone->lock);
 	}
 	return (struct page_reporting_budget) {
 		.ops = &page_reporting_paced_ops,

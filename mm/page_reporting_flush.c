@@ -96,8 +96,9 @@ int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first
 	if (err == -ERESTARTSYS)
 		flushed.err = -EINTR;
 
-	scoped_guard(spinlock, &page_reporting_flushed_lock)
-		page_reporting_flushed = flushed;
+	spin_lock(&page_reporting_flushed_lock);
+	page_reporting_flushed = flushed;
+	spin_unlock(&page_reporting_flushed_lock);
 	mutex_unlock(&page_reporting_flush_mutex);
 	return err;
 }
@@ -105,6 +106,10 @@ int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first
 /* A copy of the result of the last flush; all 0 if there was none. */
 struct page_reporting_flushed page_reporting_last_flush(void)
 {
-	guard(spinlock)(&page_reporting_flushed_lock);
-	return page_reporting_flushed;
+	struct page_reporting_flushed flushed;
+
+	spin_lock(&page_reporting_flushed_lock);
+	flushed = page_reporting_flushed;
+	spin_unlock(&page_reporting_flushed_lock);
+	return flushed;
 }

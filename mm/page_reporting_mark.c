@@ -469,8 +469,9 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	struct list_head *list = &zone->free_area[order].free_list[mt];
 	struct page_reporting_zone *state;
 	unsigned int steps = PAGE_REPORTING_SWEEP;
+	unsigned long left;
 
-	guard(spinlock_irq)(&zone->lock);
+	spin_lock_irq(&zone->lock);
 	/* If the device was unregistered meanwhile, there is no mark left. */
 	state = zone->page_reporting;
 	while (state && state->reported[order] && steps-- && !list_empty(list)) {
@@ -482,7 +483,9 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 			__page_reporting_came(zone, order, mt);
 		}
 	}
-	return state ? state->reported[order] : 0;
+	left = state ? state->reported[order] : 0;
+	spin_unlock_irq(&zone->lock);
+	return left;
 }
 
 /*
@@ -546,9 +549,10 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 		return true;
 	}
 
-	guard(spinlock_irq)(&zone->lock);
+	spin_lock_irq(&zone->lock);
 	zone->page_reporting = state;
 	__page_reporting_init_zone(state, order);
+	spin_unlock_irq(&zone->lock);
 	return true;
 }
 
@@ -582,8 +586,9 @@ void page_reporting_put_zones(void)
 	WRITE_ONCE(page_reporting_mark_order, PAGE_REPORTING_ORDER_UNSPECIFIED);
 	list_for_each_entry_safe(state, next, &page_reporting_zones, list) {
 		/* A hook that saw the key enabled holds this lock. */
-		scoped_guard(spinlock_irq, &state->zone->lock)
-			state->zone->page_reporting = NULL;
+		spin_lock_irq(&state->zone->lock);
+		state->zone->page_reporting = NULL;
+		spin_unlock_irq(&state->zone->lock);
 		list_del(&state->list);
 		kfree(state->compact);
 		kfree(state);

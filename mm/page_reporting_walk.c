@@ -448,8 +448,12 @@ static enum page_reporting_stop
 page_reporting_fill(struct page_reporting_pass *pass,
 		    struct page_reporting_list *list)
 {
-	guard(spinlock_irq)(&pass->zone->lock);
-	return __page_reporting_fill(pass, list);
+	enum page_reporting_stop stop;
+
+	spin_lock_irq(&pass->zone->lock);
+	stop = __page_reporting_fill(pass, list);
+	spin_unlock_irq(&pass->zone->lock);
+	return stop;
 }
 
 /* Reports what the budget allows of a free list. False ends the pass. */
@@ -549,11 +553,14 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 /* Is there anything to report now? A free after this requests another pass. */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
-	guard(spinlock_irq)(&pass->zone->lock);
-	if (pass->budget.ops->open &&
-	    !pass->budget.ops->open(&pass->budget, pass->zone))
-		return false;
-	return __page_reporting_unreported(pass->zone, pass->order, NR_PAGE_ORDERS);
+	const struct page_reporting_budget_ops *ops = pass->budget.ops;
+	bool open;
+
+	spin_lock_irq(&pass->zone->lock);
+	open = (!ops->open || ops->open(&pass->budget, pass->zone)) &&
+	       __page_reporting_unreported(pass->zone, pass->order, NR_PAGE_ORDERS);
+	spin_unlock_irq(&pass->zone->lock);
+	return open;
 }
 
 /*
@@ -570,8 +577,9 @@ static void page_reporting_close_zone(struct page_reporting_pass *pass)
 	}
 	if (pass->put_off)
 		return;
-	guard(spinlock_irq)(&pass->zone->lock);
+	spin_lock_irq(&pass->zone->lock);
 	pass->more |= __page_reporting_unreported(pass->zone, pass->order, NR_PAGE_ORDERS);
+	spin_unlock_irq(&pass->zone->lock);
 }
 
 /* Reports what the budget allows in a zone. False ends the pass. */
