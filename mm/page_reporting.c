@@ -110,18 +110,14 @@
 #include <linux/completion.h>
 #include <linux/init.h>
 #include <linux/irq_work.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
-#include <linux/page_reporting.h>
 #include <linux/printk.h>
 #include <linux/rcupdate.h>
-#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/suspend.h>
 #include <linux/vmstat.h>
@@ -141,10 +137,10 @@
 /* A caller of page_reporting_serve() waits for memory to be reported. */
 struct page_reporting_request {
 	struct completion done;
-	unsigned long ticket;	/* unlike the address, never reused */
+	bool joined;		/* the pass serves it; an address may be reused */
 	unsigned long wanted;	/* in pages */
 	enum page_reporting_first first;
-	struct page_reporting_served served;
+	struct page_reporting_flushed served;
 };
 
 DEFINE_STATIC_KEY_FALSE(page_reporting_enabled);
@@ -158,11 +154,8 @@ static u64 page_reporting_ready_at;	/* no report before, in jiffies */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
-/* The open request or NULL; the latest ticket; that of the pass, or 0. */
 static DEFINE_SPINLOCK(page_reporting_request_lock);
-static struct page_reporting_request *page_reporting_request;
-static unsigned long page_reporting_ticket;
-static unsigned long page_reporting_serves;
+static struct page_reporting_request *page_reporting_request;	/* or NULL */
 
 /* The orders asked for by the user and by the device, and the latest in use. */
 static unsigned int page_reporting_user_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
@@ -199,22 +192,14 @@ static unsigned int page_reporting_next_delay(void)
 	return READ_ONCE(page_reporting_delay_ms);
 }
 
-/* Jiffies until the device can take reports; 0 if it can now. */
-static unsigned long page_reporting_until_ready(void)
-{
-	u64 now = get_jiffies_64();
-
-	return now < page_reporting_ready_at ? page_reporting_ready_at - now : 0;
-}
-
 static void page_reporting_queue_at(struct page_reporting_dev_info *prdev,
 				    unsigned int delay_ms)
 {
-	unsigned long delay = max3(msecs_to_jiffies(delay_ms),
-				   page_reporting_until_ready(), 1UL);
+	u64 now = get_jiffies_64();
+	u64 at = max(now + msecs_to_jiffies(delay_ms), page_reporting_ready_at);
 
 	/* Not 0, which sets no timer: page_reporting_queue() reads it. */
-	mod_delayed_work(system_freezable_wq, &prdev->work, delay);
+	mod_delayed_work(system_freezable_wq, &prdev->work, max(at - now, 1ULL));
 }
 
 /* Has a pass run in @delay_ms, unless it is due sooner already. */
@@ -289,64 +274,39 @@ static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 	unsigned long wanted = 0;
 
 	spin_lock(&page_reporting_request_lock);
-	page_reporting_serves = 0;
 	if (page_reporting_request) {
-		page_reporting_serves = page_reporting_request->ticket;
+		page_reporting_request->joined = true;
 		wanted = page_reporting_request->wanted;
+		pass->flush = true;
 		pass->first = page_reporting_request->first;
 	}
 	spin_unlock(&page_reporting_request_lock);
 	return wanted;
 }
 
-/* The request that the pass serves, or NULL if nobody waits for it any more. */
-static struct page_reporting_request *__page_reporting_served(void)
-{
-	lockdep_assert_held(&page_reporting_request_lock);
-	if (page_reporting_request &&
-	    page_reporting_request->ticket == page_reporting_serves)
-		return page_reporting_request;
-	return NULL;
-}
-
-/* Updates the request's progress. False if nobody waits for it any more. */
-static bool page_reporting_tell(const struct page_reporting_pass *pass)
+/* Tells the request what the pass did. False if nobody waits for it any more. */
+static bool page_reporting_tell(const struct page_reporting_pass *pass, bool last)
 {
 	struct page_reporting_request *request;
 
 	spin_lock(&page_reporting_request_lock);
-	request = __page_reporting_served();
-	if (request) {
-		request->served.nr_pages = pass->pages;
-		request->served.moved = pass->moved;
-	}
-	spin_unlock(&page_reporting_request_lock);
-	return request;
-}
-
-static void page_reporting_answer(const struct page_reporting_pass *pass)
-{
-	struct page_reporting_request *request;
-	bool waits;
-
-	spin_lock(&page_reporting_request_lock);
-	request = __page_reporting_served();
-	if (request) {
-		request->served = (struct page_reporting_served) {
+	request = page_reporting_request;
+	if (request && !request->joined)
+		request = NULL;
+	if (request)
+		request->served = (struct page_reporting_flushed) {
 			.nr_pages = pass->pages,
 			.moved = pass->moved,
 			/* No check for merges where blocks were deferred. */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
+	if (request && last) {
 		page_reporting_request = NULL;
 		complete(&request->done);
 	}
-	waits = page_reporting_request;
 	spin_unlock(&page_reporting_request_lock);
-	/* This request came while the pass was running. */
-	if (waits)
-		page_reporting_run_now();
+	return request;
 }
 
 /* No pass will follow: fails the current request. */
@@ -372,8 +332,8 @@ static void page_reporting_give_up(int err)
  * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
  * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
  */
-struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  enum page_reporting_first first)
+struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
+						   enum page_reporting_first first)
 {
 	struct page_reporting_request request = {
 		.wanted = wanted,
@@ -383,7 +343,6 @@ struct page_reporting_served page_reporting_serve(unsigned long wanted,
 
 	init_completion(&request.done);
 	spin_lock(&page_reporting_request_lock);
-	request.ticket = ++page_reporting_ticket;
 	page_reporting_request = &request;
 	spin_unlock(&page_reporting_request_lock);
 
@@ -409,7 +368,7 @@ static int page_reporting_ended(struct page_reporting_pass *pass)
 		return -ENODEV;
 	if (READ_ONCE(page_reporting_asleep))
 		return -EBUSY;
-	return !page_reporting_serves || page_reporting_tell(pass) ? 0 : -EINTR;
+	return !pass->flush || page_reporting_tell(pass, false) ? 0 : -EINTR;
 }
 
 /* The same for moves after the walk, which also end for a request that waits. */
@@ -455,19 +414,29 @@ static unsigned int
 page_reporting_capacity(const struct page_reporting_dev_info *prdev,
 			unsigned int order)
 {
-	unsigned int most = max(PAGE_REPORTING_BATCH_BYTES >> PAGE_SHIFT >> order,
-				1UL);
+	unsigned int most = clamp_t(unsigned int,
+				    PAGE_REPORTING_BATCH_BYTES >> PAGE_SHIFT >> order,
+				    1, PAGE_REPORTING_CAPACITY);
 
-	if (!prdev->capacity || prdev->capacity > PAGE_REPORTING_CAPACITY)
-		return min(most, PAGE_REPORTING_CAPACITY);
-	return min(most, prdev->capacity);
+	return prdev->capacity ? min(most, prdev->capacity) : most;
 }
 
-static void page_reporting_set_budget(struct page_reporting_pass *pass,
-				      unsigned long wanted)
+static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 {
-	unsigned int capacity = page_reporting_capacity(pass->prdev, pass->order);
+	unsigned long wanted;
+	unsigned int capacity;
 
+	page_reporting_debug_begin_pass();
+	/*
+	 * A full barrier before the first zone->lock is taken, and before the
+	 * order and page_reporting_asleep are read. Pairs with the zone->lock
+	 * that a free holds, and with page_reporting_settings_changed(): see
+	 * "states" above.
+	 */
+	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
+	pass->order = page_reporting_begin_order();
+	capacity = page_reporting_capacity(pass->prdev, pass->order);
+	wanted = page_reporting_join(pass);
 	if (wanted)
 		pass->budget = page_reporting_flush_budget(capacity, wanted);
 	else if (page_reporting_is_adaptive())
@@ -475,23 +444,6 @@ static void page_reporting_set_budget(struct page_reporting_pass *pass,
 	else
 		pass->budget = page_reporting_fixed_budget(capacity);
 	pass->limit = max(capacity >> min(2 * page_reporting_errors, 31U), 1U);
-}
-
-static void page_reporting_begin_pass(struct page_reporting_pass *pass)
-{
-	unsigned long wanted;
-
-	page_reporting_debug_begin_pass();
-	/*
-	 * A full barrier before the first zone->lock is taken, and before the
-	 * order and page_reporting_asleep are read. Pairs with the zone->lock
-	 * that a free holds, with smp_mb() in page_reporting_set_order() and
-	 * with smp_store_mb() in page_reporting_wake(): see "states" above.
-	 */
-	atomic_xchg(&pass->prdev->state, PAGE_REPORTING_ACTIVE);
-	pass->order = page_reporting_begin_order();
-	wanted = page_reporting_join(pass);
-	page_reporting_set_budget(pass, wanted);
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }
 
@@ -511,30 +463,21 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	WRITE_ONCE(page_reporting_errors, errors);
 }
 
-/* When to run again if nothing is freed: after a back-off, if memory waits. */
-static unsigned int page_reporting_patience(const struct page_reporting_pass *pass)
-{
-	unsigned int backoff_ms;
-
-	if (!pass->put_off) {
-		page_reporting_retries = 0;
-		return pass->budget.wait_ms;
-	}
-	backoff_ms = page_reporting_backoff(page_reporting_next_delay(),
-					    page_reporting_retries++);
-	return min(backoff_ms, pass->budget.wait_ms);
-}
-
 /* When the next pass is due if nothing requests one. */
 static unsigned int page_reporting_wait_after(const struct page_reporting_pass *pass)
 {
+	unsigned int delay_ms = page_reporting_next_delay();
+
 	if (pass->err)
-		return page_reporting_backoff(page_reporting_next_delay(),
-					      page_reporting_errors - 1);
+		return page_reporting_backoff(delay_ms, page_reporting_errors - 1);
 	/* The budget of a flush does not compute when the rest is due. */
-	if (pass->more || page_reporting_serves)
-		return page_reporting_next_delay();
-	return page_reporting_patience(pass);
+	if (pass->more || pass->flush)
+		return delay_ms;
+	if (pass->put_off)
+		return min(pass->budget.wait_ms,
+			   page_reporting_backoff(delay_ms, page_reporting_retries++));
+	page_reporting_retries = 0;
+	return pass->budget.wait_ms;
 }
 
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)
@@ -551,7 +494,9 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
-	page_reporting_answer(pass);
+	/* Another request may have come while the pass was running. */
+	if (!page_reporting_tell(pass, true) && READ_ONCE(page_reporting_request))
+		page_reporting_run_now();
 
 	if (wait_ms != PAGE_REPORTING_NEVER)
 		page_reporting_queue(prdev, wait_ms);
@@ -583,15 +528,9 @@ static void page_reporting_work(struct work_struct *work)
 	 * what the device refuses is of no use.
 	 */
 	pass.ended = page_reporting_moves_ended;
-	if (!page_reporting_serves && page_reporting_is_adaptive() && !pass.err)
+	if (!pass.flush && page_reporting_is_adaptive() && !pass.err)
 		page_reporting_compact(&pass);
 	page_reporting_end_pass(&pass);
-}
-
-static struct page_reporting_dev_info *page_reporting_registered(void)
-{
-	return rcu_dereference_protected(page_reporting_dev,
-				lockdep_is_held(&page_reporting_mutex));
 }
 
 static bool page_reporting_going_down(void)
@@ -629,7 +568,7 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 
 	guard(mutex)(&page_reporting_mutex);
 
-	if (page_reporting_registered() || page_reporting_going_down())
+	if (rcu_access_pointer(page_reporting_dev) || page_reporting_going_down())
 		return -EBUSY;
 
 	page_reporting_errors = 0;
@@ -686,7 +625,7 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 
 	guard(mutex)(&page_reporting_mutex);
 
-	if (page_reporting_registered() != prdev)
+	if (rcu_access_pointer(page_reporting_dev) != prdev)
 		return;
 
 	/* Pairs with __page_reporting_notify(): no request comes after this. */
@@ -703,11 +642,11 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 }
 EXPORT_SYMBOL_GPL(page_reporting_unregister);
 
-static void page_reporting_wake(void)
+/* A setting or the end of a sleep was stored, which allows more than before. */
+void page_reporting_settings_changed(void)
 {
 	/* Pairs with page_reporting_begin_pass(): see "states" above. */
-	smp_store_mb(page_reporting_asleep, false);
-	/* For what was freed, and for the pass that was cut short. */
+	smp_mb();
 	__page_reporting_notify();
 }
 
@@ -727,7 +666,9 @@ static int page_reporting_pm_notify(struct notifier_block *nb,
 			page_reporting_sweep(NR_PAGE_ORDERS);
 		fallthrough;
 	case PM_POST_SUSPEND:
-		page_reporting_wake();
+		WRITE_ONCE(page_reporting_asleep, false);
+		/* For what was freed, and for the pass that was cut short. */
+		page_reporting_settings_changed();
 		break;
 	}
 	return NOTIFY_DONE;
@@ -739,14 +680,6 @@ static int __init page_reporting_init(void)
 	return 0;
 }
 subsys_initcall(page_reporting_init);
-
-/* A setting was stored that allows or forbids more than before. */
-void page_reporting_settings_changed(void)
-{
-	/* Pairs with page_reporting_begin_pass(): see "states" above. */
-	smp_mb();
-	__page_reporting_notify();
-}
 
 /*
  * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does

@@ -48,10 +48,7 @@ static __always_inline bool page_reporting_has_device(void)
 	       static_branch_unlikely(&page_reporting_enabled);
 }
 
-/*
- * Does the engine have to know when a block of this order leaves a free list?
- * Only if such a block may be marked as reported.
- */
+/* May a block of this order be marked? If not, nobody asks when it leaves. */
 static inline bool page_reporting_watches(unsigned int order)
 {
 	return page_reporting_has_device() &&

@@ -26,9 +26,7 @@
 
 #include <linux/kernel.h>
 #include <linux/math.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
 #include <linux/sched.h>
 #include <linux/sched/cputime.h>
 
@@ -46,25 +44,7 @@
 /* The CPU cap. Registration resets it, and only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;
 
-/* The budget of one pass, in which a full batch has @capacity blocks. */
-static struct page_reporting_budget
-page_reporting_budget(const struct page_reporting_budget_ops *ops,
-		      unsigned int capacity)
-{
-	return (struct page_reporting_budget) {
-		.ops = ops,
-		.capacity = capacity,
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
-}
-
 /* fixed */
-
-static bool __page_reporting_all_open(struct page_reporting_budget *budget,
-				      struct zone *zone)
-{
-	return true;
-}
 
 static unsigned long
 __page_reporting_fixed_blocks(struct page_reporting_budget *budget,
@@ -79,13 +59,16 @@ __page_reporting_fixed_blocks(struct page_reporting_budget *budget,
 }
 
 static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
-	.open = __page_reporting_all_open,
 	.blocks = __page_reporting_fixed_blocks,
 };
 
 struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity)
 {
-	return page_reporting_budget(&page_reporting_fixed_ops, capacity);
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_fixed_ops,
+		.capacity = capacity,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
 }
 
 /* flush */
@@ -112,37 +95,22 @@ static void __page_reporting_flush_take(struct page_reporting_budget *budget,
 }
 
 static const struct page_reporting_budget_ops page_reporting_flush_ops = {
-	.open = __page_reporting_all_open,
 	.blocks = __page_reporting_flush_blocks,
 	.take = __page_reporting_flush_take,
 };
 
-/* @wanted: the limit in pages, rounded up to a block. */
 struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 							 unsigned long wanted)
 {
-	struct page_reporting_budget budget;
-
-	budget = page_reporting_budget(&page_reporting_flush_ops, capacity);
-	budget.wanted = wanted;
-	return budget;
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_flush_ops,
+		.capacity = capacity,
+		.wanted = wanted,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
 }
 
 /* paced */
-
-static void page_reporting_paced_begin(struct zone *zone)
-{
-	struct page_reporting_zone *state;
-	enum page_reporting_pool pool;
-
-	spin_lock_irq(&zone->lock);
-	state = zone->page_reporting;
-	for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
-		page_reporting_pacing_begin(&state->pool[pool].pacing,
-					    page_reporting_level(&state->pool[pool]),
-					    page_reporting_now_ms());
-	spin_unlock_irq(&zone->lock);
-}
 
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
@@ -153,12 +121,11 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 
 	__page_reporting_count_levels(zone);
 	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++) {
-		u64 grant = page_reporting_pacing_decide(&state->pool[pool].pacing,
-							 page_reporting_level(&state->pool[pool]),
-							 now_ms);
-
-		budget->grant[pool] = grant;
-		sum += grant;
+		budget->grant[pool] =
+			page_reporting_pacing_decide(&state->pool[pool].pacing,
+						     page_reporting_level(&state->pool[pool]),
+						     now_ms);
+		sum += budget->grant[pool];
 	}
 	return sum;
 }
@@ -229,15 +196,26 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 
 struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 {
-	struct page_reporting_budget budget;
+	struct page_reporting_zone *state;
+	enum page_reporting_pool pool;
 	struct zone *zone;
 
-	for_each_populated_zone(zone)
-		page_reporting_paced_begin(zone);
-	budget = page_reporting_budget(&page_reporting_paced_ops, capacity);
-	/* Not under zone->lock: scheduler locks must be taken first. */
-	budget.cpu_ns = task_sched_runtime(current);
-	return budget;
+	for_each_populated_zone(zone) {
+		spin_lock_irq(&zone->lock);
+		state = zone->page_reporting;
+		for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
+			page_reporting_pacing_begin(&state->pool[pool].pacing,
+						    page_reporting_level(&state->pool[pool]),
+						    page_reporting_now_ms());
+		spin_unlock_irq(&zone->lock);
+	}
+	return (struct page_reporting_budget) {
+		.ops = &page_reporting_paced_ops,
+		.capacity = capacity,
+		/* Not under zone->lock: scheduler locks must be taken first. */
+		.cpu_ns = task_sched_runtime(current),
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
 }
 
 /* Resets the CPU cap for a new device. */

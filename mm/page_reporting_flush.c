@@ -25,7 +25,6 @@
 
 #include <linux/gfp.h>
 #include <linux/ktime.h>
-#include <linux/mmzone.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
@@ -42,18 +41,6 @@ static DEFINE_MUTEX(page_reporting_flush_mutex);
 static DEFINE_SPINLOCK(page_reporting_flushed_lock);
 static struct page_reporting_flushed page_reporting_flushed;
 
-/*
- * Frees the pages on the per-CPU lists, so that they can merge. Drains zone by
- * zone, as a drain of all zones at once does nothing while another one runs.
- */
-static void page_reporting_drain_cpus(void)
-{
-	struct zone *zone;
-
-	for_each_populated_zone(zone)
-		drain_all_pages(zone);
-}
-
 static struct page_reporting_flushed
 page_reporting_flush_rounds(unsigned long wanted,
 			    enum page_reporting_first first)
@@ -61,10 +48,13 @@ page_reporting_flush_rounds(unsigned long wanted,
 	struct page_reporting_flushed flushed = {};
 	ktime_t begin = ktime_get();
 	unsigned int round;
+	struct zone *zone;
 
-	page_reporting_drain_cpus();
+	/* A drain of all zones at once does nothing while another one runs. */
+	for_each_populated_zone(zone)
+		drain_all_pages(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
-		struct page_reporting_served served;
+		struct page_reporting_flushed served;
 
 		served = page_reporting_serve(wanted - flushed.nr_pages,
 					      round ? PAGE_REPORTING_NOTHING_FIRST :
@@ -79,8 +69,19 @@ page_reporting_flush_rounds(unsigned long wanted,
 	return flushed;
 }
 
-static int page_reporting_do_flush(unsigned long nr_pages,
-				   enum page_reporting_first first)
+/**
+ * page_reporting_flush - report free memory now
+ * @nr_pages: how much to report, in pages; ULONG_MAX for all
+ * @first: what is done before
+ *
+ * Context: Process context. Sleeps until that much or all eligible memory is
+ * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
+ * comes.
+ * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
+ * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
+ * driver returned.
+ */
+int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first)
 {
 	struct page_reporting_flushed flushed;
 	int err;
@@ -100,34 +101,6 @@ static int page_reporting_do_flush(unsigned long nr_pages,
 	spin_unlock(&page_reporting_flushed_lock);
 	mutex_unlock(&page_reporting_flush_mutex);
 	return err;
-}
-
-/**
- * page_reporting_flush - report free memory now
- * @nr_pages: how much to report, in pages; ULONG_MAX for all
- *
- * Context: Process context. Sleeps until that much or all eligible memory is
- * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
- * comes.
- * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
- * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
- * driver returned.
- */
-int page_reporting_flush(unsigned long nr_pages)
-{
-	return page_reporting_do_flush(nr_pages, PAGE_REPORTING_NOTHING_FIRST);
-}
-
-/* Reports all free memory, also what is reported. Returns as the above. */
-int page_reporting_flush_again(void)
-{
-	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_FORGET_FIRST);
-}
-
-/* Reports all free memory, after whole blocks were made of fragments. */
-int page_reporting_flush_compact(void)
-{
-	return page_reporting_do_flush(ULONG_MAX, PAGE_REPORTING_COMPACT_FIRST);
 }
 
 /* A copy of the result of the last flush; all 0 if there was none. */

@@ -32,16 +32,11 @@ enum page_reporting_state {
 /* As a delay: pacing decides. This is the default; users see it as -1. */
 #define PAGE_REPORTING_ADAPTIVE		UINT_MAX
 
-/*
- * The unit of account: a huge page of the host, taken to be 2 MiB on x86 and on
- * arm64 whatever the guest's page size, or a pageblock where that is smaller.
- */
+/* See "unit" in page_reporting_mark.c. 2 MiB on arm64, too, with any page size. */
 #define PAGE_REPORTING_UNIT_ORDER \
 	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
-/*
- * page_reporting_mark.c: which blocks are reported?
- */
+/* page_reporting_mark.c */
 
 /* Free blocks that are paced together. SMALL: below the unit of account. */
 enum page_reporting_pool {
@@ -51,11 +46,11 @@ enum page_reporting_pool {
 	PAGE_REPORTING_POOLS,
 };
 
+/*
+ * @level: unreported free pages. May be off by a few blocks, and even negative,
+ * until __page_reporting_count_levels() corrects it.
+ */
 struct page_reporting_demand {
-	/*
-	 * Unreported free pages of the pool. May be off by a few blocks, and
-	 * even negative, until __page_reporting_count_levels() corrects it.
-	 */
 	s64 level;
 	struct page_reporting_pacing pacing;
 };
@@ -65,31 +60,22 @@ static inline u64 page_reporting_level(const struct page_reporting_demand *pool)
 	return max(pool->level, 0LL);
 }
 
-/**
- * struct page_reporting_zone - the state of a zone
- * @pool: the pools. Memory that was free before the device was registered
- *	counts in PAGE_REPORTING_MOVABLE
- * @of: for each migratetype, the pool of its blocks of a unit or more
- * @reported: number of marked blocks of each order
- * @joined: while a block is put back, counts the pages of the marked blocks
- *	that it merges with; otherwise NULL
- * @order: the reporting order that all of this is kept for
- * @zone: the zone
- * @list: entry in the list of all zones with such a state
- * @compact: of page_reporting_compact.c, or NULL
- *
- * zone->page_reporting points to it from the first pass in the zone until the
- * device is unregistered. zone->lock protects all but the last three fields.
+/*
+ * The state of a zone. zone->page_reporting points to it from the first pass in
+ * the zone until the device is unregistered. zone->lock protects all but the
+ * last three fields.
  */
 struct page_reporting_zone {
 	struct page_reporting_demand pool[PAGE_REPORTING_POOLS];
+	/* For each migratetype, the pool of its blocks of a unit or more. */
 	struct page_reporting_demand *of[MIGRATE_TYPES];
-	unsigned long reported[NR_PAGE_ORDERS];
+	unsigned long reported[NR_PAGE_ORDERS];	/* marked blocks */
+	/* While a block is put back, the marked pages that it merges with. */
 	unsigned long *joined;
-	unsigned int order;
+	unsigned int order;	/* the reporting order that this is kept for */
 	struct zone *zone;
-	struct list_head list;
-	struct page_reporting_compact *compact;
+	struct list_head list;	/* of all such states */
+	struct page_reporting_compact *compact;	/* or NULL */
 };
 
 /* The clock of pacing, with the resolution of a tick. Context: any. */
@@ -119,10 +105,10 @@ static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 }
 
 /*
- * The pool whose level counts a block of which @pages are about to leave.
- * Memory that was free before the device came counts as movable, so that the
- * kernel's level may be lower than @pages. What is left of it then moves to the
- * movable pool, where the whole block counts, as no part can leave by itself.
+ * The pool whose level counts a block of which @pages are about to leave. The
+ * kernel's level may be lower than that, see "zones". What is left of it then
+ * moves to the movable pool, where the whole block counts, as no part can leave
+ * by itself.
  */
 static inline enum page_reporting_pool
 page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
@@ -139,8 +125,8 @@ page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
 	return PAGE_REPORTING_MOVABLE;
 }
 
-unsigned long __page_reporting_unreported(struct zone *zone,
-					  unsigned int order);
+u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
+				unsigned int end);
 void __page_reporting_count_levels(struct zone *zone);
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order);
 void page_reporting_mark_begin(unsigned int order);
@@ -149,53 +135,40 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 void page_reporting_sweep(unsigned int below);
 void page_reporting_put_zones(void);
 
-/*
- * page_reporting_budget.c: how much may a pass take from each list?
- */
+/* page_reporting_budget.c */
 
-/**
- * struct page_reporting_budget - what limits a pass
- * @ops: the kind of limit
- * @capacity: blocks in a full batch
- * @wanted: flush only: pages that are still to be reported
- * @grant: pacing only: pages of each pool that may still leave the zone
- * @pool: pacing only: the pool that the next block is taken from
- * @cpu_ns: pacing only: CPU time of this task that is already accounted for
- * @wait_ms: time until the next pass should run, or PAGE_REPORTING_NEVER
- */
+/* What limits a pass. */
 struct page_reporting_budget {
 	const struct page_reporting_budget_ops *ops;
-	unsigned int capacity;
-	unsigned long wanted;
+	unsigned int capacity;	/* blocks in a full batch */
+	unsigned long wanted;	/* flush: pages that are still to be reported */
+	/* Pacing: pages of each pool that may still leave the zone. */
 	u64 grant[PAGE_REPORTING_POOLS];
-	enum page_reporting_pool pool;
-	u64 cpu_ns;
+	enum page_reporting_pool pool;	/* pacing: of the next block */
+	u64 cpu_ns;		/* pacing: CPU time that is accounted for */
+	/* Until the next pass should run, or PAGE_REPORTING_NEVER. */
 	unsigned int wait_ms;
 };
 
-/**
- * struct page_reporting_budget_ops - one kind of limit
- * @open: the pass enters a zone. Returns false if nothing may leave it now.
- *	zone->lock held
- * @blocks: returns how many more blocks may be taken from a list, from which
- *	this pass has already taken @taken. zone->lock held
- * @take: a block was taken from the list of the latest call of @blocks.
- *	zone->lock held
- * @back: a reported block was put back. zone->lock held
- * @spent: a call of the driver, or a drain of the per-CPU lists, has ended
- * @close: the pass leaves the zone. May lower the budget's @wait_ms
- *
- * Only @open and @blocks are mandatory.
+/*
+ * One kind of limit. Only @blocks is mandatory. All but @spent and @close are
+ * called with zone->lock held.
  */
 struct page_reporting_budget_ops {
+	/* The pass enters a zone. False if nothing may leave it now. */
 	bool (*open)(struct page_reporting_budget *budget, struct zone *zone);
+	/* Blocks that may still be taken from a list, after @taken of them. */
 	unsigned long (*blocks)(struct page_reporting_budget *budget,
 				struct zone *zone, unsigned int order, int mt,
 				unsigned long taken);
+	/* A block was taken from the list of the latest call of @blocks. */
 	void (*take)(struct page_reporting_budget *budget, unsigned int order);
+	/* A reported block was put back. */
 	void (*back)(struct page_reporting_budget *budget, struct zone *zone,
 		     unsigned int order, int mt);
+	/* A call of the driver, or a drain of the per-CPU lists, has ended. */
 	void (*spent)(struct page_reporting_budget *budget);
+	/* The pass leaves the zone. May lower the budget's @wait_ms. */
 	void (*close)(struct page_reporting_budget *budget, struct zone *zone);
 };
 
@@ -205,9 +178,7 @@ struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
 							 unsigned long wanted);
 void page_reporting_budget_reset(void);
 
-/*
- * page_reporting_walk.c: what does a pass do to a block?
- */
+/* page_reporting_walk.c */
 
 /* What the first pass of a flush does before it walks. */
 enum page_reporting_first {
@@ -216,45 +187,31 @@ enum page_reporting_first {
 	PAGE_REPORTING_COMPACT_FIRST,	/* make whole blocks of fragments */
 };
 
-/**
- * struct page_reporting_pass - one walk over free memory
- * @prdev: the device
- * @zone: the zone that is walked; a batch never spans two
- * @order: the reporting order
- * @budget: what limits the pass
- * @ended: returns a negative errno if the pass has to end now, or 0
- * @first: what is to be done before the walk
- * @nents: blocks in the batch
- * @limit: number of blocks at which the batch is full
- * @nr_pages: pages in the batch
- * @blocks: blocks that were reported without error
- * @pages: pages in these blocks
- * @moved: pages that were moved to make whole blocks of fragments
- * @err: the last error of the driver in this pass, or 0
- * @stopped: what @ended returned last
- * @more: there is more to report: the budget was used up before the end of a
- *	list, or a block was added to a list after the walk
- * @put_off: something was deferred, and can be reported later
- * @short_of: the zone is short of memory for now
- */
+/* One walk over free memory. */
 struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
-	struct zone *zone;
-	unsigned int order;
+	struct zone *zone;	/* the one that is walked; a batch has only one */
+	unsigned int order;	/* the reporting order */
 	struct page_reporting_budget budget;
+	/* Returns a negative errno if the pass has to end now, or 0. */
 	int (*ended)(struct page_reporting_pass *pass);
+	bool flush;		/* somebody waits for it */
 	enum page_reporting_first first;
-	unsigned int nents;
-	unsigned int limit;
-	unsigned long nr_pages;
-	unsigned long blocks;
-	unsigned long pages;
-	unsigned long moved;
-	int err;
-	int stopped;
+	unsigned int nents;	/* blocks in the batch */
+	unsigned int limit;	/* the batch is full with so many */
+	unsigned long nr_pages;	/* pages in the batch */
+	unsigned long blocks;	/* reported without error */
+	unsigned long pages;	/* in these blocks */
+	unsigned long moved;	/* pages, to make whole blocks of fragments */
+	int err;		/* the last one of the driver, or 0 */
+	int stopped;		/* what @ended returned last */
+	/*
+	 * There is more to report: the budget was used up before the end of a
+	 * list, or a block was added to a list after the walk.
+	 */
 	bool more;
-	bool put_off;
-	bool short_of;
+	bool put_off;		/* something can only be reported later */
+	bool short_of;		/* the zone is short of memory for now */
 };
 
 void page_reporting_walk(struct page_reporting_pass *pass);
@@ -262,9 +219,7 @@ unsigned long page_reporting_usable(struct zone *zone, int mt);
 bool page_reporting_in_report(void);
 unsigned int page_reporting_report_age_ms(void);
 
-/*
- * page_reporting_compact.c: how do fragments become whole blocks?
- */
+/* page_reporting_compact.c */
 
 /* Whether pages are moved to make whole blocks, or why not. */
 enum page_reporting_compacts {
@@ -289,21 +244,10 @@ page_reporting_compacts(unsigned int order)
 	return PAGE_REPORTING_COMPACT_UNABLE;
 }
 
-static inline void page_reporting_compact(struct page_reporting_pass *pass)
-{
-}
-
-static inline void page_reporting_compact_now(struct page_reporting_pass *pass)
-{
-}
-
-static inline void page_reporting_compact_reset(void)
-{
-}
-
-static inline void page_reporting_set_compact(bool on)
-{
-}
+static inline void page_reporting_compact(struct page_reporting_pass *pass) { }
+static inline void page_reporting_compact_now(struct page_reporting_pass *pass) { }
+static inline void page_reporting_compact_reset(void) { }
+static inline void page_reporting_set_compact(bool on) { }
 
 static inline bool page_reporting_get_compact(void)
 {
@@ -311,9 +255,7 @@ static inline bool page_reporting_get_compact(void)
 }
 #endif
 
-/*
- * page_reporting.c: when does a pass run?
- */
+/* page_reporting.c */
 
 /* @report: of the device, or NULL. @state: an enum page_reporting_state. */
 struct page_reporting_status {
@@ -324,36 +266,25 @@ struct page_reporting_status {
 	unsigned int delay_ms;	/* or PAGE_REPORTING_ADAPTIVE */
 };
 
-/* The result of page_reporting_serve(): whether it left something. */
-struct page_reporting_served {
+/* What a flush did, or one pass of it. */
+struct page_reporting_flushed {
 	unsigned long nr_pages;
 	unsigned long moved;
-	bool more;
-	int err;
+	u64 duration_us;
+	bool more;	/* the pass left something */
+	int err;	/* 0 or a negative errno */
 };
 
 struct page_reporting_status page_reporting_get_status(void);
 void page_reporting_set_order(unsigned int order);
 void page_reporting_set_delay(unsigned int delay_ms);
 void page_reporting_settings_changed(void);
-struct page_reporting_served page_reporting_serve(unsigned long wanted,
-						  enum page_reporting_first first);
+struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
+						   enum page_reporting_first first);
 
-/*
- * page_reporting_flush.c: how is all free memory reported at once?
- */
+/* page_reporting_flush.c */
 
-/* How a flush ended: with 0 or a negative errno. */
-struct page_reporting_flushed {
-	unsigned long nr_pages;
-	unsigned long moved;
-	u64 duration_us;
-	int err;
-};
-
-int page_reporting_flush(unsigned long nr_pages);
-int page_reporting_flush_again(void);
-int page_reporting_flush_compact(void);
+int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first);
 struct page_reporting_flushed page_reporting_last_flush(void);
 
 #endif /* _MM_PAGE_REPORTING_INTERNAL_H */

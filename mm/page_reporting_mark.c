@@ -69,13 +69,8 @@
  */
 
 #include <linux/align.h>
-#include <linux/list.h>
 #include <linux/lockdep.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
-#include <linux/page_reporting.h>
-#include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -101,44 +96,36 @@ unsigned int page_reporting_mark_order = PAGE_REPORTING_ORDER_UNSPECIFIED;
 /* The zones that have a state. Used by the pass and by unregistration only. */
 static LIST_HEAD(page_reporting_zones);
 
-/* Unreported free blocks of an order, in all migratetypes together. */
-unsigned long __page_reporting_unreported(struct zone *zone, unsigned int order)
-{
-	lockdep_assert_held(&zone->lock);
-	return zone->free_area[order].nr_free -
-	       zone->page_reporting->reported[order];
-}
-
-static u64 __page_reporting_sum(struct zone *zone, unsigned int low,
+/* Unreported free pages in blocks of order @low to @end - 1, of all types. */
+u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
 				unsigned int end)
 {
 	u64 pages = 0;
 	unsigned int order;
 
+	lockdep_assert_held(&zone->lock);
 	for (order = low; order < end; order++)
-		pages += (u64)__page_reporting_unreported(zone, order) << order;
+		pages += (u64)(zone->free_area[order].nr_free -
+			       zone->page_reporting->reported[order]) << order;
 	return pages;
 }
 
 /*
- * Computes the level of each pool anew. The hooks keep the levels up to date,
- * except for the few blocks that come to a free list without a free: the rest
- * of a block of which a page turned bad, and blocks whose isolation ends. They
- * also miss a merged block that compaction captures.
+ * Computes the level of each pool anew. The hooks miss blocks that come to a
+ * free list without a free: the rest of a block of which a page turned bad, and
+ * blocks whose isolation ends; and a merged block that compaction captures.
  */
 void __page_reporting_count_levels(struct zone *zone)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	unsigned int unit = max(state->order, PAGE_REPORTING_UNIT_ORDER);
-	struct page_reporting_demand *movable, *kernel, *small;
-	s64 sum = __page_reporting_sum(zone, unit, NR_PAGE_ORDERS);
+	s64 sum = __page_reporting_unreported(zone, unit, NR_PAGE_ORDERS);
+	struct page_reporting_demand *kernel = &state->pool[PAGE_REPORTING_KERNEL];
 
-	movable = &state->pool[PAGE_REPORTING_MOVABLE];
-	kernel = &state->pool[PAGE_REPORTING_KERNEL];
-	small = &state->pool[PAGE_REPORTING_SMALL];
 	kernel->level = clamp(kernel->level, 0LL, sum);
-	movable->level = sum - kernel->level;
-	small->level = __page_reporting_sum(zone, state->order, unit);
+	state->pool[PAGE_REPORTING_MOVABLE].level = sum - kernel->level;
+	state->pool[PAGE_REPORTING_SMALL].level =
+		__page_reporting_unreported(zone, state->order, unit);
 }
 
 /* Order of the smallest block that may be marked if @order is reported. */
@@ -197,35 +184,26 @@ page_reporting_window_is_over(const struct page_reporting_demand *pool)
 	return page_reporting_now_ms() >= pool->pacing.closes_ms;
 }
 
-/* Pacing is charged whole units, even if smaller parts keep their mark. */
-static void __page_reporting_refault(struct page *page, struct zone *zone,
-				     unsigned int order, int mt,
-				     unsigned long nr_pages)
-{
-	enum page_reporting_pool pool;
-	unsigned long charged = nr_pages;
-
-	count_vm_events(PGREPORT_REFAULT, nr_pages);
-	if (order >= PAGE_REPORTING_UNIT_ORDER)
-		charged = ALIGN(nr_pages, 1UL << PAGE_REPORTING_UNIT_ORDER);
-	pool = page_reporting_pool(order, mt);
-	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
-					charged, page_reporting_now_ms());
-	trace_page_reporting_refault(zone, page_to_pfn(page), nr_pages);
-}
-
 static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 					unsigned int low, unsigned int high,
 					int mt)
 {
+	enum page_reporting_pool pool = page_reporting_pool(high, mt);
 	unsigned long used = 1UL << high;
 
 	used -= __page_reporting_keep_parts(page, zone, low, high);
 	__page_reporting_clear(page, zone, high);
-	if (page_reporting_is_balloon())
+	if (page_reporting_is_balloon()) {
 		count_vm_events(PGREPORT_CLEAR, used);
-	else
-		__page_reporting_refault(page, zone, high, mt, used);
+		return;
+	}
+	count_vm_events(PGREPORT_REFAULT, used);
+	trace_page_reporting_refault(zone, page_to_pfn(page), used);
+	/* Pacing is charged whole units, even if smaller parts keep their mark. */
+	if (high >= PAGE_REPORTING_UNIT_ORDER)
+		used = ALIGN(used, 1UL << PAGE_REPORTING_UNIT_ORDER);
+	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
+					used, page_reporting_now_ms());
 }
 
 /* The level of a pool changes by @change pages, other than by an allocation. */
@@ -254,46 +232,42 @@ static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
 
 /*
  * An unreported block was removed from its free list, but was not allocated.
- * Returns its pool, or NULL if it counts in none.
+ * @isolated: pacing is to treat it as if it had never been free
  */
-static struct page_reporting_demand *
-__page_reporting_went(struct zone *zone, unsigned int order, int mt)
+static void __page_reporting_went(struct zone *zone, unsigned int order, int mt,
+				  bool isolated)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	struct page_reporting_demand *pool;
 
 	if (!state)
-		return NULL;
+		return;
 	pool = &state->pool[page_reporting_pool(order, mt)];
 	if (order < pool->pacing.order)
-		return NULL;
+		return;
 	pool = &state->pool[page_reporting_counts_in(state, order, mt,
 						     1LL << order)];
 	__page_reporting_change(pool, -(1LL << order));
-	return pool;
-}
-
-/* As above, and pacing is to treat the block as if it had never been free. */
-static void __page_reporting_isolate(struct zone *zone, unsigned int order,
-				     int mt)
-{
-	struct page_reporting_demand *pool = __page_reporting_went(zone, order, mt);
-
-	if (pool)
+	if (isolated)
 		page_reporting_pacing_isolated(&pool->pacing, 1ULL << order);
 }
 
 /*
- * An unreported block was allocated, in whole or in part. The parts that are
- * split off are on no list yet, but are counted here already.
+ * A block was allocated, in whole or in part. The parts that are split off are
+ * on no list yet, but are counted here already.
  */
-static void __page_reporting_use_unmarked(struct zone *zone, unsigned int low,
-					  unsigned int high, int mt)
+static noinline void
+__page_reporting_taken_any(struct page *page, struct zone *zone,
+			   unsigned int low, unsigned int high, int mt)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	struct page_reporting_demand *pool, *small;
 	s64 pages;
 
+	if (PageReported(page)) {
+		__page_reporting_use_marked(page, zone, low, high, mt);
+		return;
+	}
 	if (!state)
 		return;
 	small = &state->pool[PAGE_REPORTING_SMALL];
@@ -332,16 +306,6 @@ __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
 		      !page_reporting_window_is_over(*pool));
 }
 
-static noinline void
-__page_reporting_taken_any(struct page *page, struct zone *zone,
-			   unsigned int low, unsigned int high, int mt)
-{
-	if (PageReported(page))
-		__page_reporting_use_marked(page, zone, low, high, mt);
-	else
-		__page_reporting_use_unmarked(zone, low, high, mt);
-}
-
 void __page_reporting_taken(struct page *page, struct zone *zone,
 			    unsigned int low, unsigned int high, int mt)
 {
@@ -375,7 +339,7 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 	if (PageReported(page))
 		__page_reporting_forget(page, zone, order);
 	else
-		__page_reporting_isolate(zone, order, mt);
+		__page_reporting_went(zone, order, mt, true);
 }
 
 static noinline void __page_reporting_freed_any(struct zone *zone,
@@ -408,7 +372,7 @@ static noinline void __page_reporting_merged_any(struct page *page,
 						 unsigned int order, int mt)
 {
 	if (!PageReported(page)) {
-		__page_reporting_went(zone, order, mt);
+		__page_reporting_went(zone, order, mt, false);
 		return;
 	}
 	__page_reporting_clear(page, zone, order);
@@ -442,7 +406,7 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 				  page_reporting_pool(order, new_mt))
 		return;
 	/* It was not allocated, so this is no fall for pacing. */
-	__page_reporting_isolate(zone, order, old_mt);
+	__page_reporting_went(zone, order, old_mt, true);
 	__page_reporting_came(zone, order, new_mt);
 }
 
@@ -524,32 +488,24 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 	return left;
 }
 
-/* Marked blocks are near the tails, so a second round is rarely needed. */
-static void page_reporting_sweep_order(struct zone *zone, unsigned int order)
-{
-	int mt = 0;
-
-	while (page_reporting_sweep_list(zone, order, mt)) {
-		mt = (mt + 1) % MIGRATE_TYPES;
-		cond_resched();
-	}
-}
-
 /*
  * Clears the marks of all blocks below an order, while nothing is reported, in
- * time proportional to their number. Starts with the highest order, as the
- * parts of a split block may stay marked. Takes the memory hotplug lock and
- * each zone->lock.
+ * time proportional to their number, as they are near the tails of the lists.
+ * Starts with the highest order, as parts of a split block may stay marked.
+ * Takes the memory hotplug lock and each zone->lock.
  */
 void page_reporting_sweep(unsigned int below)
 {
 	struct zone *zone;
 	unsigned int order;
+	int mt;
 
 	get_online_mems();
 	for_each_populated_zone(zone)
 		for (order = below; order-- > 0;)
-			page_reporting_sweep_order(zone, order);
+			for (mt = 0; page_reporting_sweep_list(zone, order, mt);
+			     mt = (mt + 1) % MIGRATE_TYPES)
+				cond_resched();
 	put_online_mems();
 }
 
@@ -601,10 +557,9 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 }
 
 /*
- * Prepares the marks for a pass with this order, for one caller at a time. From
- * now on, blocks down to this order may be marked, or down to the unit of
- * account if that is smaller. If this limit has risen, the marks of smaller
- * blocks are cleared. Takes the same locks as page_reporting_sweep().
+ * Prepares the marks for a pass with this order, for one caller at a time: if
+ * the order of the smallest block that may be marked has risen, marks of smaller
+ * ones are cleared. Takes the same locks as page_reporting_sweep().
  */
 void page_reporting_mark_begin(unsigned int order)
 {

@@ -123,25 +123,21 @@
  */
 
 #include <linux/bits.h>
-#include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
 #include <linux/string.h>
-#include <linux/types.h>
 #include <asm/page.h>
 
 #include "page_reporting_pacing.h"
 
-/* Prices in ns per 4 KiB, whatever PAGE_SIZE is. See "Price". */
+/* See "Price": in ns per 4 KiB, whatever PAGE_SIZE is. A CPU is worth 4 GiB. */
 #define UNIT_SHIFT			12
 #define HUGE_SHIFT			21
 #define HUGE_PRICE_NS			((340000U + 14000) >> (HUGE_SHIFT - UNIT_SHIFT))
 #define SMALL_REFAULT_NS		3600U
 #define SMALL_REPORT_NS			4000U
 #define SMALL_FACTOR			2
-
-/* One CPU is worth as much as 4 GiB. See "Price". */
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
 
 /* B is a multiple of this, so that a window is a whole number of ms. */
@@ -153,11 +149,9 @@
 /* For this many B after the start, most reports are of memory never used. */
 #define START_BREAK_EVENS		2
 
-/* 1 % of a millisecond, in ns. */
+/* See "CPU cap". The bursts are for each huge page of the guest. */
 #define CAP_NS_PER_MS			10000U
-/* 50 us for each huge page: one release of all memory. See "CPU cap". */
 #define CAP_BURST_NS			50000U
-/* The same for moves: half of all memory once. */
 #define CAP_MOVE_NS_PER_MS		2500U
 #define CAP_MOVE_BURST_NS		1000000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
@@ -192,7 +186,7 @@ static u64 units(u64 pages)
 	return pages << (PAGE_SHIFT - UNIT_SHIFT);
 }
 
-/* The price of the report and the refault of huge pages. */
+/* The same of huge pages. */
 u64 page_reporting_pacing_price_ns(u64 pages)
 {
 	return units(pages) * HUGE_PRICE_NS;
@@ -247,21 +241,15 @@ static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
 	pacing->closes_ms = now_ms + window_ms(pacing);
 }
 
-/* Lowest level in the latest @nr closed windows. */
-static u64 lowest(const struct page_reporting_pacing *pacing, unsigned int nr)
-{
-	u64 low = pacing->past[0];
-	unsigned int i;
-
-	for (i = 1; i < nr; i++)
-		low = min(low, pacing->past[i]);
-	return low;
-}
-
 /* Pages that were not needed during the latest @nr closed windows and since. */
 static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 {
-	return min(pacing->low, lowest(pacing, nr));
+	u64 low = pacing->low;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		low = min(low, pacing->past[i]);
+	return low;
 }
 
 /* Pages reported more than B ago would have left after 2 B, too. */
@@ -269,13 +257,6 @@ static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	if (elapsed(now_ms, pacing->recent_ms) >= pacing->break_even_ms)
 		pacing->recent = 0;
-}
-
-static void push_window(struct page_reporting_pacing *pacing)
-{
-	memmove(&pacing->past[1], &pacing->past[0],
-		sizeof(pacing->past) - sizeof(pacing->past[0]));
-	pacing->past[0] = pacing->low;
 }
 
 /* Closes the windows that are over. @level is that since the last event. */
@@ -297,7 +278,9 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	for (i = 0; i < min(over, (u64)PAGE_REPORTING_PAST + 1); i++) {
 		if (late && i == LATE_WINDOWS)
 			break;
-		push_window(pacing);
+		memmove(&pacing->past[1], &pacing->past[0],
+			sizeof(pacing->past) - sizeof(pacing->past[0]));
+		pacing->past[0] = pacing->low;
 		pacing->low = level;
 	}
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
@@ -323,15 +306,10 @@ unsigned int page_reporting_pacing_soonest_ms(void)
 	return first_ms(break_even_ms(HUGE_PRICE_NS));
 }
 
-/**
- * page_reporting_pacing_wait - the time until the next pass over this pool
- * @pacing: the pacing of the pool
- * @level: the level, in pages
- * @left: pages that were granted now and were not reported
- * @now_ms: the current time
- *
- * Return: ms from now, at least 1 and at most 19/16 B; a later pass counts as a
- * sign of a stall. PAGE_REPORTING_NEVER if the level is below one block.
+/*
+ * The time until the next pass over this pool: 1 ms to 19/16 B, or
+ * PAGE_REPORTING_NEVER if the level is below one block. A later pass counts as
+ * a sign of a stall. @left: pages that were granted now and were not reported
  */
 unsigned int page_reporting_pacing_wait(struct page_reporting_pacing *pacing,
 					u64 level, u64 left, u64 now_ms)
@@ -371,14 +349,7 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 	pacing->due_ms = PAGE_REPORTING_PASS_RUNS;
 }
 
-/**
- * page_reporting_pacing_decide - decide how much to report now
- * @pacing: the pacing of the pool
- * @level: the level, in pages
- * @now_ms: the current time
- *
- * Return: the grant in pages, a multiple of a block of @pacing->order.
- */
+/* The pages that may be reported now, a multiple of a block of @pacing->order. */
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
@@ -463,7 +434,7 @@ void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
 	      now_ms);
 }
 
-/* The same for fragments, of which whole blocks of @order can be made. */
+/* For fragments, of which whole blocks of @order can be made. */
 void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
 					  unsigned int order, u64 level,
 					  u64 now_ms)

@@ -25,48 +25,27 @@
 /* No pass is needed before the next free, which requests one. */
 #define PAGE_REPORTING_NEVER		(~0U)
 
-/**
- * struct page_reporting_pacing - the demand for the free blocks of one pool
- * @low: lowest level in the open window, in pages
- * @past: lowest level in each closed window, the latest one first, in pages
- * @opened_ms: when the open window began
- * @closes_ms: when the open window ends
- * @due_ms: when the next pass over this pool is due, PAGE_REPORTING_PASS_RUNS,
- *	or U64_MAX
- * @started_ms: when pacing began, most of the free memory still unused
- * @recent: pages reported less than B ago and not refaulted since; to use one
- *	of them again shows that its report was a mistake
- * @recent_ms: when most of the pages in @recent were reported
- * @keep: pages at the top of the surplus, which leave only after 2 B, not B
- * @late: pages of the latest grant that had already waited for 2 B; each one
- *	that is reported lowers @keep
- * @break_even_ms: B, see page_reporting_pacing.c
- * @order: order of the smallest block that counts
- *
- * The level is the number of unreported pages in the free blocks of the pool.
- * Levels and amounts are in pages, times in ms. The caller serialises all calls
- * for one of these by zone->lock.
+/*
+ * The demand for the free blocks of one pool. The level is the number of
+ * unreported pages in them. Levels and amounts are in pages. The caller
+ * serialises all calls for one of these by zone->lock.
  */
 struct page_reporting_pacing {
-	u64 low;
-	u64 past[PAGE_REPORTING_PAST];
-	u64 opened_ms;
-	u64 closes_ms;
-	u64 due_ms;
-	u64 started_ms;
-	u64 recent;
-	u64 recent_ms;
-	u64 keep;
-	u64 late;
-	unsigned int break_even_ms;
-	unsigned int order;
+	u64 low;		/* lowest level in the open window */
+	u64 past[PAGE_REPORTING_PAST];	/* in closed ones, the latest first */
+	u64 opened_ms;		/* when the open window began */
+	u64 closes_ms;		/* when it ends */
+	u64 due_ms;		/* next pass, PAGE_REPORTING_PASS_RUNS, or U64_MAX */
+	u64 started_ms;		/* most of the free memory was still unused */
+	u64 recent;		/* reported less than B ago and not used since */
+	u64 recent_ms;		/* when most of @recent were reported */
+	u64 keep;		/* top of the surplus, which leaves after 2 B */
+	u64 late;		/* of the latest grant, what had waited for 2 B */
+	unsigned int break_even_ms;	/* B */
+	unsigned int order;	/* of the smallest block that counts */
 };
 
-/**
- * struct page_reporting_cap - the CPU time that reporting may take
- * @debt_ns: CPU time that was spent and is not paid off yet
- * @paid_ms: when the debt was last reduced for the time that had passed
- */
+/* The CPU time that was spent and is not paid off, as of @paid_ms. */
 struct page_reporting_cap {
 	u64 debt_ns;
 	u64 paid_ms;

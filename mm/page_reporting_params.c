@@ -9,7 +9,6 @@
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
@@ -26,22 +25,15 @@
 /* More than an hour is taken as an hour: every number is valid. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
-/* Parses a number up to @max, or -1, which becomes UINT_MAX. */
-static int page_reporting_parse(const char *val, unsigned int max,
-				unsigned int *num)
+/* Parses a number from -1 to @max. */
+static int page_reporting_parse(const char *val, unsigned int max, s64 *num)
 {
-	if (sysfs_streq(val, "-1")) {
-		*num = UINT_MAX;
-		return 0;
-	}
-	if (kstrtouint(val, 0, num) || *num > max)
-		return -EINVAL;
-	return 0;
+	return kstrtos64(val, 0, num) || *num < -1 || *num > max ? -EINVAL : 0;
 }
 
 static int order_param_set(const char *val, const struct kernel_param *kp)
 {
-	unsigned int order;
+	s64 order;
 
 	if (page_reporting_parse(val, MAX_PAGE_ORDER, &order))
 		return -EINVAL;
@@ -65,12 +57,12 @@ MODULE_PARM_DESC(page_reporting_order,
 
 static int delay_param_set(const char *val, const struct kernel_param *kp)
 {
-	unsigned int delay_ms;
+	s64 delay_ms;
 
 	if (page_reporting_parse(val, UINT_MAX, &delay_ms))
 		return -EINVAL;
-	if (delay_ms > PAGE_REPORTING_DELAY_MAX_MS && !sysfs_streq(val, "-1")) {
-		pr_warn_once("page_reporting: a delay of %u ms is taken as %u ms, an hour\n",
+	if (delay_ms > PAGE_REPORTING_DELAY_MAX_MS) {
+		pr_warn_once("page_reporting: a delay of %lld ms is taken as %u ms, an hour\n",
 			     delay_ms, PAGE_REPORTING_DELAY_MAX_MS);
 		delay_ms = PAGE_REPORTING_DELAY_MAX_MS;
 	}
@@ -129,20 +121,16 @@ static ssize_t device_show(struct kobject *kobj, struct kobj_attribute *attr,
 			   char *buf)
 {
 	struct page_reporting_status status;
-	ssize_t len;
 
 	/* Unregistration waits for this: the callback stays valid. */
-	rcu_read_lock();
+	guard(rcu)();
 	status = page_reporting_get_status();
 	if (!status.report)
-		len = sysfs_emit(buf, "none\n");
-	else if (!IS_ENABLED(CONFIG_KALLSYMS))
-		/* %ps would print the address. */
-		len = sysfs_emit(buf, "unknown\n");
-	else
-		len = sysfs_emit(buf, "%ps\n", status.report);
-	rcu_read_unlock();
-	return len;
+		return sysfs_emit(buf, "none\n");
+	/* %ps would print the address. */
+	if (!IS_ENABLED(CONFIG_KALLSYMS))
+		return sysfs_emit(buf, "unknown\n");
+	return sysfs_emit(buf, "%ps\n", status.report);
 }
 
 static ssize_t order_show(struct kobject *kobj, struct kobj_attribute *attr,
@@ -226,21 +214,22 @@ static u64 page_reporting_parse_size(const char *buf)
 static ssize_t flush_store(struct kobject *kobj, struct kobj_attribute *attr,
 			   const char *buf, size_t len)
 {
+	enum page_reporting_first first = PAGE_REPORTING_NOTHING_FIRST;
 	unsigned long nr_pages = ULONG_MAX;
 	u64 bytes;
 
-	if (sysfs_streq(buf, "again"))
-		return page_reporting_flush_again() ?: len;
-	if (sysfs_streq(buf, "compact"))
-		return page_reporting_flush_compact() ?: len;
-	if (!sysfs_streq(buf, "all")) {
+	if (sysfs_streq(buf, "again")) {
+		first = PAGE_REPORTING_FORGET_FIRST;
+	} else if (sysfs_streq(buf, "compact")) {
+		first = PAGE_REPORTING_COMPACT_FIRST;
+	} else if (!sysfs_streq(buf, "all")) {
 		bytes = page_reporting_parse_size(buf);
 		if (!bytes)
 			return -EINVAL;
 		nr_pages = min_t(u64, DIV_ROUND_UP_ULL(bytes, PAGE_SIZE),
 				 ULONG_MAX);
 	}
-	return page_reporting_flush(nr_pages) ?: len;
+	return page_reporting_flush(nr_pages, first) ?: len;
 }
 
 static struct kobj_attribute device_attr = __ATTR_RO(device);

@@ -17,7 +17,8 @@
  * first walked from their heads, past a few marked blocks at most. After that,
  * a list is walked to its end only if the budget allows more blocks and the
  * counts say that unreported blocks are left. zone->lock is never held for
- * longer than it takes to look at PAGE_REPORTING_STEPS blocks.
+ * longer than it takes to look at PAGE_REPORTING_STEPS blocks: a walk turns the
+ * list to where it stops, and resumes at its head.
  */
 
 /**
@@ -65,19 +66,13 @@
 #define pr_fmt(fmt) "page_reporting: " fmt
 
 #include <kunit/static_stub.h>
-#include <linux/bits.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
-#include <linux/list.h>
 #include <linux/lockdep.h>
-#include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmzone.h>
 #include <linux/page-isolation.h>
-#include <linux/page_reporting.h>
 #include <linux/pageblock-flags.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
@@ -102,10 +97,7 @@
 /* Blocks that are put back in one zone->lock section: each may merge. */
 #define PAGE_REPORTING_DRAIN		8
 
-/*
- * Marked blocks that the first walk of a list skips before it stops. Some have
- * to be skipped, as the parts of a split block are marked and at the head.
- */
+/* Marked blocks that the first walk of a list skips before it stops. */
 #define PAGE_REPORTING_GLANCE		8
 
 /* A call of the driver that takes longer is named in the log. */
@@ -114,14 +106,13 @@
 /* The largest block has to fit in sg->length, an unsigned int. */
 static_assert((u64)PAGE_SIZE << MAX_PAGE_ORDER <= UINT_MAX);
 
-/* The walk of one free list: all of it, or only its beginning. */
+/* The walk of one free list. */
 struct page_reporting_list {
 	struct list_head *head;
 	unsigned int order;
 	int mt;
-	bool whole;
-	/* PFN of the marked block after which the walk resumes, or 0. */
-	unsigned long seen;
+	unsigned long marked;	/* marked blocks that it may skip */
+	struct page *first;	/* the first that it has skipped, or NULL */
 };
 
 /* Why the walk of a free list stopped. */
@@ -129,10 +120,8 @@ enum page_reporting_stop {
 	PAGE_REPORTING_END,
 	PAGE_REPORTING_PAUSE,
 	PAGE_REPORTING_BATCH_FULL,
-	PAGE_REPORTING_NO_ROOM,
 	PAGE_REPORTING_BUDGET_SPENT,
 	PAGE_REPORTING_NOT_NOW,
-	PAGE_REPORTING_LOST,
 };
 
 /* What to do after a batch. */
@@ -208,10 +197,7 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 	return usable < low + batch ? 0 : usable - low;
 }
 
-/*
- * Is the zone too small to ever have that much free memory? A boost of the
- * watermark is temporary, and is not counted.
- */
+/* Can the zone never have that much? A boost of the watermark is temporary. */
 static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 {
 	unsigned long batch = (unsigned long)pass->budget.capacity << pass->order;
@@ -246,7 +232,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	room = __page_reporting_room(pass, list->mt);
 	/* A block that does not fit even by itself is deferred. */
 	if (pass->nr_pages + (1UL << order) > room)
-		return pass->nents ? PAGE_REPORTING_NO_ROOM :
+		return pass->nents ? PAGE_REPORTING_BATCH_FULL :
 				     PAGE_REPORTING_NOT_NOW;
 	if (!__isolate_free_block(page, order))
 		return PAGE_REPORTING_NOT_NOW;
@@ -270,25 +256,6 @@ static void __page_reporting_turn(struct list_head *list, struct page *page)
 }
 
 /*
- * Where the walk resumes: after the block that it saw last. NULL if that is no
- * longer on the list.
- */
-static struct list_head *
-__page_reporting_resume(const struct page_reporting_pass *pass,
-			const struct page_reporting_list *list)
-{
-	struct page *page = list->seen ? pfn_to_online_page(list->seen) : NULL;
-
-	if (!list->seen)
-		return list->head;
-	if (!page || page_zone(page) != pass->zone || !PageBuddy(page) ||
-	    buddy_order(page) != list->order || !PageReported(page) ||
-	    get_pageblock_migratetype(page) != list->mt)
-		return NULL;
-	return &page->buddy_list;
-}
-
-/*
  * Moves unreported blocks from a free list to the batch, in one zone->lock
  * section. Stops when the zone has no more of them of this order.
  */
@@ -296,9 +263,8 @@ static enum page_reporting_stop
 __page_reporting_fill(struct page_reporting_pass *pass,
 		      struct page_reporting_list *list)
 {
-	unsigned long unreported = __page_reporting_unreported(pass->zone, list->order);
-	struct list_head *from = __page_reporting_resume(pass, list);
-	unsigned int marked = list->whole ? UINT_MAX : PAGE_REPORTING_GLANCE;
+	u64 unreported = __page_reporting_unreported(pass->zone, list->order,
+						     list->order + 1);
 	unsigned int steps = PAGE_REPORTING_STEPS;
 	enum page_reporting_stop stop;
 	struct page *page, *next;
@@ -306,62 +272,52 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	if (!__page_reporting_blocks(pass, list))
 		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
 				    PAGE_REPORTING_END;
-	/* The block is gone: leave the rest of the list to another pass. */
-	if (!from)
-		return PAGE_REPORTING_LOST;
-	page = list_entry(from->next, struct page, buddy_list);
-	for (; unreported && &page->buddy_list != list->head; page = next) {
-		next = list_next_entry(page, buddy_list);
+	list_for_each_entry_safe(page, next, list->head, buddy_list) {
+		if (!unreported)
+			break;
 		if (PageReported(page)) {
-			if (!marked--)
+			/* Turned all the way round, or far enough. */
+			if (page == list->first || !list->marked--)
 				break;
-			list->seen = page_to_pfn(page);
-			if (!--steps)
-				return PAGE_REPORTING_PAUSE;
-			continue;
+			list->first = list->first ?: page;
+			if (--steps)
+				continue;
+			__page_reporting_turn(list->head, next);
+			return PAGE_REPORTING_PAUSE;
 		}
-		unreported--;
+		unreported -= 1ULL << list->order;
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* If the batch is full, @page is no longer on the list. */
-		__page_reporting_turn(list->head, stop == PAGE_REPORTING_BATCH_FULL ?
-						  next : page);
-		list->seen = 0;
+		/* It may be in the batch, and no longer on the list. */
+		__page_reporting_turn(list->head, PageBuddy(page) ? page : next);
 		return stop;
 	}
 	return PAGE_REPORTING_END;
 }
 
-/* Has a part of the block changed its migratetype while it was isolated? */
-static bool __page_reporting_is_mixed(struct page *page, unsigned int order)
-{
-	int mt = get_pageblock_migratetype(page);
-	unsigned long i;
-
-	for (i = pageblock_nr_pages; i < 1UL << order; i += pageblock_nr_pages)
-		if (get_pageblock_migratetype(page + i) != mt)
-			return true;
-	return false;
-}
-
-/* Puts back the whole block, or each pageblock on the list of its own type. */
+/*
+ * Puts back the whole block, or each pageblock on the list of its own type if a
+ * part has changed its type while it was isolated.
+ */
 static void __page_reporting_putback(struct zone *zone, struct page *page,
 				     unsigned int order, bool reported)
 {
+	int mt = get_pageblock_migratetype(page);
 	unsigned int part = order;
 	unsigned long i;
 	bool marked;
 
-	if (__page_reporting_is_mixed(page, order))
-		part = pageblock_order;
+	for (i = pageblock_nr_pages; i < 1UL << order; i += pageblock_nr_pages)
+		if (get_pageblock_migratetype(page + i) != mt)
+			part = pageblock_order;
 	for (i = 0; i < 1UL << order; i += 1UL << part) {
 		marked = __page_reporting_put_back(page + i, zone, part, reported);
 		page_reporting_debug_back(part, marked);
 	}
 }
 
-/* Puts back all blocks of the batch. Nothing else puts back isolated blocks. */
+/* Puts back all blocks of the batch. */
 static void page_reporting_drain(struct page_reporting_pass *pass,
 				 bool reported)
 {
@@ -394,7 +350,7 @@ bool page_reporting_in_report(void)
 /* How long the driver's report() has been running, 0 if it is not. Context: any. */
 unsigned int page_reporting_report_age_ms(void)
 {
-	/* Pairs with page_reporting_begin_call(). */
+	/* Pairs with page_reporting_call(). */
 	if (!smp_load_acquire(&page_reporting_reporter))
 		return 0;
 	return max(jiffies_to_msecs(jiffies - READ_ONCE(page_reporting_called_at)),
@@ -419,22 +375,6 @@ static unsigned int page_reporting_overdue_ms(void)
 	return PAGE_REPORTING_OVERDUE_MS;
 }
 
-static void page_reporting_begin_call(const struct page_reporting_pass *pass)
-{
-	page_reporting_caller = pass;
-	WRITE_ONCE(page_reporting_called_at, jiffies);
-	/* Pairs with page_reporting_report_age_ms(). */
-	smp_store_release(&page_reporting_reporter, current);
-	mod_timer(&page_reporting_overdue_timer,
-		  jiffies + msecs_to_jiffies(page_reporting_overdue_ms()));
-}
-
-static void page_reporting_end_call(void)
-{
-	timer_delete_sync(&page_reporting_overdue_timer);
-	WRITE_ONCE(page_reporting_reporter, NULL);
-}
-
 static int page_reporting_call(struct page_reporting_pass *pass)
 {
 	struct page_reporting_dev_info *prdev = pass->prdev;
@@ -445,29 +385,21 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	lockdep_assert_not_held(&pass->zone->lock);
 	page_reporting_assert(pass->order >= READ_ONCE(page_reporting_order));
 
-	page_reporting_begin_call(pass);
+	page_reporting_caller = pass;
+	WRITE_ONCE(page_reporting_called_at, jiffies);
+	/* Pairs with page_reporting_report_age_ms(). */
+	smp_store_release(&page_reporting_reporter, current);
+	mod_timer(&page_reporting_overdue_timer,
+		  jiffies + msecs_to_jiffies(page_reporting_overdue_ms()));
 	err = prdev->report(prdev, page_reporting_sgl, pass->nents);
-	page_reporting_end_call();
+	timer_delete_sync(&page_reporting_overdue_timer);
+	WRITE_ONCE(page_reporting_reporter, NULL);
 	/* Drivers may only return 0 or a negative errno. */
 	if (WARN_ON_ONCE(err > 0))
 		err = -EIO;
 	trace_page_reporting_batch(pass->zone, pass->nents, pass->nr_pages, err,
 				   ktime_get_ns() - begin_ns);
 	return err;
-}
-
-/* Counts a report, but not pgreport: see __page_reporting_put_back(). */
-static void page_reporting_count(struct page_reporting_pass *pass, int err)
-{
-	count_vm_event(PAGE_REPORTING_CALL);
-	if (err) {
-		pass->err = err;
-		count_vm_events(PGREPORT_FAIL, pass->nr_pages);
-		return;
-	}
-	pass->blocks += pass->nents;
-	pass->pages += pass->nr_pages;
-	pass->limit = min(2 * pass->limit, pass->budget.capacity);
 }
 
 static bool page_reporting_ends(struct page_reporting_pass *pass)
@@ -478,10 +410,8 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Reports the batch, if there is anything in it. An error ends the pass, unless
- * batches are down to one block: a single refused block must not keep others
- * from being reported. But if the driver has raised the order meanwhile, no
- * further batch may have blocks below the new one.
+ * Reports the batch, if there is anything in it. See "retries" for errors. If the
+ * driver has raised the order, no further batch may have smaller blocks.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -494,7 +424,16 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 	sg_mark_end(&page_reporting_sgl[pass->nents - 1]);
 	err = page_reporting_call(pass);
 	page_reporting_drain(pass, !err);
-	page_reporting_count(pass, err);
+	count_vm_event(PAGE_REPORTING_CALL);
+	/* For pgreport, see __page_reporting_put_back(). */
+	if (err) {
+		pass->err = err;
+		count_vm_events(PGREPORT_FAIL, pass->nr_pages);
+	} else {
+		pass->blocks += pass->nents;
+		pass->pages += pass->nr_pages;
+		pass->limit = min(2 * pass->limit, pass->budget.capacity);
+	}
 	if (pass->budget.ops->spent)
 		pass->budget.ops->spent(&pass->budget);
 	page_reporting_reset_batch(pass);
@@ -523,23 +462,20 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 {
 	enum page_reporting_next next = PAGE_REPORTING_NEXT_BATCH;
 	enum page_reporting_stop stop;
-	bool sends;
 
 	do {
 		stop = page_reporting_fill(pass, list);
-		sends = stop == PAGE_REPORTING_BATCH_FULL ||
-			stop == PAGE_REPORTING_NO_ROOM;
-		if (sends)
+		if (stop == PAGE_REPORTING_BATCH_FULL)
 			next = page_reporting_send(pass);
 		cond_resched();
 	} while (next == PAGE_REPORTING_NEXT_BATCH &&
-		 (sends || stop == PAGE_REPORTING_PAUSE));
+		 (stop == PAGE_REPORTING_BATCH_FULL ||
+		  stop == PAGE_REPORTING_PAUSE));
 
 	/* If the budget has close(), its wait_ms says when to come back. */
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&
 		      !pass->budget.ops->close;
-	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW ||
-			 stop == PAGE_REPORTING_LOST;
+	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;
 	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW;
 	return next != PAGE_REPORTING_LEAVE;
 }
@@ -548,20 +484,16 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
-	unsigned long unreported;
 	int i;
 
-	spin_lock_irq(&pass->zone->lock);
-	unreported = __page_reporting_unreported(pass->zone, order);
-	spin_unlock_irq(&pass->zone->lock);
-	if (!unreported)
-		return true;
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
 		struct page_reporting_list list = {
 			.order = order,
 			/* MIGRATE_UNMOVABLE, which is 0, comes last. */
 			.mt = i % MIGRATE_TYPES,
-			.whole = whole,
+			/* The list may have fewer. Any number ends the walk. */
+			.marked = whole ? data_race(pass->zone->free_area[order].nr_free) :
+					  PAGE_REPORTING_GLANCE,
 		};
 
 		list.head = &pass->zone->free_area[order].free_list[list.mt];
@@ -618,25 +550,15 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 	}
 }
 
-/* Is there any unreported block? Costs the same whatever the zone's size. */
-static bool __page_reporting_is_due(struct page_reporting_pass *pass)
-{
-	unsigned int order;
-
-	for (order = pass->order; order < NR_PAGE_ORDERS; order++)
-		if (__page_reporting_unreported(pass->zone, order))
-			return true;
-	return false;
-}
-
 /* Is there anything to report now? A free after this requests another pass. */
 static bool page_reporting_open_zone(struct page_reporting_pass *pass)
 {
+	const struct page_reporting_budget_ops *ops = pass->budget.ops;
 	bool open;
 
 	spin_lock_irq(&pass->zone->lock);
-	open = pass->budget.ops->open(&pass->budget, pass->zone) &&
-	       __page_reporting_is_due(pass);
+	open = (!ops->open || ops->open(&pass->budget, pass->zone)) &&
+	       __page_reporting_unreported(pass->zone, pass->order, NR_PAGE_ORDERS);
 	spin_unlock_irq(&pass->zone->lock);
 	return open;
 }
@@ -656,7 +578,7 @@ static void page_reporting_close_zone(struct page_reporting_pass *pass)
 	if (pass->put_off)
 		return;
 	spin_lock_irq(&pass->zone->lock);
-	pass->more |= __page_reporting_is_due(pass);
+	pass->more |= __page_reporting_unreported(pass->zone, pass->order, NR_PAGE_ORDERS);
 	spin_unlock_irq(&pass->zone->lock);
 }
 

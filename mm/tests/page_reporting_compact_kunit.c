@@ -156,12 +156,12 @@ static void flush_makes_whole_blocks(struct kunit *test)
 	unsigned long emptied, moved;
 	struct fpr_sums *before;
 
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	make_holes(file);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	before = fpr_new_sums(test);
 	fpr_forget(fake);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 
 	emptied = fpr_grown(test, before, PAGE_REPORTING_EMPTY);
 	moved = fpr_grown(test, before, PGREPORT_MOVE);
@@ -184,9 +184,9 @@ static void moves_refault_nothing(struct kunit *test)
 	begin(test);
 	file = new_file(test, false);
 	make_holes(file);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	before = fpr_new_sums(test);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_MOVE), FPR_FILE_ENOUGH);
 	/* Others may allocate a block meanwhile. */
 	KUNIT_EXPECT_LE(test, fpr_grown(test, before, PGREPORT_REFAULT),
@@ -207,7 +207,7 @@ static void off_moves_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_set_param("page_reporting_compact", "N"));
 	fpr_expect_param(test, "page_reporting_compact", "N\n");
 	make_holes(file);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().moved);
@@ -230,11 +230,11 @@ static void other_orders_move_nothing(struct kunit *test)
 
 	make_holes(file);
 	fpr_set_order(fake, FPR_ORDER);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
 	if (pageblock_order < MAX_PAGE_ORDER) {
 		fpr_set_order(fake, MAX_PAGE_ORDER);
-		KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+		KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 		KUNIT_EXPECT_EQ(test, 0, tried(test, before));
 	}
 	expect_stamps(test, file);
@@ -281,7 +281,7 @@ static void unevictable_pages_stay(struct kunit *test)
 	lru_add_drain_all();
 	places = places_of(test, file);
 	before = fpr_new_sums(test);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	KUNIT_EXPECT_EQ(test, 0, nr_moved(test, places, file));
 	/* No attempt was made, except for pageblocks of others. */
 	KUNIT_EXPECT_LT(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL),
@@ -305,7 +305,7 @@ static void pinned_pages_stay(struct kunit *test)
 	for (i = 0; i < nr; i += 8)
 		pinned[i] = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
 	before = fpr_new_sums(test);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	for (i = 0; i < nr; i += 8) {
 		struct page *page = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
 
@@ -334,11 +334,11 @@ static void isolation_stops_moves(struct kunit *test)
 	isolated = fpr_isolate_pageblock(fake);
 	places = places_of(test, file);
 	before = fpr_new_sums(test);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	if (page_zone(isolated) == page_zone(pfn_to_page(places[0])))
 		KUNIT_EXPECT_EQ(test, 0, nr_moved(test, places, file));
 	fpr_unisolate(fake, isolated);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY),
 			FPR_FILE_ENOUGH);
 }
@@ -354,7 +354,7 @@ static void sleep_stops_moves(struct kunit *test)
 	make_holes(file);
 	before = fpr_new_sums(test);
 	fpr_engine_pm(PM_SUSPEND_PREPARE);
-	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, -EBUSY, fpr_flush_compact());
 	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
 	fpr_engine_pm(PM_POST_SUSPEND);
 	expect_stamps(test, file);
@@ -372,7 +372,7 @@ static void short_zone_moves_nothing(struct kunit *test)
 	make_holes(file);
 	before = places_of(test, file);
 	zone->_watermark[WMARK_HIGH] = zone_managed_pages(zone);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	zone->_watermark[WMARK_HIGH] = high;
 	if (page_zone(pfn_to_page(before[0])) == zone)
 		KUNIT_EXPECT_EQ(test, 0, nr_moved(test, before, file));
@@ -529,7 +529,7 @@ static void idle_fragments_become_whole_blocks(struct kunit *test)
 	struct fpr_sums *before;
 
 	/* Use up the other fragments of the machine first. */
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	fpr_unregister(fake);
 	fpr_register(fake, 0);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
@@ -617,7 +617,7 @@ static void moves_obey_the_cap(struct kunit *test)
 	struct file *file = new_file(test, false);
 	struct fpr_sums *before;
 
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_compact());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	/* The moves of a flush are not charged. */
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_move_debt_ns());
 	fpr_unregister(fake);

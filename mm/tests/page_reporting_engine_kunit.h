@@ -67,8 +67,8 @@ void fpr_engine_ask(void)
 {
 	init_completion(&fpr_engine_request.done);
 	fpr_engine_request.wanted = ULONG_MAX;
+	fpr_engine_request.joined = false;
 	spin_lock(&page_reporting_request_lock);
-	fpr_engine_request.ticket = ++page_reporting_ticket;
 	page_reporting_request = &fpr_engine_request;
 	spin_unlock(&page_reporting_request_lock);
 }

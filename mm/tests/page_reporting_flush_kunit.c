@@ -30,7 +30,7 @@ static void flush_reports_all_at_once(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_register(fake, 1);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_EQ(test, fake->nr_blocks, fake->calls);
 	KUNIT_EXPECT_GT(test, fake->nr_blocks, 0);
@@ -47,14 +47,14 @@ static void flush_stops_at_a_size(struct kunit *test)
 	struct fpr_fake *fake = test->priv;
 
 	fpr_register(fake, 0);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(pages));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(pages));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, pages);
 	/* Rounded up by less than a block of the highest order. */
 	KUNIT_EXPECT_LT(test, flushed.nr_pages, pages + MAX_ORDER_NR_PAGES);
 
 	/* A single page is rounded up to a block. */
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(1));
 	flushed = page_reporting_last_flush();
 	KUNIT_EXPECT_GE(test, flushed.nr_pages, 1UL << pageblock_order);
 	KUNIT_EXPECT_LE(test, flushed.nr_pages, MAX_ORDER_NR_PAGES);
@@ -69,7 +69,7 @@ static void flush_obeys_watermarks(struct kunit *test)
 
 	fpr_register(fake, 1);
 	fpr_starve(fake, zone);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	fpr_feed(fake);
 	for (i = 0; i < fake->nr_blocks; i++)
 		KUNIT_EXPECT_PTR_NE(test, zone, fake->blocks[i].zone);
@@ -128,7 +128,7 @@ static void short_zone_does_not_end_a_flush_early(struct kunit *test)
 	fpr_put(&pair->lo);
 	fake->watch = lo;
 	fake->hook = fpr_hook_free_neighbour;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	fpr_feed(fake);
 	KUNIT_EXPECT_NOT_NULL(test, fpr_find(fake, lo));
 	KUNIT_EXPECT_NULL(test, pair->hi);
@@ -155,7 +155,7 @@ static void isolated_block_does_not_end_a_flush_early(struct kunit *test)
 	fpr_put(&pair->lo);
 	fake->watch = lo;
 	fake->hook = fpr_hook_free_neighbour;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_NULL(test, pair->hi);
 	KUNIT_EXPECT_TRUE(test, is_marked(lo));
 	fpr_unisolate(fake, isolated);
@@ -170,15 +170,15 @@ static void flush_again_reports_what_is_reported(struct kunit *test)
 
 	fpr_need_counters(test);
 	fpr_register(fake, 0);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	first = fake->nr_blocks;
 	fpr_forget(fake);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_LT(test, fake->nr_blocks, first / 2);
 
 	fpr_forget(fake);
 	before = fpr_new_sums(test);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush_again());
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_again());
 	KUNIT_EXPECT_GT(test, fake->nr_blocks, first / 2);
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PGREPORT_CLEAR),
 			(unsigned long)first / 2 << pageblock_order);
@@ -196,15 +196,15 @@ static void flush_again_keeps_the_marks_before_sleep(struct kunit *test)
 	fpr_report_all(fake);
 	marked = fpr_marked();
 	fpr_engine_pm(PM_SUSPEND_PREPARE);
-	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush_again());
+	KUNIT_EXPECT_EQ(test, -EBUSY, fpr_flush_again());
 	KUNIT_EXPECT_GT(test, fpr_marked(), marked / 2);
 }
 
 /* B5 */
 static void flush_needs_a_device(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush(ULONG_MAX));
-	KUNIT_EXPECT_EQ(test, -ENODEV, page_reporting_flush_again());
+	KUNIT_EXPECT_EQ(test, -ENODEV, fpr_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -ENODEV, fpr_flush_again());
 }
 
 /* B5 */
@@ -214,13 +214,13 @@ static void flush_tells_the_drivers_error(struct kunit *test)
 
 	fpr_register(fake, 0);
 	fake->err = -EREMOTEIO;
-	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EREMOTEIO, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_EQ(test, -EREMOTEIO, page_reporting_last_flush().err);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
 
 	/* Another flush does not wait for the back-off. */
 	fake->err = 0;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_GT(test, page_reporting_last_flush().nr_pages, 0);
 	expect_reported(fake);
 }
@@ -232,7 +232,7 @@ static void flush_ends_when_the_system_sleeps(struct kunit *test)
 
 	fpr_register(fake, 1);
 	fake->hook = fpr_hook_sleep;
-	KUNIT_EXPECT_EQ(test, -EBUSY, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, -EBUSY, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_EQ(test, 1, fake->calls);
 }
 
@@ -249,7 +249,7 @@ static int flush_fn(void *data)
 
 	allow_signal(SIGTERM);
 	complete(&flush->begun);
-	flush->err = page_reporting_flush(flush->nr_pages);
+	flush->err = fpr_flush(flush->nr_pages);
 	complete(&flush->fake->gone);
 	return 0;
 }
@@ -299,7 +299,7 @@ static void flush_can_be_interrupted(struct kunit *test)
 	flush_delayed_work(&fake->prdev.work);
 	KUNIT_EXPECT_EQ(test, fake->calls, fake->returned);
 	KUNIT_EXPECT_EQ(test, 0, page_reporting_last_flush().nr_pages);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	expect_reported(fake);
 }
 
@@ -351,7 +351,7 @@ static void flush_waits_for_the_device(struct kunit *test)
 	fpr_register(fake, 0);
 	ready = get_jiffies_64() + HZ;
 	fpr_engine_live_in(MSEC_PER_SEC);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(1));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(1));
 	KUNIT_EXPECT_GE(test, get_jiffies_64(), ready);
 }
 

@@ -322,6 +322,22 @@ void fpr_engine_stub_going_down(struct kunit *test, bool (*stub)(void));
 void fpr_engine_forget_device(void);
 void fpr_engine_stub_refuse(struct kunit *test, void (*stub)(void *caller));
 
+/* As user space does by a size, "again" and "compact" in flush. */
+static inline int fpr_flush(unsigned long nr_pages)
+{
+	return page_reporting_flush(nr_pages, PAGE_REPORTING_NOTHING_FIRST);
+}
+
+static inline int fpr_flush_again(void)
+{
+	return page_reporting_flush(ULONG_MAX, PAGE_REPORTING_FORGET_FIRST);
+}
+
+static inline int fpr_flush_compact(void)
+{
+	return page_reporting_flush(ULONG_MAX, PAGE_REPORTING_COMPACT_FIRST);
+}
+
 /* page_reporting_walk.c */
 void fpr_engine_stub_unaccepted(struct kunit *test,
 				unsigned long (*stub)(struct zone *zone));

@@ -152,7 +152,7 @@ static void flush_leaves_no_debt(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_pass(fake);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_debt_ns());
 }

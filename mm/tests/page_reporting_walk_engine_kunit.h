@@ -34,12 +34,6 @@ void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void))
 	__kunit_activate_static_stub(test, page_reporting_overdue_ms, stub);
 }
 
-static bool fpr_engine_open(struct page_reporting_budget *budget,
-			    struct zone *zone)
-{
-	return true;
-}
-
 static unsigned long fpr_engine_blocks(struct page_reporting_budget *budget,
 				       struct zone *zone, unsigned int order,
 				       int mt, unsigned long taken)
@@ -48,7 +42,6 @@ static unsigned long fpr_engine_blocks(struct page_reporting_budget *budget,
 }
 
 static const struct page_reporting_budget_ops fpr_engine_no_limit = {
-	.open = fpr_engine_open,
 	.blocks = fpr_engine_blocks,
 };
 
@@ -112,7 +105,7 @@ bool fpr_engine_is_due(struct zone *zone, unsigned int order)
 
 	spin_lock_irq(&zone->lock);
 	due = !page_reporting_is_hopeless(&pass) &&
-	      __page_reporting_is_due(&pass);
+	      __page_reporting_unreported(zone, order, NR_PAGE_ORDERS);
 	spin_unlock_irq(&zone->lock);
 	return due;
 }
@@ -136,7 +129,8 @@ struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 		.head = &zone->free_area[order].free_list[mt],
 		.order = order,
 		.mt = mt,
-		.whole = whole,
+		.marked = whole ? zone->free_area[order].nr_free :
+				  PAGE_REPORTING_GLANCE,
 	};
 	struct fpr_walked walked = {};
 

@@ -633,7 +633,7 @@ static void large_capacity_does_not_empty_a_zone(struct kunit *test)
 	most_pages = 0;
 	fpr_register(fake, 1024);
 	fake->hook = hook_note_most;
-	KUNIT_EXPECT_EQ(test, 0, page_reporting_flush(ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush(ULONG_MAX));
 	KUNIT_EXPECT_NE(test, 0, most_nents);
 	KUNIT_EXPECT_LE(test, most_nents, PAGE_REPORTING_CAPACITY);
 	KUNIT_EXPECT_LE(test, most_pages, most);

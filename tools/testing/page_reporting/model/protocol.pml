@@ -74,8 +74,8 @@ bit low;			/* page_reporting_order, page_reporting_notify_order */
 bit zone_lock;
 byte block[BLOCKS] = FREE;
 
-/* page_reporting_request: its ticket or 0; its completion and its answer. */
-byte request, ticket;
+/* page_reporting_request: is there one, does the pass serve it; its completion and answer. */
+bit request, joined;
 bit answered, answer_err, answer_more;
 
 /* page_reporting_reporter, page_reporting_called_at */
@@ -234,7 +234,7 @@ inline ends()
 		:: asleep -> stopped = 1
 #endif
 #ifndef BREAK_ENDS_WITHOUT_CALLER
-		:: serves && request != serves -> stopped = 1
+		:: serves && !(request && joined) -> stopped = 1
 #endif
 		:: else
 		fi
@@ -244,8 +244,8 @@ inline ends()
 /* The work: page_reporting_work() */
 active proctype worker()
 {
-	byte serves, b, wait, seen, waits;
-	bit stopped, err, pages, more, put_off, short_of, paced, found;
+	byte b, wait, seen, waits;
+	bit serves, stopped, err, pages, more, put_off, short_of, paced, found;
 
 end:	do
 	:: atomic { due != NONE && !frozen -> due = NONE; running = 1; assert(!gone) }
@@ -261,9 +261,10 @@ end:	do
 #endif
 		/* page_reporting_begin_order() */
 		low = low_wanted;
-		/* page_reporting_join(); page_reporting_set_budget() */
+		/* page_reporting_join() */
 		atomic {
 			serves = request;
+			joined = request;
 			last = 0;
 			if
 			:: !serves -> paced = 1
@@ -316,7 +317,7 @@ end:	do
 			if
 			:: !found
 			:: found ->
-				/* page_reporting_begin_call() */
+				/* page_reporting_call() */
 #ifdef WITH_AGE
 #ifdef BREAK_CALL_RELEASE
 				reporter = 1;
@@ -341,11 +342,11 @@ end:	do
 					:: true
 					:: faults -> faults--; err = 1
 					fi;
-					/* page_reporting_end_call() */
+					/* page_reporting_call(): the answer */
 					reporter = 0;
 					called_at_is_new = 0
 				}
-				/* page_reporting_drain(), page_reporting_count() */
+				/* page_reporting_drain(), page_reporting_send() */
 				atomic {
 					locked();
 					found = 0;
@@ -387,7 +388,7 @@ over:
 			rcu++;
 			errors = (err -> 1 : (pages -> 0 : errors))
 		}
-		/* page_reporting_wait_after(), page_reporting_patience() */
+		/* page_reporting_wait_after() */
 		if
 		:: err ->
 #ifndef BREAK_ERROR_IS_RETRIED
@@ -400,13 +401,13 @@ over:
 #endif
 		:: else
 		fi;
-		/* page_reporting_answer() */
+		/* page_reporting_tell() */
 		atomic {
 			if
-#ifdef BREAK_TICKET
-			:: request && serves ->
+#ifdef BREAK_JOINED
+			:: request ->
 #else
-			:: request && request == serves ->
+			:: request && joined ->
 #endif
 				answer_err = stopped || err;
 				answer_more = more || (put_off && pages);
@@ -537,11 +538,11 @@ active proctype sleep()
 	frozen = 1;
 	atomic { !running -> suspended = 1 }
 	atomic { suspended = 0; frozen = 0 }
-	/* page_reporting_wake() */
+	/* page_reporting_pm_notify() */
 #ifdef BREAK_WAKE_BARRIER
 	late_awake = 1;
 #else
-	asleep = 0;		/* smp_store_mb() */
+	asleep = 0;		/* smp_mb() */
 #endif
 #ifndef BREAK_WAKE_NOTIFIES
 	notify(seen);
@@ -554,7 +555,7 @@ active proctype sleep()
 /* page_reporting_flush_rounds(), page_reporting_serve(); two flushes, one may be interrupted */
 active proctype flush()
 {
-	byte mine, round, flushes;
+	byte round, flushes;
 	bit found, err, more;
 
 	do
@@ -571,13 +572,8 @@ active proctype flush()
 			/* under page_reporting_request_lock */
 			atomic {
 				round++;
-#ifdef BREAK_TICKET
-				ticket = 1;
-#else
-				ticket++;
-#endif
-				mine = ticket;
-				request = mine;
+				request = 1;
+				joined = 0;
 				answered = 0
 			}
 			run_now(found);
@@ -594,11 +590,10 @@ active proctype flush()
 			/* Withdraws it unless it was answered meanwhile. */
 			atomic {
 				if
-				:: request == mine -> request = 0; more = 0
+				:: request -> request = 0; more = 0
 				:: else -> err = answer_err; more = answer_more
 				fi;
-				found = 0;
-				mine = 0
+				found = 0
 			}
 			if
 			:: err || !more -> break
