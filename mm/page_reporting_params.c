@@ -25,10 +25,18 @@
 /* More than an hour is taken as an hour: every number is valid. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
-/* Parses a number from -1 to @max. */
+/* Parses a number up to @max, or -1, which has no other form. */
 static int page_reporting_parse(const char *val, unsigned int max, s64 *num)
 {
-	return kstrtos64(val, 0, num) || *num < -1 || *num > max ? -EINVAL : 0;
+	unsigned int n;
+
+	*num = -1;
+	if (sysfs_streq(val, "-1"))
+		return 0;
+	if (kstrtouint(val, 0, &n) || n > max)
+		return -EINVAL;
+	*num = n;
+	return 0;
 }
 
 static int order_param_set(const char *val, const struct kernel_param *kp)
