@@ -133,6 +133,7 @@ enum page_reporting_slice {
  * @planned: the plan as it was
  * @source: PFN of the pageblock to look at next
  * @target: PFN behind the pageblock to look for holes in next
+ * @searched: @target before the search that is not over, or 0
  * @last_source: PFN of the last source of the class @plan.sparse
  * @shares: pageblocks of that class are filled now, too
  * @begin_ms: when the round started
@@ -152,6 +153,7 @@ struct page_reporting_compact {
 	struct page_reporting_plan plan, planned;
 	unsigned long source;
 	unsigned long target;
+	unsigned long searched;
 	unsigned long last_source;
 	bool shares;
 	u64 begin_ms;
@@ -396,19 +398,23 @@ static void page_reporting_return_hole(struct page *page, unsigned int order)
 	page_reporting_holes.pages += 1UL << order;
 }
 
-/* Is a pageblock a free block, or part of one? A guess without zone->lock. */
-static bool page_reporting_is_whole(struct page *page)
+/*
+ * The order of the free block that a pageblock is, or is a part of; 0 if it is
+ * not. A guess without zone->lock.
+ */
+static unsigned int page_reporting_whole_order(struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
-	unsigned int order;
+	unsigned int order, whole;
 
 	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
 		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
 
-		if (data_race(PageBuddy(head)) && buddy_order_unsafe(head) >= order)
-			return true;
+		whole = buddy_order_unsafe(head);
+		if (data_race(PageBuddy(head)) && whole >= order)
+			return whole;
 	}
-	return false;
+	return 0;
 }
 
 /*
@@ -418,7 +424,7 @@ static bool page_reporting_is_whole(struct page *page)
 static void page_reporting_put_holes(struct zone *zone)
 {
 	struct page_reporting_holes *holes = &page_reporting_holes;
-	unsigned int order, steps = 0;
+	unsigned int order, whole, steps = 0;
 	struct page *page, *next;
 	int mt;
 
@@ -428,8 +434,9 @@ static void page_reporting_put_holes(struct zone *zone)
 			mt = get_pageblock_migratetype(page);
 			list_del(&page->lru);
 			__putback_isolated_page(page, order, mt);
-			if (page_reporting_is_whole(page))
-				page_reporting_notify_free(zone, pageblock_order, mt);
+			whole = page_reporting_whole_order(page);
+			if (whole)
+				page_reporting_notify_free(zone, whole, mt);
 			__page_reporting_breathe(zone, &steps);
 		}
 	}
@@ -584,7 +591,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 	moved = page_reporting_move_block(compact, page);
 	/* The pages that were moved are on lists of this CPU. */
 	lru_add_drain_cpu_zone(page_zone(page));
-	if (moved && page_reporting_is_whole(page)) {
+	if (moved && page_reporting_whole_order(page)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {
@@ -682,10 +689,12 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 		if (page_reporting_is_source(compact, pfn, &block)) {
 			if (block.class == compact->plan.sparse)
 				compact->last_source = pfn;
+			compact->searched = compact->searched ?: compact->target;
 			if (!page_reporting_find_holes(compact, zone, block.used))
 				return PAGE_REPORTING_ROUND_OVER;
 			if (page_reporting_holes.pages < block.used)
 				return PAGE_REPORTING_GO_ON;
+			compact->searched = 0;
 			compact->plan.blocks--;
 			if (block.class == compact->plan.sparse)
 				compact->plan.of_sparse--;
@@ -702,6 +711,7 @@ static void page_reporting_rewind(struct page_reporting_compact *compact,
 {
 	compact->source = pageblock_align(zone->zone_start_pfn);
 	compact->target = pageblock_start_pfn(zone_end_pfn(zone));
+	compact->searched = 0;
 	compact->last_source = 0;
 	compact->shares = false;
 }
@@ -808,20 +818,19 @@ page_reporting_step(struct page_reporting_pass *pass, struct zone *zone)
 	return page_reporting_empty_next(compact, zone);
 }
 
-/* A flush goes on to the end, and its CPU time is none of ours. */
+/* Ends at @end_ns. The CPU time of a flush is none of ours. */
 static enum page_reporting_slice
-page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone)
+page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
+		     u64 end_ns)
 {
 	struct page_reporting_compact *compact = zone->page_reporting->compact;
-	u64 end_ns = ktime_get_ns() + PAGE_REPORTING_SLICE_MS * NSEC_PER_MSEC;
 	enum page_reporting_slice next = PAGE_REPORTING_GO_ON;
 	u64 cpu_ns = task_sched_runtime(current);
 	unsigned long moved;
 
 	while (next == PAGE_REPORTING_GO_ON) {
 		moved = compact->moved;
-		if (pass->ended(pass) ||
-		    (!compact->flush && ktime_get_ns() >= end_ns))
+		if (pass->ended(pass) || ktime_get_ns() >= end_ns)
 			next = PAGE_REPORTING_SLICE_OVER;
 		else
 			next = page_reporting_step(pass, zone);
@@ -830,6 +839,9 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone)
 		cond_resched();
 	}
 	page_reporting_put_holes(zone);
+	/* They are looked for again. */
+	compact->target = max(compact->target, compact->searched);
+	compact->searched = 0;
 	return next;
 }
 
@@ -968,14 +980,12 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 						  now_ms);
 	if (!surplus)
 		return false;
-	/* What ends this is a free, or the end of an isolation, which ask for a pass. */
-	if (page_reporting_must_rest(zone)) {
-		page_reporting_fragments_rest(fragments);
-		return false;
-	}
 	/* A quarter of what may be spent is enough for a round. */
-	wait_ms = page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
+	wait_ms = page_reporting_must_rest(zone) ? U64_MAX :
+		  page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
 	if (wait_ms) {
+		/* What a short zone waits for, and what the load will be, is not known. */
+		wait_ms = min(wait_ms, (u64)PAGE_REPORTING_ROUND_MS);
 		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
 		return false;
 	}
@@ -985,7 +995,7 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 
 /* Starts a round, or goes on with one. Returns ms until it is to be called again. */
 static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass,
-						struct zone *zone)
+						struct zone *zone, u64 end_ns)
 {
 	struct page_reporting_compact *compact;
 	enum page_reporting_slice why;
@@ -1000,7 +1010,7 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	/* There may have been no slice for long. */
 	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
 		page_reporting_load.moves = true;
-		why = page_reporting_slice(pass, zone);
+		why = page_reporting_slice(pass, zone, end_ns);
 		if (why == PAGE_REPORTING_SLICE_OVER &&
 		    !page_reporting_cap_wait(page_reporting_load.share))
 			return PAGE_REPORTING_SLICE_MS;
@@ -1021,6 +1031,7 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
  */
 void page_reporting_compact(struct page_reporting_pass *pass)
 {
+	u64 end_ns = ktime_get_ns() + PAGE_REPORTING_SLICE_MS * NSEC_PER_MSEC;
 	struct zone *zone;
 	unsigned int wait_ms;
 
@@ -1032,7 +1043,7 @@ void page_reporting_compact(struct page_reporting_pass *pass)
 	for_each_populated_zone(zone) {
 		if (pass->ended(pass))
 			return;
-		wait_ms = page_reporting_compact_zone(pass, zone);
+		wait_ms = page_reporting_compact_zone(pass, zone, end_ns);
 		pass->budget.wait_ms = min(pass->budget.wait_ms, wait_ms);
 	}
 }
@@ -1063,7 +1074,7 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 						 PAGE_REPORTING_ROUND_GIVEN_UP);
 		page_reporting_begin_round(compact, zone,
 					   page_reporting_free_in(zone).small, true);
-		why = page_reporting_slice(pass, zone);
+		why = page_reporting_slice(pass, zone, U64_MAX);
 		page_reporting_end_round(compact, zone, why);
 		pass->moved += compact->moved;
 		/* The pass has ended. */

@@ -432,13 +432,7 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	return fragments->idle;
 }
 
-/* A round that was due may not start, until something asks for a pass. */
-void page_reporting_fragments_rest(struct page_reporting_fragments *fragments)
-{
-	fragments->excess = 0;
-}
-
-/* The same for so long, but at most an hour. */
+/* A round that was due may not start for so long, but at most an hour. */
 void page_reporting_fragments_put_off(struct page_reporting_fragments *fragments,
 				      u64 ms, u64 now_ms)
 {

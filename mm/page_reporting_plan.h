@@ -132,7 +132,6 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 				   u64 now_ms);
 u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 				    struct page_reporting_free free, u64 now_ms);
-void page_reporting_fragments_rest(struct page_reporting_fragments *fragments);
 void page_reporting_fragments_put_off(struct page_reporting_fragments *fragments,
 				      u64 ms, u64 now_ms);
 unsigned int

@@ -269,9 +269,11 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
+	/* What a budget charges a block to may move: not for nothing. */
+	if (!unreported)
+		return PAGE_REPORTING_END;
 	if (!__page_reporting_blocks(pass, list))
-		return unreported ? PAGE_REPORTING_BUDGET_SPENT :
-				    PAGE_REPORTING_END;
+		return PAGE_REPORTING_BUDGET_SPENT;
 	list_for_each_entry_safe(page, next, list->head, buddy_list) {
 		if (!unreported)
 			break;
@@ -484,7 +486,15 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 				      unsigned int order, bool whole)
 {
+	struct zone *zone = pass->zone;
+	u64 unreported;
 	int i;
+
+	spin_lock_irq(&zone->lock);
+	unreported = __page_reporting_unreported(zone, order, order + 1);
+	spin_unlock_irq(&zone->lock);
+	if (!unreported)
+		return true;
 
 	for (i = 1; i <= MIGRATE_TYPES; i++) {
 		struct page_reporting_list list = {
@@ -492,11 +502,11 @@ static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 			/* MIGRATE_UNMOVABLE, which is 0, comes last. */
 			.mt = i % MIGRATE_TYPES,
 			/* The list may have fewer. Any number ends the walk. */
-			.marked = whole ? data_race(pass->zone->free_area[order].nr_free) :
+			.marked = whole ? data_race(zone->free_area[order].nr_free) :
 					  PAGE_REPORTING_GLANCE,
 		};
 
-		list.head = &pass->zone->free_area[order].free_list[list.mt];
+		list.head = &zone->free_area[order].free_list[list.mt];
 		/* Isolated blocks may go back to other lists without notice. */
 		if (is_migrate_isolate(list.mt))
 			pass->put_off |= !list_empty_careful(list.head);

@@ -970,30 +970,6 @@ CASE(no_pageblock_twice_within_4_b)
 	CHECK(rounds > 40 * 3);
 }
 
-/* A zone that is short of memory: it waits for whoever asks for a pass. */
-CASE(round_that_may_not_start_needs_no_pass)
-{
-	struct zone zone;
-	u64 surplus;
-
-	zone_init(&zone, 1000);
-	start(&zone);
-	scatter(&zone, 1, 50);
-	do {
-		surplus = page_reporting_fragments_sample(&zone.fragments, free_in(&zone),
-							  zone.now_ms);
-		if (!surplus)
-			zone.now_ms += page_reporting_fragments_wait(&zone.fragments, zone.now_ms);
-	} while (!surplus);
-	page_reporting_fragments_rest(&zone.fragments);
-	CHECK_EQ(page_reporting_fragments_wait(&zone.fragments, zone.now_ms), PAGE_REPORTING_NEVER);
-	/* Later, it is due again. */
-	zone.now_ms += 100000;
-	rest(&zone, 0);
-	CHECK_LE(850, zone.emptied);
-	zone_free(&zone);
-}
-
 /* The CPU cap: it is tried when the cap is known to allow it. */
 CASE(round_beyond_the_cap_needs_one_pass)
 {
