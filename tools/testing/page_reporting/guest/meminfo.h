@@ -10,10 +10,7 @@
 /* Read all of /proc/meminfo into @text. */
 static inline void read_meminfo(char *text, size_t size)
 {
-	int err = read_text(MEMINFO, text, size);
-
-	if (err)
-		fail("read", MEMINFO, -err);
+	must_read_text(MEMINFO, text, size);
 }
 
 /* The value in KiB on the line of @text that begins with @key, which ends in a colon. */

@@ -23,10 +23,8 @@ static long small_kib(void)
 {
 	long page_kib = sysconf(_SC_PAGESIZE) / 1024, kib = 0, size;
 	char text[4096], *line, *next, *number, *rest;
-	int err = read_text("/proc/buddyinfo", text, sizeof(text));
 
-	if (err)
-		fail("read", "/proc/buddyinfo", -err);
+	must_read_text("/proc/buddyinfo", text, sizeof(text));
 	for (line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
 		number = strstr(line, "zone");
 		strtok_r(number, " ", &rest);

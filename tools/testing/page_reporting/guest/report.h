@@ -114,4 +114,13 @@ static inline int read_text(const char *path, char *text, size_t size)
 	return 0;
 }
 
+/* The same; a file that cannot be read ends the program. */
+static inline void must_read_text(const char *path, char *text, size_t size)
+{
+	int err = read_text(path, text, size);
+
+	if (err)
+		fail("read", path, -err);
+}
+
 #endif /* GUEST_REPORT_H */

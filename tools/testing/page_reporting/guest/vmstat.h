@@ -13,10 +13,7 @@
 /* Read all of /proc/vmstat into @text. */
 static inline void read_vmstat(char *text, size_t size)
 {
-	int err = read_text(VMSTAT, text, size);
-
-	if (err)
-		fail("read", VMSTAT, -err);
+	must_read_text(VMSTAT, text, size);
 }
 
 /* The value of the counter @name in @text; -1 if there is none. */
