@@ -43,14 +43,14 @@
  * ACTIVE     pass ends, nothing left  IDLE       not queued
  * ACTIVE     pass ends, rest waits    IDLE       due when the wait is over
  * ACTIVE     pass ends, more left     REQUESTED  due after the delay
- * ACTIVE     pass ends, error         REQUESTED  due after a growing back-off
- * REQUESTED  pass ends                REQUESTED  due after the delay
+ * any        pass ends, error         REQUESTED  due after a growing back-off
+ * REQUESTED  pass ends, no error      REQUESTED  due after the delay
  * any        flush                    unchanged  due at once
  * =========  =======================  =========  ==============================
  *
- * No free is missed: the walk stores ACTIVE, takes zone->lock and reads the
+ * No free is missed: the pass stores ACTIVE, takes zone->lock and reads the
  * counts of free blocks. A free changes the counts and then reads @state, under
- * the same lock. So either the walk sees the block, or the free turns ACTIVE
+ * the same lock. So either the pass sees the block, or the free turns ACTIVE
  * into REQUESTED, which the end of the pass notices. A new order and the end of
  * a sleep are also stored before @state is read.
  *
@@ -73,16 +73,18 @@
  *   the tails of its lists, and a refused batch of one does not end the pass.
  * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
  *   which it leaves without a notification. The next pass follows a free, or a
- *   wait that grows as after errors; with pacing, 19/16 B at most for isolated
- *   blocks. A zone that is smaller than its low watermark and a full batch
- *   together can never be reported, and is not retried.
+ *   wait that grows as after errors. With pacing, the wait for isolated blocks
+ *   is at most 19/16 of the break-even time B, see "pacing". A zone that is
+ *   smaller than its low watermark and a full batch together can never be
+ *   reported, and is not retried.
  * - The budget was used up, or a merge or a split added a block to a list that
- *   was already walked. The next pass follows after the delay.
- * - The system goes to sleep. As the workqueue is freezable, this waits for the
- *   pass, which ends before its next report; the resume requests another. The
- *   kernel that loads a hibernation image uses pages that are marked in it, and
- *   the host backs them, so the resume clears all marks. Suspend to RAM changes
- *   nothing on the host.
+ *   was already walked. The next pass follows after the delay or, with pacing,
+ *   after the wait that pacing computes.
+ * - The system goes to sleep. As the workqueue is freezable, the freezer waits
+ *   for the pass, which ends after its current batch; the resume requests
+ *   another. The kernel that loads a hibernation image uses pages that are
+ *   marked in it, and the host backs them, so the resume clears all marks.
+ *   Suspend to RAM changes nothing on the host.
  */
 
 /**
@@ -99,8 +101,8 @@
  *
  * Order: page_reporting_mutex, the memory hotplug lock, zone->lock; the flush's
  * mutex, the locks of draining the per-CPU lists. Requests are made under
- * zone->lock and take no lock. The driver is called, and pages are moved, with no
- * lock held.
+ * zone->lock and take no lock. The driver is called, and pages are moved, with
+ * no lock held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
@@ -137,7 +139,8 @@
 /* A caller of page_reporting_serve() waits for memory to be reported. */
 struct page_reporting_request {
 	struct completion done;
-	bool joined;		/* the pass serves it; an address may be reused */
+	/* A pass serves this one, not an earlier one at the same address. */
+	bool joined;
 	unsigned long wanted;	/* in pages */
 	enum page_reporting_first first;
 	struct page_reporting_flushed served;
@@ -202,7 +205,7 @@ static void page_reporting_queue_at(struct page_reporting_dev_info *prdev,
 	mod_delayed_work(system_freezable_wq, &prdev->work, max(at - now, 1ULL));
 }
 
-/* Has a pass run in @delay_ms, unless it is due sooner already. */
+/* Makes a pass run in @delay_ms, unless one is due sooner already. */
 static void page_reporting_queue(struct page_reporting_dev_info *prdev,
 				 unsigned int delay_ms)
 {
@@ -236,7 +239,7 @@ static DEFINE_IRQ_WORK(page_reporting_kick_work, page_reporting_kick);
 
 static void __page_reporting_request(struct page_reporting_dev_info *prdev)
 {
-	/* Frees come in bursts: not all may write to a shared cache line. */
+	/* Frees come in bursts: do not write a shared cache line for each. */
 	if (atomic_read(&prdev->state) == PAGE_REPORTING_REQUESTED)
 		return;
 	/* ACTIVE: the pass sees it when it ends. */
@@ -284,7 +287,7 @@ static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 	return wanted;
 }
 
-/* Tells the request what the pass did. False if nobody waits for it any more. */
+/* Tells the request what the pass did. False if nobody waits for it anymore. */
 static bool page_reporting_tell(const struct page_reporting_pass *pass, bool last)
 {
 	struct page_reporting_request *request;
@@ -297,7 +300,7 @@ static bool page_reporting_tell(const struct page_reporting_pass *pass, bool las
 		request->served = (struct page_reporting_flushed) {
 			.nr_pages = pass->pages,
 			.moved = pass->moved,
-			/* No check for merges where blocks were deferred. */
+			/* After a deferral, merged blocks were not checked. */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
@@ -326,7 +329,7 @@ static void page_reporting_give_up(int err)
  * @wanted: how much to report, in pages
  * @first: what is done before the pass
  *
- * A signal ends the wait at once. The pass then takes no further blocks.
+ * A signal ends the wait at once. The pass then ends after its current batch.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
  * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
@@ -371,7 +374,7 @@ static int page_reporting_ended(struct page_reporting_pass *pass)
 	return !pass->flush || page_reporting_tell(pass, false) ? 0 : -EINTR;
 }
 
-/* The same for moves after the walk, which also end for a request that waits. */
+/* The same for moves after the walk, which also end if a request waits. */
 static int page_reporting_moves_ended(struct page_reporting_pass *pass)
 {
 	return READ_ONCE(page_reporting_request) ? -EAGAIN :
@@ -524,8 +527,8 @@ static void page_reporting_work(struct work_struct *work)
 	trace_page_reporting_pass_end(pass.blocks, pass.pages, pass.err,
 				      ktime_get_ns() - begin_ns);
 	/*
-	 * A flush has somebody who waits; with a fixed delay, nothing is sooner; and
-	 * what the device refuses is of no use.
+	 * Do not move pages while somebody waits for a flush, if the device
+	 * refuses blocks, or with a fixed delay, which no pass may undercut.
 	 */
 	pass.ended = page_reporting_moves_ended;
 	if (!pass.flush && page_reporting_is_adaptive() && !pass.err)
@@ -543,7 +546,7 @@ static bool page_reporting_going_down(void)
 
 static void page_reporting_forget(void)
 {
-	/* Disable the key last: while it is off, allocations clear no mark. */
+	/* Clear the marks first: with the key off, allocations clear none. */
 	page_reporting_sweep(NR_PAGE_ORDERS);
 	static_branch_disable(&page_reporting_enabled);
 	page_reporting_put_zones();
@@ -609,7 +612,7 @@ static void page_reporting_refuse(void *caller)
  * When this returns, @prdev->report is not running and will not run again, and
  * all blocks are back on their free lists, none of them marked as reported.
  * Waits for a report in progress, and so for the hypervisor. While the system
- * goes down, nothing else takes time, and the marks are not cleared.
+ * goes down, the marks are not cleared, as that takes time.
  *
  * A call from inside @prdev->report, which would wait for itself, is refused
  * with a warning. Return an error there, and unregister from a work item.
@@ -636,7 +639,7 @@ void page_reporting_unregister(struct page_reporting_dev_info *prdev)
 	page_reporting_give_up(-ENODEV);
 	page_reporting_assert(!delayed_work_pending(&prdev->work));
 
-	/* A sweep is slow, and then useless. Allocations still clear marks. */
+	/* Going down, do not sweep: it is slow, and allocations clear marks. */
 	if (!page_reporting_going_down())
 		page_reporting_forget();
 }
@@ -682,8 +685,9 @@ static int __init page_reporting_init(void)
 subsys_initcall(page_reporting_init);
 
 /*
- * The user's order. PAGE_REPORTING_ORDER_UNSPECIFIED: the device decides. So does
- * its own order, which is what a script reads, and restores after a change.
+ * The user's order. With PAGE_REPORTING_ORDER_UNSPECIFIED, the device decides.
+ * The device's own order means the same: a script that reads the order, changes
+ * it and restores it does not want to override the device from then on.
  */
 void page_reporting_set_order(unsigned int order)
 {
@@ -694,7 +698,7 @@ void page_reporting_set_order(unsigned int order)
 	page_reporting_settings_changed();
 }
 
-/* Has a queued pass follow a new delay. */
+/* Makes a queued pass follow a new delay. */
 static void page_reporting_requeue(struct page_reporting_dev_info *prdev)
 {
 	if (!delayed_work_pending(&prdev->work))

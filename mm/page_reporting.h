@@ -22,8 +22,8 @@ DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
 extern unsigned int page_reporting_order;
 
 /*
- * A free of this order or above notifies: the order above, or a lower one for
- * the first free of a fragment. See page_reporting_compact.c.
+ * A free of this order or above requests a pass. This is page_reporting_order,
+ * or a lower order until a fragment is freed. See page_reporting_compact.c.
  */
 extern unsigned int page_reporting_notify_order;
 
@@ -48,7 +48,7 @@ static __always_inline bool page_reporting_has_device(void)
 	       static_branch_unlikely(&page_reporting_enabled);
 }
 
-/* May a block of this order be marked? If not, nobody asks when it leaves. */
+/* May a block of this order be marked? If not, the hooks need not see it. */
 static inline bool page_reporting_watches(unsigned int order)
 {
 	return page_reporting_has_device() &&

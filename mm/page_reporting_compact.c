@@ -21,9 +21,9 @@
  * #. The per-CPU lists of this CPU are drained, so that the pages merge.
  *
  * A page that cannot be moved ends this: one that is not on an LRU list, is
- * mlocked or pinned, or is larger than any hole. Pageblocks of other types than
- * MIGRATE_MOVABLE are neither emptied nor filled, and nor are whole free
- * blocks and, as no reported block is smaller, reported ones.
+ * mlocked or pinned, or is larger than any hole. Only MIGRATE_MOVABLE
+ * pageblocks are emptied or filled. Whole free blocks are left alone, and
+ * reported blocks are never filled.
  *
  * The allocator's own compaction was not used: its scanners fill reported and
  * whole free blocks, it goes on until it has looked at everything, and it takes
@@ -31,22 +31,26 @@
  * alloc_contig_range() does takes a drain of all CPUs for each.
  *
  * A round runs in slices of PAGE_REPORTING_SLICE_MS, in the engine's work after
- * its pass. It stops for what a pass stops for, for a flush that waits, while
- * the zone is near its high watermark, and while a pageblock of the zone is
- * isolated. It stops for good when the CPU cap for moves is reached, and after
- * PAGE_REPORTING_ROUND_MS. There is none while the driver returns errors.
+ * its pass. It pauses for what a pass stops for, and for a flush that waits. It
+ * ends early when the zone is near its high watermark, when a pageblock of the
+ * zone is isolated, when the CPU cap for moves is reached, and after
+ * PAGE_REPORTING_ROUND_MS. No round runs while the driver returns errors. The
+ * round of a flush is a single slice, before the pass, without a limit of time
+ * or CPU time.
  *
- * Nothing announces fragments. So after each pass, the engine asks for a pass
- * when a block of PAGE_REPORTING_FRAGMENT_ORDER or more is freed. The first such
- * free takes this back. Passes over a zone with enough fragments follow until
- * there was a round.
+ * Frees below the reporting order request no pass, so fragments would go
+ * unnoticed. So after each pass, the order that requests one is lowered to
+ * PAGE_REPORTING_FRAGMENT_ORDER. The first such free below the reporting order
+ * raises it again. While a zone has enough fragments, passes are requested
+ * until a round has run.
  *
- * Both it and compaction move pages from the start of a zone to its end, so that
- * neither undoes what the other one does.
+ * Both rounds and the allocator's compaction move pages from the start of a
+ * zone to its end, so that neither undoes what the other one does.
  *
- * It applies with a delay of -1, and in a flush that asks for it, where blocks of
- * a pageblock are reported, and where this is about a huge page of the host. If
- * smaller blocks are reported, then fragments are.
+ * Rounds run with a delay of -1, and in a flush that asks for one, where the
+ * smallest reported block is about as large as a pageblock, and both are about
+ * as large as a huge page of the host. If smaller blocks are reported, then the
+ * fragments themselves are.
  * With pages of 64 KiB, a pageblock has 512 MiB: to free one, hundreds of MiB
  * would have to move.
  *
@@ -85,8 +89,8 @@
 #include "page_reporting_plan.h"
 
 /*
- * A slice of a round, and the time until the next one. Below the 10 ms after
- * which a workqueue takes a work for one that hogs its CPU.
+ * Length of a slice of a round, and the pause before the next one. Less than
+ * 10 ms, after which a workqueue takes a work item for a CPU hog.
  */
 #define PAGE_REPORTING_SLICE_MS		8
 
@@ -99,13 +103,16 @@
 /* Pages that are unmapped at a time: whoever touches one has to wait. */
 #define PAGE_REPORTING_MOVES		64
 
-/* A round that has to stop is given up after this time: the survey is old. */
+/* A round that is not over by then is given up: its survey is old. */
 #define PAGE_REPORTING_ROUND_MS		10000
 
-/* The load of a shorter time says little. */
+/* The shortest time over which the load is measured. */
 #define PAGE_REPORTING_LOAD_MS		100
 
-/* Order of a free that may mean fragments: rare enough, and no hole too small. */
+/*
+ * A free of this order or more may mean fragments. Smaller ones are too
+ * frequent to request a pass for, and their holes too small.
+ */
 #define PAGE_REPORTING_FRAGMENT_ORDER	3
 
 enum page_reporting_stage {
@@ -127,13 +134,13 @@ enum page_reporting_slice {
  * struct page_reporting_compact - a zone's fragments, and the round in it
  * @fragments: when the next round is due
  * @surplus: pages that the round may make whole blocks of
- * @stage: what the round is at
+ * @stage: the stage of the round
  * @survey: what it has found
  * @plan: what is left to do
- * @planned: the plan as it was
+ * @planned: @plan as it was made
  * @source: PFN of the pageblock to look at next
- * @target: PFN behind the pageblock to look for holes in next
- * @searched: @target before the search that is not over, or 0
+ * @target: end PFN of the pageblock to look for holes in next
+ * @searched: @target before the search in progress, or 0 if there is none
  * @last_source: PFN of the last source of the class @plan.sparse
  * @shares: pageblocks of that class are filled now, too
  * @begin_ms: when the round started
@@ -141,7 +148,7 @@ enum page_reporting_slice {
  * @failed: pageblocks that it tried to empty in vain
  * @moved: pages moved
  * @cost_ns: CPU time spent
- * @flush: whatever that costs
+ * @flush: the round serves a flush: its CPU time is not limited
  *
  * Belongs to the work, which never runs twice at a time.
  */
@@ -184,8 +191,9 @@ static struct page_reporting_holes page_reporting_holes;
 static struct page_reporting_cap page_reporting_move_cap;
 
 /*
- * What CPUs do beside moves: @busy_ns until @at_ns, and what share of the burst
- * that leaves. @moves: pages were moved since.
+ * What the CPUs do besides moving pages. @busy_ns: their busy time up to
+ * @at_ns. @share: the share of the burst that moves may spend. @moves: pages
+ * were moved since @at_ns, so the busy time since is not all that of others.
  */
 struct page_reporting_load {
 	u64 busy_ns;
@@ -220,7 +228,8 @@ void page_reporting_compact_reset(void)
  * page_reporting_compacts - does it pay to make whole blocks of fragments?
  * @order: of the smallest block that is reported
  *
- * A pageblock has to be what is reported, and about as large as the host's pages.
+ * The smallest reported block must be no smaller than a huge page of the host
+ * and no larger than a pageblock, and a pageblock at most twice that huge page.
  *
  * Context: Any.
  * Return: PAGE_REPORTING_COMPACTS, or why not.
@@ -326,7 +335,7 @@ static unsigned int page_reporting_class_end(unsigned int class)
 	return (class + 1) * pageblock_nr_pages / PAGE_REPORTING_CLASSES;
 }
 
-/* Neither whole and free, nor whole and in use. */
+/* Neither entirely free nor entirely in use. */
 static bool page_reporting_is_partial(const struct page_reporting_block *block)
 {
 	return block->used && block->holes;
@@ -342,8 +351,8 @@ static void __page_reporting_breathe(struct zone *zone, unsigned int *steps)
 }
 
 /*
- * Isolates free blocks of a pageblock that are smaller than it, until there are
- * holes of @pages.
+ * Isolates free blocks that are smaller than the pageblock, until all holes add
+ * up to @pages.
  */
 static void page_reporting_take_holes(struct page *page, unsigned int pages)
 {
@@ -418,8 +427,8 @@ static unsigned int page_reporting_whole_order(struct page *page)
 }
 
 /*
- * Puts the holes back on the free lists. What was isolated is not announced, but
- * it may merge with what was freed meanwhile.
+ * Puts the holes back on the free lists. That alone does not count as a free,
+ * but a whole block that forms does: blocks freed meanwhile may be part of it.
  */
 static void page_reporting_put_holes(struct zone *zone)
 {
@@ -453,7 +462,7 @@ static struct folio *page_reporting_fill_hole_noprof(struct folio *src,
 	struct page *page;
 
 	page = list_first_entry_or_null(&holes->ready[order], struct page, lru);
-	/* It was split meanwhile. */
+	/* @src was split meanwhile. */
 	if (!page)
 		return NULL;
 	list_del(&page->lru);
@@ -589,7 +598,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 
 	count_vm_event(PAGE_REPORTING_TRY);
 	moved = page_reporting_move_block(compact, page);
-	/* The pages that were moved are on lists of this CPU. */
+	/* The pages that were vacated are on per-CPU lists of this CPU. */
 	lru_add_drain_cpu_zone(page_zone(page));
 	if (moved && page_reporting_whole_order(page)) {
 		compact->emptied++;
@@ -664,7 +673,7 @@ static bool page_reporting_find_holes(struct page_reporting_compact *compact,
 		block = page_reporting_look(page, pageblock_nr_pages);
 		if (page_reporting_is_target(compact, compact->target, &block)) {
 			page_reporting_take_holes(page, pages);
-			/* It may have more. */
+			/* This pageblock may have more. */
 			if (page_reporting_holes.pages >= pages)
 				compact->target += pageblock_nr_pages;
 		}
@@ -752,7 +761,10 @@ page_reporting_survey_next(struct page_reporting_compact *compact,
 	return PAGE_REPORTING_GO_ON;
 }
 
-/* Leaves what costs more than it is worth. There is less of it each time. */
+/*
+ * Plans again without the classes that moves are too dear for. Each plan has
+ * fewer classes than the one before, so this ends.
+ */
 static enum page_reporting_slice
 page_reporting_plan_again(struct page_reporting_compact *compact,
 			  struct zone *zone)
@@ -780,7 +792,7 @@ static bool page_reporting_must_rest(struct zone *zone)
 #endif
 }
 
-/* Adds the CPU time since @since_ns to the debt, and tells what moves cost. */
+/* Adds the CPU time since @since_ns to the debt, and learns what moves cost. */
 static u64 page_reporting_charge_moves(struct page_reporting_compact *compact,
 				       u64 since_ns, unsigned long moved)
 {
@@ -792,7 +804,7 @@ static u64 page_reporting_charge_moves(struct page_reporting_compact *compact,
 	if (compact->stage == PAGE_REPORTING_EMPTYING)
 		page_reporting_fragments_moved(&compact->fragments, moved,
 					       now_ns - since_ns);
-	/* A charge is limited, but a step may search all of the zone. */
+	/* In parts: a single charge is limited, and a step may take longer. */
 	for (; since_ns < now_ns; since_ns += part) {
 		part = min(now_ns - since_ns, (u64)NSEC_PER_MSEC);
 		page_reporting_cap_charge(&page_reporting_move_cap, part);
@@ -818,7 +830,7 @@ page_reporting_step(struct page_reporting_pass *pass, struct zone *zone)
 	return page_reporting_empty_next(compact, zone);
 }
 
-/* Ends at @end_ns. The CPU time of a flush is none of ours. */
+/* Runs a slice, until @end_ns. The CPU time of a flush is not charged. */
 static enum page_reporting_slice
 page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 		     u64 end_ns)
@@ -839,7 +851,7 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 		cond_resched();
 	}
 	page_reporting_put_holes(zone);
-	/* They are looked for again. */
+	/* An unfinished search starts over, as its holes were put back. */
 	compact->target = max(compact->target, compact->searched);
 	compact->searched = 0;
 	return next;
@@ -851,9 +863,9 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	u64 begin_ns = task_sched_runtime(current);
 
 	/*
-	 * Pages on these lists could neither be moved nor merge. Only a flush waits
-	 * for other CPUs to put theirs on the LRU lists: a CPU that is busy with a
-	 * real-time task may take for ever.
+	 * Pages on per-CPU lists could neither be moved nor merge. Only a
+	 * flush waits for other CPUs to put theirs on the LRU lists: a CPU
+	 * that is busy with a real-time task may take forever.
 	 */
 	if (flush)
 		lru_add_drain_all();
@@ -902,7 +914,7 @@ static void page_reporting_end_round(struct page_reporting_compact *compact,
 				     compact->moved, now_ms - compact->begin_ms);
 }
 
-/* The zone's state, or NULL if there is no memory for it; a later pass tries. */
+/* The zone's state, or NULL if its allocation failed: a later pass retries. */
 static struct page_reporting_compact *
 page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone)
 {
@@ -924,7 +936,7 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 	return compact;
 }
 
-/* CPU time since boot for which no CPU was idle, of all CPUs together. */
+/* The time since boot that CPUs were not idle, summed over all CPUs. */
 static u64 page_reporting_busy_ns(void)
 {
 	static const enum cpu_usage_stat stats[] = {
@@ -943,7 +955,7 @@ static u64 page_reporting_busy_ns(void)
 	return ns;
 }
 
-/* Looks at what others do, once a pass. While pages are moved, it is not known. */
+/* Measures the load of others. While pages are moved, it is not known. */
 static void page_reporting_look_at_load(void)
 {
 	struct page_reporting_load *load = &page_reporting_load;
@@ -960,7 +972,7 @@ static void page_reporting_look_at_load(void)
 	load->moves = false;
 }
 
-/* The time in ms until there is CPU time left for moves, with so many shares. */
+/* The ms until moves may go on, with @share shares of their burst to spend. */
 static u64 page_reporting_cap_wait(unsigned int share)
 {
 	return page_reporting_cap_moves_wait(&page_reporting_move_cap,
@@ -980,11 +992,11 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 						  now_ms);
 	if (!surplus)
 		return false;
-	/* A quarter of what may be spent is enough for a round. */
+	/* Start once a quarter of what may be spent at once is left. */
 	wait_ms = page_reporting_must_rest(zone) ? U64_MAX :
 		  page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
 	if (wait_ms) {
-		/* What a short zone waits for, and what the load will be, is not known. */
+		/* How long the shortage or the load will last is not known. */
 		wait_ms = min(wait_ms, (u64)PAGE_REPORTING_ROUND_MS);
 		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
 		return false;
@@ -993,7 +1005,7 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 	return true;
 }
 
-/* Starts a round, or goes on with one. Returns ms until it is to be called again. */
+/* Starts a round, or goes on with one. Returns the ms until the next call. */
 static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass,
 						struct zone *zone, u64 end_ns)
 {
@@ -1007,7 +1019,7 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	if (compact->stage == PAGE_REPORTING_NO_ROUND &&
 	    !page_reporting_start(compact, zone, now_ms))
 		return page_reporting_fragments_wait(&compact->fragments, now_ms);
-	/* There may have been no slice for long. */
+	/* The last slice may have been long ago. */
 	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
 		page_reporting_load.moves = true;
 		why = page_reporting_slice(pass, zone, end_ns);
@@ -1038,7 +1050,7 @@ void page_reporting_compact(struct page_reporting_pass *pass)
 	if (!page_reporting_can_compact(pass->order))
 		return;
 	page_reporting_look_at_load();
-	/* Before a sample takes zone->lock: a free after it asks for a pass. */
+	/* Before a sample takes zone->lock: a free after it requests a pass. */
 	WRITE_ONCE(page_reporting_notify_order, PAGE_REPORTING_FRAGMENT_ORDER);
 	for_each_populated_zone(zone) {
 		if (pass->ended(pass))

@@ -13,13 +13,13 @@
 /* The checks of page_reporting_verify(); their names are in the .c file. */
 enum page_reporting_check {
 	PAGE_REPORTING_CHECK_BLOCK,	/* not a free block of that list */
-	PAGE_REPORTING_CHECK_TYPE,	/* a pageblock's type is not the list's */
+	PAGE_REPORTING_CHECK_TYPE,	/* a pageblock has another type */
 	PAGE_REPORTING_CHECK_MARK,	/* marked, but there is no device */
-	PAGE_REPORTING_CHECK_NR_FREE,	/* the list's count is wrong */
+	PAGE_REPORTING_CHECK_NR_FREE,	/* an order's nr_free is wrong */
 	PAGE_REPORTING_CHECK_FREE,	/* NR_FREE_PAGES is wrong */
 	PAGE_REPORTING_CHECK_CMA,	/* NR_FREE_CMA_PAGES is wrong */
 	PAGE_REPORTING_CHECK_HIGHATOMIC,/* nr_free_highatomic is wrong */
-	PAGE_REPORTING_CHECK_REPORTED,	/* NR_FREE_REPORTED is wrong */
+	PAGE_REPORTING_CHECK_REPORTED,	/* a count of marks is wrong */
 	PAGE_REPORTING_CHECK_ORDER,	/* marked, but too small for a mark */
 	PAGE_REPORTING_CHECK_IN_FLIGHT,	/* isolated, but no pass is running */
 	PAGE_REPORTING_CHECKS,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what its own files share. Calls go in one direction:
+ * Free page reporting: what its own files share. Calls go in one direction,
+ * where "device" is page_reporting.c:
  *
  *	params -> flush -> device -> walk -> mark -> pacing
  *	                   device -> budget -> mark, pacing
- *	                   device -> compact -> mark, plan -> pacing
+ *	                   device -> compact -> walk, mark, plan -> pacing
  */
 #ifndef _MM_PAGE_REPORTING_INTERNAL_H
 #define _MM_PAGE_REPORTING_INTERNAL_H
@@ -32,7 +33,7 @@ enum page_reporting_state {
 /* As a delay: pacing decides. This is the default; users see it as -1. */
 #define PAGE_REPORTING_ADAPTIVE		UINT_MAX
 
-/* See "unit" in page_reporting_mark.c. 2 MiB on arm64, too, with any page size. */
+/* See "unit" in page_reporting_mark.c. 2 MiB on arm64 with any page size. */
 #define PAGE_REPORTING_UNIT_ORDER \
 	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
@@ -106,9 +107,9 @@ static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 
 /*
  * The pool whose level counts a block of which @pages are about to leave. The
- * kernel's level may be lower than that, see "zones". What is left of it then
- * moves to the movable pool, where the whole block counts, as no part can leave
- * by itself.
+ * level of the kernel's pool may be lower than @pages, see "zones". What is
+ * left of this level then moves to the movable pool, which all of @pages leave:
+ * they are not split between two pools.
  */
 static inline enum page_reporting_pool
 page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
@@ -190,7 +191,7 @@ enum page_reporting_first {
 /* One walk over free memory. */
 struct page_reporting_pass {
 	struct page_reporting_dev_info *prdev;
-	struct zone *zone;	/* the one that is walked; a batch has only one */
+	struct zone *zone;	/* being walked; a batch has only one */
 	unsigned int order;	/* the reporting order */
 	struct page_reporting_budget budget;
 	/* Returns a negative errno if the pass has to end now, or 0. */
@@ -225,7 +226,7 @@ unsigned int page_reporting_report_age_ms(void);
 enum page_reporting_compacts {
 	PAGE_REPORTING_COMPACTS,
 	PAGE_REPORTING_COMPACT_OFF,		/* by the parameter */
-	PAGE_REPORTING_COMPACT_ORDER,		/* other blocks are reported */
+	PAGE_REPORTING_COMPACT_ORDER,		/* not for this order */
 	PAGE_REPORTING_COMPACT_PAGEBLOCK,	/* to empty one would not pay */
 	PAGE_REPORTING_COMPACT_UNABLE,		/* no CONFIG_MIGRATION */
 };

@@ -55,7 +55,7 @@
  *
  * The level of a pool is its free memory that is not reported: the blocks that
  * the allocator counts, less the marked ones that are counted here, for each
- * zone and order. It takes a few additions, whatever the size of the zone.
+ * zone and order. This takes a few additions, whatever the size of the zone.
  * Between passes, the level is updated for each block that is added to or
  * removed from the free lists, and pacing is told when it falls.
  *
@@ -199,14 +199,14 @@ static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 	}
 	count_vm_events(PGREPORT_REFAULT, used);
 	trace_page_reporting_refault(zone, page_to_pfn(page), used);
-	/* Pacing is charged whole units, even if smaller parts keep their mark. */
+	/* Pacing is charged whole units, even if smaller parts stay marked. */
 	if (high >= PAGE_REPORTING_UNIT_ORDER)
 		used = ALIGN(used, 1UL << PAGE_REPORTING_UNIT_ORDER);
 	page_reporting_pacing_refaulted(&zone->page_reporting->pool[pool].pacing,
 					used, page_reporting_now_ms());
 }
 
-/* The level of a pool changes by @change pages, other than by an allocation. */
+/* Changes the level of a pool. First closes the windows that are over. */
 static void __page_reporting_change(struct page_reporting_demand *pool,
 				    s64 change)
 {
@@ -282,7 +282,7 @@ __page_reporting_taken_any(struct page *page, struct zone *zone,
 	else
 		page_reporting_pacing_fell(&pool->pacing,
 					   page_reporting_level(pool));
-	/* The rest of a unit or more may have parts that count as small. */
+	/* Splitting a unit or more may leave parts that count as small. */
 	low = max(low, small->pacing.order);
 	if (pool != small && low < PAGE_REPORTING_UNIT_ORDER)
 		__page_reporting_change(small, pages - (1LL << low));
@@ -558,8 +558,8 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 
 /*
  * Prepares the marks for a pass with this order, for one caller at a time: if
- * the order of the smallest block that may be marked has risen, marks of smaller
- * ones are cleared. Takes the same locks as page_reporting_sweep().
+ * the order of the smallest block that may be marked has risen, marks of
+ * smaller ones are cleared. Takes the same locks as page_reporting_sweep().
  */
 void page_reporting_mark_begin(unsigned int order)
 {

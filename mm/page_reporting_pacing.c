@@ -62,11 +62,11 @@
  * B costs B, three windows and a refault, less than 2 1/4 times as much. One
  * that leaves after 2 B costs up to 3 1/4 times as much, but was kept because
  * another page was needed again after B to 2 B, at a cost of at most 2 1/4, and
- * each such page accounts for only one page that is kept. So the two together cost at most
- * 2 3/4 times as much as with a known future, and so does any sum of such pairs
- * and single pages. This assumes that the free lists behave as one stack, that
- * the price of a page does not depend on how many are reported, that passes run
- * in time, and that the CPU cap does not limit reports.
+ * each such page accounts for only one page that is kept. So the two together
+ * cost at most 2 3/4 times as much as with a known future, and so does any sum
+ * of such pairs and single pages. This assumes that the free lists behave as
+ * one stack, that the price of a page does not depend on how many are reported,
+ * that passes run in time, and that the CPU cap does not limit reports.
  *
  * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB, it is 4.0 us and 3.6 us. (From the raw data of
@@ -90,10 +90,10 @@
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
  * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
- * enough to move half of them on a host that takes twice as long. Where others
- * use a CPU or more, only a quarter of that may be spent at once. So in a guest
- * of 4 GiB that works, moves take at most 0.7 % of a CPU over two minutes,
- * whatever they cost.
+ * enough to move half of the memory on a host that takes twice as long. Where
+ * others use a CPU or more, only a quarter of that may be spent at once. So in
+ * a guest of 4 GiB that works, moves take at most 0.7 % of a CPU over two
+ * minutes, whatever they cost.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -158,7 +158,7 @@
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
 
-/* Longer than any price takes to be paid, so that a product does not overflow. */
+/* More than any price takes to be paid. They keep products from overflow. */
 #define RENT_MAX_MS			((u64)3600 * 1000)
 #define RENT_MAX_NS			BIT_ULL(42)
 #define UNITS_MAX			BIT_ULL(42)
@@ -186,7 +186,7 @@ static u64 units(u64 pages)
 	return pages << (PAGE_SHIFT - UNIT_SHIFT);
 }
 
-/* The same of huge pages. */
+/* The price of the report and the refault of so many pages in huge pages. */
 u64 page_reporting_pacing_price_ns(u64 pages)
 {
 	return units(pages) * HUGE_PRICE_NS;
@@ -252,7 +252,7 @@ static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 	return low;
 }
 
-/* Pages reported more than B ago would have left after 2 B, too. */
+/* Pages reported more than B ago would be reported by now with 2 B, too. */
 static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 {
 	if (elapsed(now_ms, pacing->recent_ms) >= pacing->break_even_ms)
@@ -476,8 +476,8 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 }
 
 /*
- * How many shares of the burst of moves may be spent, if CPUs other than for
- * moves were busy for @busy_ns of @ns, all of them together: a quarter from one
+ * How many shares of the burst moves may spend, if all CPUs together were busy
+ * for @busy_ns of @ns with anything but moves: a quarter of all shares from one
  * busy CPU on.
  */
 unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
@@ -490,8 +490,8 @@ unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
 }
 
 /*
- * The time in ms until there is some for moves, whose @cap is another one, and
- * which have this share; 0 if there is now.
+ * The time in ms until there is CPU time left for moves, which may spend @share
+ * shares of their burst; 0 if there is now. @cap is that of moves, not reports.
  */
 u64 page_reporting_cap_moves_wait(struct page_reporting_cap *cap, u64 pages,
 				  unsigned int share, u64 now_ms)

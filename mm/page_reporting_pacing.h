@@ -6,7 +6,7 @@
 #include <linux/limits.h>
 #include <linux/types.h>
 
-/* All of the CPU time that moves may take at once is so many shares of it. */
+/* Shares of the burst, which is the CPU time that moves may take at once. */
 #define PAGE_REPORTING_SHARES		16U
 
 /* What it is taken to cost to move 4 KiB, in ns. */
@@ -16,10 +16,13 @@
 #define PAGE_REPORTING_WINDOWS		16
 #define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
 
-/* A wait is longer by this many windows, and one as much later is late. */
+/*
+ * A wait is longer by this many windows. A pass that comes more than as many
+ * windows after its due time is late.
+ */
 #define PAGE_REPORTING_SLACK		2
 
-/* As @due_ms: from the start of a pass until it has looked at the pool. */
+/* Value of @due_ms from the start of a pass until it has seen the pool. */
 #define PAGE_REPORTING_PASS_RUNS	(U64_MAX - 1)
 
 /* No pass is needed before the next free, which requests one. */
@@ -28,7 +31,8 @@
 /*
  * The demand for the free blocks of one pool. The level is the number of
  * unreported pages in them. Levels and amounts are in pages. The caller
- * serialises all calls for one of these by zone->lock.
+ * serialises all calls for one of these: by zone->lock or, for fragments, by
+ * making them from the work only.
  */
 struct page_reporting_pacing {
 	u64 low;		/* lowest level in the open window */
@@ -36,10 +40,10 @@ struct page_reporting_pacing {
 	u64 opened_ms;		/* when the open window began */
 	u64 closes_ms;		/* when it ends */
 	u64 due_ms;		/* next pass, PAGE_REPORTING_PASS_RUNS, or U64_MAX */
-	u64 started_ms;		/* most of the free memory was still unused */
+	u64 started_ms;		/* when most free memory was unused */
 	u64 recent;		/* reported less than B ago and not used since */
 	u64 recent_ms;		/* when most of @recent were reported */
-	u64 keep;		/* top of the surplus, which leaves after 2 B */
+	u64 keep;		/* how much of the surplus to keep for 2 B */
 	u64 late;		/* of the latest grant, what had waited for 2 B */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */

@@ -22,10 +22,10 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "page_reporting."
 
-/* More than an hour is taken as an hour: every number is valid. */
+/* More than an hour is taken as an hour: any unsigned int is valid. */
 #define PAGE_REPORTING_DELAY_MAX_MS	(60U * 60 * 1000)
 
-/* Parses a number up to @max, or -1, which has no other form. */
+/* Parses a number up to @max, or exactly the string "-1". */
 static int page_reporting_parse(const char *val, unsigned int max, s64 *num)
 {
 	unsigned int n;

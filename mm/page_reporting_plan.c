@@ -25,9 +25,9 @@
  * its CPU has to flush their translations, or without hardware for nested
  * paging. A round that finds moves to cost more than twice what it can afford
  * plans again for the rest, with the cheaper pageblocks only. The next round is
- * due when the price of those others is paid of which there are most for their
- * price. Meanwhile some of
- * them get cheaper by themselves, as the allocator prefers the smallest free
+ * due once the rent pays for those of the dearer pageblocks that are the best
+ * value: most pageblocks for the price of the dearest of them. Meanwhile some
+ * of them get cheaper by themselves, as the allocator prefers the smallest free
  * blocks, and those are in the fullest pageblocks: in a guest that replaces
  * pages at random, what is in use in the emptier half of the pageblocks fell
  * from 280 to 54 pages in 17 s.
@@ -35,20 +35,20 @@
  * No round starts before enough fragments have been idle for B, where B is that
  * of a pageblock of which half is in use: 1.8 s. The level of the fragments is
  * sampled by passes, as a hook for each small block would slow down the
- * allocator. A sample sees less than a hook does. But what a hook would see is a
- * demand for fragments, and when they have become a whole block, that demand
- * falls on the level of whole blocks, before anything is reported. So a wrong
- * decision costs the moves, and no refault.
+ * allocator. A sample misses demand for fragments that a hook would see. But
+ * once fragments have become a whole block, that demand lowers the level of
+ * whole blocks, before anything is reported. So a wrong decision costs the
+ * moves, and no refault.
  *
  * A round looks at all pageblocks a few times, which costs up to 10 us for each.
- * So enough is one of 64 pages, and at least 8 pageblocks. While fragments
- * still come in, a round would have to be followed by others: so enough is also
- * half of what there is.
+ * So "enough" is at least 1/64 of the zone's pages, and at least 8 pageblocks.
+ * While fragments still come in, a round would have to be followed by others:
+ * so "enough" is also at least half of the fragments there are.
  *
  * **Which.** The emptiest pageblocks whose price is paid, as long as
  *
  * - what is used in them fits into the free pages of those that stay, less a
- *   reserve of one of 32 pages
+ *   reserve of 1/32
  * - not more than the surplus becomes whole blocks
  * - at most 3/4 of each is in use: with little to gain, the reserve and what
  *   the survey does not see weigh too much
@@ -59,13 +59,13 @@
  *
  * **Back-off.** Two rounds in a zone are at least 4 B apart, so that no
  * pageblock is emptied twice within 4 B. The next one has to wait for twice as
- * long, up to 64 B, if a round has emptied less than half of what it planned,
- * or if half of the whole blocks that it has made are taken apart before their
- * rent has reached four times of what the round has cost.
+ * long, up to 64 B, if a round has tried all that it planned and emptied less
+ * than half of it, or if half of the whole blocks that it has made are taken
+ * apart before their rent has reached four times what the round has cost.
  *
- * **End.** What a round leaves otherwise is of no use to another one. So the
- * next one waits until there is enough beyond that. Without new fragments, none
- * is due.
+ * **End.** What a round leaves is of no use to another one, unless it was not
+ * tried, or was not idle, or was too dear. So the next round waits until there
+ * is enough beyond that. Without new fragments, none is due.
  */
 
 #include <linux/minmax.h>
@@ -80,7 +80,10 @@
 /* One of so many free pages is not planned for. */
 #define RESERVE			32
 
-/* An excess of one of so many pages is worth a round, and no less than this. */
+/*
+ * The excess that is worth a round: one of so many pages of the zone, but at
+ * least so many pageblocks.
+ */
 #define LEAST_SHARE		64
 #define LEAST_BLOCKS		8
 
@@ -93,20 +96,20 @@
 
 /* What a round has gained has to be worth so many times what it has cost. */
 #define WORTH			4
-/* A round that costs so many times what was planned for is given up. */
+/* If moves cost so many times what is affordable, a round plans again. */
 #define TOO_DEAR		2
 
 /* A longer time is not needed: its rent would pay any price. */
 #define AGE_MAX_MS		((u64)3600 * 1000)
-/* A share of the pages is one of so many bits. */
+/* Fixed-point numbers have so many fraction bits. */
 #define SHARE_SHIFT		10
 
-/* The price of a move is that of about so many moves. It has a limit. */
+/* A move's price is the mean of about so many of the latest. It has a limit. */
 #define PRICE_PAGES		4096ULL
 #define PRICE_MAX_NS		(64ULL * PAGE_REPORTING_MOVE_NS)
-/* A price of so many times that of the others counts for no more than that. */
+/* A move counts for at most so many times the price of the others. */
 #define OUTLIER			4
-/* So many pages may have been tried in vain. */
+/* Besides the pages that were moved, so many may have been tried in vain. */
 #define OUTLIER_PAGES		64
 
 /* The class of a pageblock of @block pages of which @used are in use. */
@@ -164,8 +167,9 @@ static void choose_targets(const struct page_reporting_survey *survey,
 }
 
 /*
- * Up to which class it is best to wait, beside those below @class: where there
- * are most pageblocks for the price of the dearest. 0 if there are none.
+ * How many classes it is best to wait for, if pageblocks below @class do not
+ * count: where there are most pageblocks for the price of the dearest. 0 if
+ * there are none.
  */
 static unsigned int best_of(const struct page_reporting_survey *survey,
 			    unsigned int class)
@@ -220,7 +224,7 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 	}
 	plan.more = plan.blocks == most;
 	plan.cheap = best_of(survey, 0);
-	/* Where not all was taken that is affordable, a price is no matter. */
+	/* If affordable pageblocks are left, the price is not the limit. */
 	if (class == classes)
 		plan.next = best_of(survey, classes);
 	choose_targets(survey, &plan);
@@ -249,7 +253,7 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 					     now_ms);
 }
 
-/* How much has to be idle for a round: not less than what is not. */
+/* How much has to be idle for a round: at least as much as is not. */
 static u64 enough(const struct page_reporting_fragments *fragments)
 {
 	return max(fragments->least, fragments->excess / 2);
@@ -286,7 +290,7 @@ void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
 	}
 }
 
-/* The classes of which a pageblock is worth emptying for a rent like this. */
+/* How many classes, the emptiest ones, are worth emptying for this rent. */
 static unsigned int classes_for(const struct page_reporting_fragments *fragments,
 				u64 rent_ns)
 {
@@ -305,7 +309,7 @@ static u64 age_ms(const struct page_reporting_fragments *fragments, u64 now_ms)
 	return fragments->age_ms + now_ms - min(now_ms, fragments->noted_ms);
 }
 
-/* The rent that was paid for a pageblock's worth of it. */
+/* The rent that was paid for a pageblock's worth of what is idle. */
 static u64 rent_ns(const struct page_reporting_fragments *fragments, u64 now_ms)
 {
 	return page_reporting_pacing_rent_ns(block_of(fragments),
@@ -320,7 +324,7 @@ page_reporting_fragments_affordable(const struct page_reporting_fragments *fragm
 	return min(classes_for(fragments, rent_ns(fragments, now_ms)), EMPTIED);
 }
 
-/* Is a round to be given up which was to empty this class? */
+/* Are moves too dear now to go on emptying pageblocks up to this class? */
 bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fragments,
 				       unsigned int class, u64 now_ms)
 {
@@ -328,7 +332,7 @@ bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fr
 				    TOO_DEAR * rent_ns(fragments, now_ms));
 }
 
-/* For how long a pageblock of the class below @classes is not worth emptying. */
+/* The time in ms until so many classes, the emptiest ones, are affordable. */
 static u64 until_affordable_ms(const struct page_reporting_fragments *fragments,
 			       unsigned int classes, u64 now_ms)
 {
@@ -352,7 +356,7 @@ static bool came_back(const struct page_reporting_fragments *fragments,
 	       free.whole + half <= fragments->left.whole;
 }
 
-/* The next round may start so long after @now_ms. */
+/* The next round may start 4 B after @now_ms, doubled by the back-off. */
 static void put_off(struct page_reporting_fragments *fragments, u64 now_ms)
 {
 	u64 b_ms = fragments->pacing.break_even_ms;
@@ -394,7 +398,7 @@ static void note_idle(struct page_reporting_fragments *fragments, u64 idle,
 				     b_ms * ((1 << SHARE_SHIFT) - old)) >>
 				    SHARE_SHIFT;
 	}
-	/* With so many more, others may be the best to wait for. */
+	/* With this much more, other classes may be the best to wait for. */
 	if (idle > fragments->asked + fragments->asked / 4)
 		fragments->ask = 0;
 	fragments->idle = idle;
@@ -419,7 +423,7 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	look_back(fragments, free, now_ms);
 	fragments->floor = min(fragments->floor, free.small);
 	level = free.small - fragments->floor;
-	/* What it was in between is not known, but no more than both. */
+	/* The lowest level in between: at most the lower of the two. */
 	seen = min(fragments->excess, level);
 	fragments->excess = level;
 	page_reporting_pacing_fell(pacing, seen);
@@ -432,7 +436,7 @@ u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 	return fragments->idle;
 }
 
-/* A round that was due may not start for so long, but at most an hour. */
+/* Puts off a due round by @ms. More than an hour counts as an hour. */
 void page_reporting_fragments_put_off(struct page_reporting_fragments *fragments,
 				      u64 ms, u64 now_ms)
 {
@@ -499,7 +503,7 @@ void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments
 
 	settle(fragments, round, now_ms);
 	fragments->left = free;
-	/* What was not tried is as good as it was. */
+	/* Raise the floor only if nothing is left for another round. */
 	if (done && !round->plan.more && !round->plan.next)
 		fragments->floor = free.small;
 	fragments->floor = min(fragments->floor, free.small);

@@ -16,7 +16,7 @@
  * struct page_reporting_survey - the partly used pageblocks of a zone
  * @blocks: pageblocks of each class
  * @used: pages in use in them
- * @holes: unreported free pages in them
+ * @holes: free pages in them
  */
 struct page_reporting_survey {
 	u64 blocks[PAGE_REPORTING_CLASSES + 1];
@@ -31,11 +31,12 @@ struct page_reporting_survey {
  * @sparse: the highest class to empty
  * @of_sparse: how many of that class; of the classes below, all are emptied
  * @dense: the lowest class to fill first; above @sparse
- * @more: more would fit, but is not idle
- * @cheap: up to how many classes it is best to wait for
- * @next: the same beside those that are affordable now; 0 if there is nothing
- *	beside them
- * @shares: they are not enough: then fill those of @sparse that are not emptied
+ * @more: the surplus is used up: more might fit, but is not idle
+ * @cheap: how many classes it is best to wait for, until they are affordable
+ * @next: the same, without the pageblocks of the classes that are affordable
+ *	now; 0 if there are no others
+ * @shares: those from @dense on are not enough: then also fill the pageblocks
+ *	of @sparse that are not emptied
  */
 struct page_reporting_plan {
 	u64 blocks;
@@ -84,7 +85,8 @@ struct page_reporting_round {
  * struct page_reporting_fragments - the demand for a zone's small free blocks
  * @pacing: windows over the excess
  * @excess: pages in small free blocks above @floor, at the latest sample
- * @floor: pages that the last round has left, or fewer, if it was less since
+ * @floor: pages that the last round which tried everything has left, or fewer,
+ *	if it was less since
  * @least: the excess that is worth a round, in pages
  * @idle: pages that were idle for B at the latest sample; 0 if they were not
  *	enough
@@ -93,10 +95,11 @@ struct page_reporting_round {
  * @spent_ns: CPU time of the latest moves
  * @moved: the latest moves, in pages
  * @ask: no round starts before so many classes are affordable
- * @asked: pages that were idle when that was found out
+ * @asked: pages that were idle when @ask was set
  * @start_ms: no round starts before; 0 before the first one
- * @pays_ms: until when the last round has to last to have paid off
- * @gained: pages that it has gained, and that may be in use again before
+ * @pays_ms: until when the gain of the last round has to last to have paid off
+ * @gained: pages in the whole blocks that it has made; 0 once they have lasted
+ *	until @pays_ms, or half of them were taken apart before
  * @left: what was free when it had ended
  * @backoff: doublings of the time between two rounds
  */

@@ -17,8 +17,8 @@
  * first walked from their heads, past a few marked blocks at most. After that,
  * a list is walked to its end only if the budget allows more blocks and the
  * counts say that unreported blocks are left. zone->lock is never held for
- * longer than it takes to look at PAGE_REPORTING_STEPS blocks: a walk turns the
- * list to where it stops, and resumes at its head.
+ * longer than it takes to look at PAGE_REPORTING_STEPS blocks: a walk rotates
+ * the list to where it stops, and resumes at its head.
  */
 
 /**
@@ -41,7 +41,7 @@
  * memory_failure() sets PG_hwpoison without zone->lock, in the same word as the
  * mark, which is therefore set and cleared atomically. A page that turns bad
  * while it is in a batch is neither free nor in use: memory_failure() sets the
- * flag and leaves it alone, as any page that moves between lists, and a kernel
+ * flag and does no more, as for any page that moves between lists, and a kernel
  * that checks pages at allocation will not hand it out.
  *
  * Invariants:
@@ -197,7 +197,7 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 	return usable < low + batch ? 0 : usable - low;
 }
 
-/* Can the zone never have that much? A boost of the watermark is temporary. */
+/* Is the zone too small to ever have room? A watermark boost is temporary. */
 static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
 {
 	unsigned long batch = (unsigned long)pass->budget.capacity << pass->order;
@@ -269,7 +269,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
-	/* What a budget charges a block to may move: not for nothing. */
+	/* blocks() may move a level between pools: call it only if needed. */
 	if (!unreported)
 		return PAGE_REPORTING_END;
 	if (!__page_reporting_blocks(pass, list))
@@ -278,7 +278,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		if (!unreported)
 			break;
 		if (PageReported(page)) {
-			/* Turned all the way round, or far enough. */
+			/* Seen all of the list, or skipped enough blocks. */
 			if (page == list->first || !list->marked--)
 				break;
 			list->first = list->first ?: page;
@@ -291,7 +291,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 		stop = __page_reporting_take(pass, list, page);
 		if (stop == PAGE_REPORTING_END)
 			continue;
-		/* It may be in the batch, and no longer on the list. */
+		/* @page may be in the batch, and no longer on the list. */
 		__page_reporting_turn(list->head, PageBuddy(page) ? page : next);
 		return stop;
 	}
@@ -349,7 +349,7 @@ bool page_reporting_in_report(void)
 	return READ_ONCE(page_reporting_reporter) == current;
 }
 
-/* How long the driver's report() has been running, 0 if it is not. Context: any. */
+/* How long the driver's report() has been running, or 0. Context: any. */
 unsigned int page_reporting_report_age_ms(void)
 {
 	/* Pairs with page_reporting_call(). */
@@ -412,8 +412,9 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Reports the batch, if there is anything in it. See "retries" for errors. If the
- * driver has raised the order, no further batch may have smaller blocks.
+ * Reports the batch, if there is anything in it. See "retries" for errors. If
+ * the driver raised the order and returned an error, the pass ends: no further
+ * batch may have smaller blocks.
  */
 static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
 {
@@ -501,7 +502,7 @@ static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 			.order = order,
 			/* MIGRATE_UNMOVABLE, which is 0, comes last. */
 			.mt = i % MIGRATE_TYPES,
-			/* The list may have fewer. Any number ends the walk. */
+			/* May be too many for this list: any limit will do. */
 			.marked = whole ? data_race(zone->free_area[order].nr_free) :
 					  PAGE_REPORTING_GLANCE,
 		};
@@ -539,9 +540,9 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 
 /*
  * The per-CPU lists can hold an eighth of a zone, and shrink over many seconds
- * after the demand has ended. A pass that reported at least as much as they hold
- * drains them, for the next pass to report. If it reported less, there may still
- * be a demand that they serve.
+ * after the demand has ended. A pass that reported at least as much as they
+ * hold drains them, for the next pass to report. If it reported less, there may
+ * still be a demand that they serve.
  */
 static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 				      unsigned long reported)
@@ -621,8 +622,10 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, with @prdev, @order, @budget, @ended, @first and @limit set by
- *	the caller, and the rest 0. Says afterwards what was done and what is left
+ * @pass: the pass, with @prdev, @order, @budget, @ended, @flush, @first and
+ *	@limit set by the caller, and the rest 0, except for what
+ *	page_reporting_compact_now() has set. Says afterwards what was done and
+ *	what is left
  *
  * Context: Process context. May sleep. One caller at a time.
  */

@@ -588,7 +588,7 @@ static void unaccepted_memory_moves_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
-/* B7 B10: A round that is due in a zone that is short of memory costs no passes. */
+/* B7 B10: In a zone that is short of memory, a due round is tried every 10 s. */
 static void short_zone_runs_no_passes(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
