@@ -101,7 +101,7 @@ test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KAS
 
 bench: python	## Stock kernel and this series side by side: table, charts, results.json
 	@$(lab) bench --check-only
-	@scripts/setup
+	@SETUP_USERLAND=yes scripts/setup
 	@scripts/tree
 	@scripts/build $$($(lab) bench --kernels)
 	@$(lab) bench

@@ -119,7 +119,7 @@ class Bootable:
             kernel = kernel_path(self._args, job.column, build)
             balloon = {"balloon": "off" if job.column == "off" else "on"}
             initrd = self._packed[kernel, modules] if modules else self._initrd
-            return guests.add(VM(kernel, initrd, **{**balloon, **more}))
+            return guests.add(VM(kernel, **{"initrd": initrd, **balloon, **more}))
         boot.column = job.column
         return boot
 

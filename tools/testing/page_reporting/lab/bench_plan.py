@@ -207,6 +207,8 @@ VARIANTS = (
     *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
               seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
       for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
+    Variant("idle", "debian-userland", IDLE, ("idle_userland", {"settle_s": 30, "for_s": 60}), columns=WITH_OFF,
+            seconds=150, together=3, runs=EXACT_RUNS, builds=("userland",)),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),

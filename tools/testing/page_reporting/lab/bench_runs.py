@@ -15,13 +15,15 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from . import fall, host, paths, qmp
+from . import fall, files, host, image, paths, qmp
+from .errors import LabError
 
 BLOCK_MIB = 2           # a pageblock of x86-64: what is reported unless somebody asks for less
 WINDOW_S = 90           # how long memory that a guest freed may take to come back
 SETTLED_S = 3
 LEARNED_S = 5           # from the begin of a churn, for the kernel to know it
 IDLE_WORDS = {"short": "less than 1.4 s", "long": "1.4 s or longer"}    # as in guest/churn.c
+USERLAND_UP_S = 600     # for systemd to have started everything, under TCG, with others beside
 REPORTING_MS = 60000    # of guest time, for everything to be reported
 ICOUNT = ("-icount", "shift=0,sleep=off")
 PAGE_MIB = 4 / 1024     # of x86-64
@@ -466,8 +468,31 @@ def idle(boot, show, settle_s, for_s, touch_mib):
     """
     steps = [["idle", f"settle={settle_s}", f"for={for_s}", f"touch={touch_mib}"]]
     with boot(steps=steps, build="trace", run_deadline_s=settle_s + for_s + 120) as vm:
-        resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
-        result = vm.finish()
+        return watch_idle(vm, show)
+
+
+def idle_userland(boot, show, settle_s, for_s):
+    """The same of a Debian userland at rest: systemd is the first process, and the root is on a disk.
+
+    The disk's writes are thrown away.
+    """
+    with files.locked(paths.BUILD / "userland.lock"):
+        disk = image.make(None, paths.BUILD / "userland", [paths.BUILD / "guest-programs" / "idle"])
+    cmdline = ["root=/dev/vda", "rw", f"page-reporting-lab=idle,settle={settle_s},for={for_s}"]
+    drive = ["-drive", f"file={disk},format=raw,if=virtio,snapshot=on"]
+    with boot(build="userland", initrd=None, cmdline=cmdline, extra_args=drive, boot_deadline_s=USERLAND_UP_S,
+              run_deadline_s=settle_s + for_s + 240) as vm:
+        up = vm.events[0]
+        if (up.fields["init"], up.fields["state"]) != ("systemd", "running"):
+            raise LabError(f"boot a userland: process 1 is {up.fields['init']}, and systemd says that it is "
+                           f"{up.fields['state']}, not running")
+        return watch_idle(vm, show)
+
+
+def watch_idle(vm, show):
+    """What guest/idle.c counts, as figures."""
+    resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
+    result = vm.finish()
     passes = rested.number("passes")
     figures = {"works": rested.number("works"), "timers": rested.number("timers"),
                "passes": passes if passes >= 0 else None,
@@ -703,5 +728,5 @@ def built(result, start, done, end):
 
 
 WORKLOADS = {workload.__name__: workload for workload in (
-    release, churn, fragment, hostpages, stall, idle, reuse, split, scale, one_block, hotpath, compile_load, demand,
-    rebuild, pack, flush, scatter, steady)}
+    release, churn, fragment, hostpages, stall, idle, idle_userland, reuse, split, scale, one_block, hotpath,
+    compile_load, demand, rebuild, pack, flush, scatter, steady)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A disk with a Debian userland and the kernel's package installed, made by mmdebstrap."""
+"""A disk with a Debian userland, and a kernel's package or programs of the lab in it, made by mmdebstrap."""
 
 import hashlib
 import os
@@ -28,16 +28,18 @@ def sources():
     return found
 
 
-def key_of(package):
+def key_of(package, programs):
     """Changes when the disk has to be made anew."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, SIZE_MIB)).encode())
-    for path in (*packages(package), *sorted(USERLAND.iterdir())):
+    for path in (*packages(package), *programs, *sorted(USERLAND.iterdir())):
         key.update(path.read_bytes())
     return key.hexdigest()
 
 
 def packages(package):
-    """The kernel's package, and that of page-reporting where it lies beside it."""
+    """The kernel's package, if any, and that of page-reporting where it lies beside it."""
+    if not package:
+        return []
     return list(dict.fromkeys([package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]))
 
 
@@ -48,13 +50,20 @@ def install(package):
             f"--customize-hook=rm \"$1/tmp/{package.name}\""]
 
 
-def hooks(package):
-    """What to do in the new userland: its files, the service, our packages."""
-    unit = "page-reporting-demo.service"
-    return ["--customize-hook=upload " + f"{USERLAND / 'page-reporting-demo'} /usr/local/bin/page-reporting-demo",
-            "--customize-hook=chmod 755 \"$1/usr/local/bin/page-reporting-demo\"",
-            "--customize-hook=upload " + f"{USERLAND / unit} /etc/systemd/system/{unit}",
-            f"--customize-hook=chroot \"$1\" systemctl -q enable {unit}",
+def place(path, folder):
+    """What copies one file to a folder of the new userland, with its mode."""
+    mode = "755" if os.access(path, os.X_OK) else "644"
+    return [f"--customize-hook=upload {path} {folder}/{path.name}",
+            f"--customize-hook=chmod {mode} \"$1{folder}/{path.name}\""]
+
+
+def hooks(package, programs):
+    """What to do in the new userland: its services, the lab's programs, our packages."""
+    units = sorted(USERLAND.glob("*.service"))
+    copies = [(unit, "/etc/systemd/system") for unit in units]
+    copies += [(path, "/usr/local/bin") for path in (*(unit.with_suffix("") for unit in units), *programs)]
+    return [*[hook for path, folder in copies for hook in place(path, folder)],
+            *[f"--customize-hook=chroot \"$1\" systemctl -q enable {unit.name}" for unit in units],
             *[hook for each in packages(package) for hook in install(each)],
             # A guest has no use for them, and is smaller without.
             "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/archives/*"]
@@ -104,20 +113,21 @@ def tool(name, *arguments):
     return output(f"{name} {arguments[-1]}", [f"/sbin/{name}", *arguments], "`apt-get install e2fsprogs`")
 
 
-def make(package, out):
-    """Make a disk in `out` with `package` installed, unless it is there already; its path.
+def make(package, out, programs=()):
+    """Make a disk in `out`, unless it is there already; its path.
 
-    package: the .deb of a kernel
+    package: the .deb of a kernel to install, or None
+    programs: files for /usr/local/bin
     """
     out.mkdir(parents=True, exist_ok=True)
-    disk, stamp, key = out / "disk.img", out / "disk.key", key_of(package)
+    disk, stamp, key = out / "disk.img", out / "disk.key", key_of(package, programs)
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == key and disk.is_file()):
-        print("userland: Debian, systemd and the kernel's package ...", flush=True)
+        print(f"userland: Debian, systemd{' and the kernel' if package else ''} ...", flush=True)
         stamp.unlink(missing_ok=True)
         part = out / "disk.part"
         try:
             run_mmdebstrap(["--variant=minbase", f"--include={','.join(PACKAGES)}", "--format=ext2",
-                            *hooks(package), SUITE, str(part), *map(str, sources())], out / "mmdebstrap.log")
+                            *hooks(package, programs), SUITE, str(part), *map(str, sources())], out / "mmdebstrap.log")
             if part.stat().st_size > SIZE_MIB << 20:
                 raise LabError(f"make a userland: it takes {part.stat().st_size >> 20} MiB, more than the {SIZE_MIB} "
                                "of the disk: raise SIZE_MIB in lab/image.py")

@@ -645,6 +645,15 @@ def test_idle_of_a_kernel_without_counters():
     assert got.reasons == {"passes": "this kernel counts no passes"}
 
 
+def test_idle_of_a_userland_that_is_not_up(monkeypatch):
+    """Units that failed, or another first process, would be something else than the userland at rest."""
+    monkeypatch.setattr(bench_runs.image, "make", lambda *_: "disk")
+    for init, state in (("systemd", "degraded"), ("sh", "running")):
+        guest = types.SimpleNamespace(events=[Event("boot", 1, None, {"init": init, "state": state})])
+        with pytest.raises(LabError, match=f"process 1 is {init}, and systemd says that it is {state}"):
+            bench_runs.idle_userland(lambda guest=guest, **_: contextlib.nullcontext(guest), None, 30, 60)
+
+
 @product
 def test_release_in_a_guest(boot, monkeypatch):
     """Of so little, the lists of the CPUs may keep more than 1 %: do not wait for it."""

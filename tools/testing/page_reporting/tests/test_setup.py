@@ -55,8 +55,9 @@ def machine(tmp_path):
 
 @pytest.mark.parametrize("variable, packages", [
     ("SETUP_ARM64", ("gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-system-arm")),
-    ("SETUP_DEB", ("dpkg-dev", "debhelper", "rsync", "cpio", "libdw-dev", "kmod", "mmdebstrap", "uidmap",
-                   "genext2fs", "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients")),
+    ("SETUP_USERLAND", ("mmdebstrap", "uidmap", "genext2fs")),
+    ("SETUP_DEB", ("mmdebstrap", "uidmap", "genext2fs", "dpkg-dev", "debhelper", "rsync", "cpio", "libdw-dev",
+                   "kmod", "libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients")),
 ])
 def test_packages_of_one_target_come_with_it_alone(machine, variable, packages):
     machine.installed(*packages)
