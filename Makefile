@@ -61,17 +61,17 @@ help:
 	@echo 'Variables'
 	@echo '  for the guest of demo and top:'
 	@echo '    MEM=4G  FREE=3G   its memory, and how much of that it takes and frees'
-	@echo '    ORDER=n DELAY=ms  parameters of reporting: the smallest block, the wait before a pass'
+	@echo '    ORDER=n DELAY=ms  parameters of reporting: order of the smallest block, delay of a pass'
 	@echo '    TOP_S=n           seconds until top ends by itself'
 	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
 	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
-	@echo '  for mutants:        JOBS=n at a time (default: as many as there are CPUs)'
+	@echo '  for mutants:        JOBS=n mutants in parallel (default: as many as there are CPUs)'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
 	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": Signed-off-by in each patch'
 	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
-	@echo '  for all:'
+	@echo '  for all targets:'
 	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
-	@echo '    KERNEL=p  your own tree of that kernel (it is copied, not changed) or tarball'
+	@echo '    KERNEL=p  your own tree (it is copied, not changed) or tarball of that kernel; not for install-tree'
 	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
@@ -93,7 +93,7 @@ trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in
 	@scripts/build observe
 	@$(lab) examples
 
-test:		## Build all kernels, run KUnit, guests and checks, then KUnit and guests on the other bases
+test:		## Build kernels, run KUnit, guests and static checks; then KUnit and guests on the other bases
 	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
 
 test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KASAN and KCSAN
@@ -106,14 +106,14 @@ bench: python	## Stock kernel and this series side by side: table, charts, resul
 	@scripts/build $$($(lab) bench --kernels)
 	@$(lab) bench
 
-bench-selfcheck: python	## The bench on stock against stock: its ratios have to be within their spread
+bench-selfcheck: python	## The bench with the stock kernel on both sides: ratios have to be within their spread
 	@$(lab) bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/build $$($(lab) bench --selfcheck --kernels)
 	@$(lab) bench --selfcheck
 
-deb: python	## A Debian package of the kernel for virtual machines; installs and boots it
+deb: python	## Make a Debian package of the kernel for virtual machines, install it and boot it
 	@$(lab) deb --check-only
 	@SETUP_DEB=yes scripts/setup
 	@scripts/tree
@@ -132,30 +132,30 @@ mutants: tree	## Break the engine on purpose; see which test notices
 	@scripts/build guest
 	@$(lab) mutants
 
-test-fixes: tree	## With BASE=7.3: the base's own defects, without and with the patches of fixes/
+test-fixes: tree	## Test the base without and with the patches in fixes/; needs BASE=7.3
 	@scripts/fixes
 	@scripts/build fixes-stock fixes-patched
 	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
 
-nightly:	## All that CI has no time for: scripts/nightly --list; hours
+nightly:	## Run what make test leaves out; takes hours; scripts/nightly --list shows the steps
 	@scripts/nightly
 
-series: python	## The patches, one idea each, and cover letters: build/series
+series: python	## Make the patches, one idea each, and cover letters in build/series
 	@scripts/series make --check-only
 	@scripts/setup
 	@scripts/tree
 	@scripts/series make
 
-check-series: series	## Apply them, compare, checkpatch; build each state; revert and boot
+check-series: series	## Apply the patches, compare, checkpatch; build and test each state; revert and boot
 	@scripts/check-series
 
-install-tree: python	## The series as commits: KERNEL=your git tree of 6.12, BRANCH=new branch
+install-tree: python	## Apply the series to your git tree of 6.12 (or of BASE=): KERNEL=its path, BRANCH=new branch
 	@scripts/series install --check-only
 	@scripts/setup
 	@env -u KERNEL scripts/tree
 	@scripts/series install
 
-series-edit: tree	## The steps of series/ as commits in build/series-git, to work on
+series-edit: tree	## Make build/series-git, where the steps of series/ are commits to edit
 	@scripts/series edit
 
 series-save: tree	## Write series/ from the commits of build/series-git
@@ -164,13 +164,13 @@ series-save: tree	## Write series/ from the commits of build/series-git
 kernel: tree	## Build the guest kernel
 	@scripts/build guest
 
-tree: setup	## Unpack the base, lay our files in, apply the hooks
+tree: setup	## Unpack the base, copy our files into it, apply the hooks
 	@scripts/tree
 
 setup:		## Install the Debian packages that are missing
 	@scripts/setup
 
-base: setup	## Write bases/6.12, or that of BASE=, anew from the newest linux-source package
+base: setup	## Update bases/6.12, or that of BASE=, to the newest linux-source package
 	@scripts/tree --update-base
 
 clean:		## Remove what was built; the unpacked bases stay

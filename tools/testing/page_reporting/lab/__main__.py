@@ -27,7 +27,7 @@ def main():
     table = "".join(f"  {name:10}{text}\n" for name, text in COMMANDS.items())
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="lab", epilog=f"commands:\n{table}", formatter_class=raw)
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of these; it has a --help of its own")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="see below; each has its own --help")
     name = parser.parse_args(sys.argv[1:2]).command
     command = importlib.import_module(f"lab.{name}")
     parser = argparse.ArgumentParser(prog=f"lab {name}", description=command.__doc__, formatter_class=raw)

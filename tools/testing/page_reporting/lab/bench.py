@@ -2,7 +2,7 @@
 """Measure the stock kernel and this series side by side.
 
 Boots both in turn under the same QEMU, in every scenario, and writes a table, charts and
-results.json. A run that is done is kept: an interrupted bench goes on where it stopped. Exit
+results.json. Finished runs are kept, so an interrupted bench continues where it stopped. Exit
 status: 0 all measured, 1 a guest failed (or, for --selfcheck, a ratio is outside its spread), 2 for
 bad input.
 """
@@ -32,10 +32,10 @@ def arguments(parser):
                              f"{DEFAULT_REPEAT} by default")
     parser.add_argument("--selfcheck", action="store_true", help="compare stock with stock")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
-    parser.add_argument("--kernels", action="store_true", help="name the kernels it takes, and start nothing")
-    parser.add_argument("--stock", default=paths.bench_kernel("stock"), type=Path, help="(%(default)s)")
-    parser.add_argument("--ours", default=paths.bench_kernel("ours"), type=Path, help="(%(default)s)")
-    parser.add_argument("--out", type=Path, help="(build/bench, or build/bench-selfcheck)")
+    parser.add_argument("--kernels", action="store_true", help="list the kernels that are needed, and start nothing")
+    parser.add_argument("--stock", default=paths.bench_kernel("stock"), type=Path, help="stock kernel (%(default)s)")
+    parser.add_argument("--ours", default=paths.bench_kernel("ours"), type=Path, help="this series (%(default)s)")
+    parser.add_argument("--out", type=Path, help="folder for results (build/bench, or build/bench-selfcheck)")
 
 
 def known(scenario):

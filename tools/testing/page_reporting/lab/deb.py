@@ -25,10 +25,10 @@ OUT = paths.BUILD / "deb"
 
 
 def arguments(parser):
-    parser.add_argument("--package", type=Path, help="the .deb of a kernel (the one in build/deb)")
-    parser.add_argument("--kernel", type=Path, help="boot this one, in a userland with the tools' package alone")
+    parser.add_argument("--package", type=Path, help="the .deb of a kernel (default: the one in build/deb)")
+    parser.add_argument("--kernel", type=Path, help="boot this kernel, in a userland with only the tools' package")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
-    parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for results (%(default)s)")
 
 
 def files_of_builds(folder):

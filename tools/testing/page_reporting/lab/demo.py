@@ -41,7 +41,7 @@ class Run:
 
 def arguments(parser):
     inputs.guest_arguments(parser)
-    parser.add_argument("--out", default=paths.BUILD / "demo", type=Path, help="(%(default)s)")
+    parser.add_argument("--out", default=paths.BUILD / "demo", type=Path, help="folder for results (%(default)s)")
 
 
 def window_s(wanted):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Run the tracing examples of the operator guide for real, and print what they say.
+"""Run the tracing examples of the operator's guide, and print their output.
 
 Boots the kernel "observe" with the host's root over 9p, so that the host's perf, trace-cmd and
 bpftrace work on it, while memory is taken and freed beside them. Exit status: 0 if every command
@@ -29,8 +29,9 @@ run() {{
 
 
 def arguments(parser):
-    parser.add_argument("--kernel", default=paths.BUILD / "observe" / "vmlinux", type=Path, help="(%(default)s)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="the commands that contain this")
+    parser.add_argument("--kernel", default=paths.BUILD / "observe" / "vmlinux", type=Path,
+                        help="kernel to boot (%(default)s)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="run only the commands that contain TEXT")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--console", metavar="FILE", help="copy the guest's console to this file")
 

@@ -74,13 +74,13 @@ class Guest:
 
 def guest_arguments(parser):
     """What `make demo` and `make top` take, as options or as variables of the environment."""
-    for name, text in (("mem", "the guest's memory, such as 4G"), ("free", "what it takes and frees, such as 3G"),
+    for name, text in (("mem", "the guest's memory, such as 4G"), ("free", "memory to take and free, such as 3G"),
                        ("order", "page_reporting_order, 0 to 10"), ("delay", "page_reporting_delay_ms, milliseconds")):
         parser.add_argument("--" + name, default=os.environ.get(name.upper(), ""),
                             help=f"{text} (or {name.upper()} in the environment)")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
-    parser.add_argument("--kernel", default=paths.kernel(), help="(%(default)s)")
-    parser.add_argument("--initrd", help="the guest programs, instead of building them")
+    parser.add_argument("--kernel", default=paths.kernel(), help="kernel to boot (%(default)s)")
+    parser.add_argument("--initrd", help="use this archive of guest programs instead of building one")
 
 
 def available_mib():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Have spin check the model of when a pass runs, model/protocol.pml, whole and with one place left out.
+"""Have spin check model/protocol.pml, the model of when a pass runs, as it is and with one place left out.
 
-    model           each kind of event beside frees and passes; most pairs of them; each mutation
-    model --deep    all pairs, and more frees and faults: minutes, and some GiB of memory
+    model           frees and passes with each kind of event, and with most pairs of kinds; each mutation
+    model --deep    also all pairs, and more frees and faults: takes minutes and some GiB of memory
 
-A violated property ends in the steps that lead to it. Exit 0 only if the model has none and each
+For a violated property, the steps that lead to it are printed. Exit 0 only if the model has none and each
 mutation of model/mutations.toml has one.
 """
 
@@ -115,7 +115,7 @@ def faults(runs):
 
 
 def arguments(parser):
-    parser.add_argument("--deep", action="store_true", help="also what takes longer")
+    parser.add_argument("--deep", action="store_true", help="explore more: takes minutes and some GiB of memory")
 
 
 def main(args):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Break the engine on purpose, one way at a time, and see whether the test that has to notice does.
+"""Break the engine on purpose, one way at a time, and check that the KUnit case for it fails.
 
     mutants            all of mutations.toml
     mutants S7 S12     those of some rows
 
-JOBS=n in the environment: n at a time, each in a tree and with a kernel of its own below
+JOBS=n in the environment: n mutants in parallel, each with its own tree and kernel below
 build/mutants; by default as many as there are CPUs. Exit 0 only if every mutation was noticed.
 build/tree stays as it is.
 """
@@ -33,7 +33,7 @@ PERIOD_S = 0.05
 
 
 def arguments(parser):
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="all by default")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="rows of mutations.toml; all by default")
 
 
 def select(rows):

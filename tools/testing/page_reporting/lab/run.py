@@ -12,18 +12,19 @@ from .vm import VM
 
 
 def arguments(parser):
-    parser.add_argument("--kernel", default=paths.kernel(), help="vmlinux or bzImage")
-    parser.add_argument("--initrd", help="the guest programs, instead of building them")
+    parser.add_argument("--kernel", default=paths.kernel(), help="vmlinux or bzImage (%(default)s)")
+    parser.add_argument("--initrd", help="use this archive of guest programs instead of building one")
     parser.add_argument("--mem", default="4G", help="the guest's memory (%(default)s)")
-    parser.add_argument("--smp", default="2", help="its CPUs (%(default)s)")
+    parser.add_argument("--smp", default="2", help="the guest's CPUs (%(default)s)")
     parser.add_argument("--balloon", default="on", choices=("on", "off", "none"),
-                        help="free-page-reporting of its balloon, or no balloon (%(default)s)")
+                        help="free-page-reporting of the balloon, or no balloon (%(default)s)")
     parser.add_argument("--cmdline", default="", help="more kernel parameters")
     parser.add_argument("--qemu-arg", action="append", default=[], help="one more argument for QEMU")
-    parser.add_argument("--boot-deadline", default="60", help="seconds (%(default)s)")
-    parser.add_argument("--run-deadline", default="120", help="seconds (%(default)s)")
+    parser.add_argument("--boot-deadline", default="60", help="seconds until it has booted (%(default)s)")
+    parser.add_argument("--run-deadline", default="120", help="seconds from then to the end (%(default)s)")
     parser.add_argument("--console", metavar="FILE", help="copy the console to this file")
-    parser.add_argument("steps", nargs="*", metavar="PROGRAM ARG", help="separated by +")
+    parser.add_argument("steps", nargs="*", metavar="PROGRAM ARG",
+                        help="guest programs with their arguments, separated by +")
 
 
 def split_steps(words):

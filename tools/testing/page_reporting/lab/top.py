@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """Watch a guest that takes and frees memory, once a second, until q or Ctrl-C.
 
-Shows what is free in the guest, how much of that the host has already, how much comes back a
-second because the guest uses it again, and QEMU's resident memory. Exit status: 0 when it was
-ended, 1 if the guest failed, 2 for bad input.
+Shows how much memory is free in the guest, how much of it is reported, how much is refaulted per
+second, and QEMU's resident memory. Exit status: 0 if it was ended by q, Ctrl-C or --seconds, 1 if
+the guest failed, 2 for bad input.
 """
 
 import os
