@@ -696,7 +696,8 @@ static void check_blocks(const struct patient *patient, struct finding *finding)
 		return;
 	large = eligible(now->order);
 	if (has_much_free(now) && large < now->free / 2)
-		bad(finding, "echo 1 > /proc/sys/vm/compact_memory",
+		bad(finding,
+		    "page-reporting flush compact; if that may not move pages, echo 1 > /proc/sys/vm/compact_memory",
 		    "of %lld MiB that are free, %lld MiB are in blocks that are large enough",
 		    mib(now->free), mib(large));
 	else
