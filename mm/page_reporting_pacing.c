@@ -126,7 +126,6 @@
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
-#include <linux/string.h>
 #include <asm/page.h>
 
 #include "page_reporting_pacing.h"
@@ -267,7 +266,7 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	u64 over = div64_u64(elapsed(now_ms, pacing->opened_ms), length_ms);
 	bool late = elapsed(now_ms, pacing->due_ms) >
 		    PAGE_REPORTING_SLACK * length_ms;
-	unsigned int i;
+	unsigned int i, nr, most = late ? LATE_WINDOWS : PAGE_REPORTING_PAST + 1;
 
 	/* Each free requests a pass, which is then due after this. */
 	if (pacing->due_ms == U64_MAX || late)
@@ -275,14 +274,15 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	pacing->closes_ms = pacing->opened_ms + length_ms;
 	if (!over)
 		return;
-	for (i = 0; i < min(over, (u64)PAGE_REPORTING_PAST + 1); i++) {
-		if (late && i == LATE_WINDOWS)
-			break;
-		memmove(&pacing->past[1], &pacing->past[0],
-			sizeof(pacing->past) - sizeof(pacing->past[0]));
-		pacing->past[0] = pacing->low;
-		pacing->low = level;
-	}
+	/* The open window becomes the oldest of @nr. */
+	nr = min(over, (u64)most);
+	for (i = PAGE_REPORTING_PAST; i-- > nr;)
+		pacing->past[i] = pacing->past[i - nr];
+	if (nr <= PAGE_REPORTING_PAST)
+		pacing->past[nr - 1] = pacing->low;
+	for (i = 0; i < nr - 1; i++)
+		pacing->past[i] = level;
+	pacing->low = level;
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
 }
 
