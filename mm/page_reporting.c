@@ -363,13 +363,22 @@ struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
 	return request.served;
 }
 
+/* While the system goes down, devices stop answering. */
+static bool page_reporting_going_down(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_going_down);
+	return system_state == SYSTEM_HALT ||
+	       system_state == SYSTEM_POWER_OFF ||
+	       system_state == SYSTEM_RESTART;
+}
+
 /* A negative errno that says why the pass has to end now, or 0. */
 static int page_reporting_ended(struct page_reporting_pass *pass)
 {
 	/* Check the device first: unlike sleep, its removal is final. */
 	if (rcu_access_pointer(page_reporting_dev) != pass->prdev)
 		return -ENODEV;
-	if (READ_ONCE(page_reporting_asleep))
+	if (READ_ONCE(page_reporting_asleep) || page_reporting_going_down())
 		return -EBUSY;
 	return !pass->flush || page_reporting_tell(pass, false) ? 0 : -EINTR;
 }
@@ -534,14 +543,6 @@ static void page_reporting_work(struct work_struct *work)
 	if (!pass.flush && page_reporting_is_adaptive() && !pass.err)
 		page_reporting_compact(&pass);
 	page_reporting_end_pass(&pass);
-}
-
-static bool page_reporting_going_down(void)
-{
-	KUNIT_STATIC_STUB_REDIRECT(page_reporting_going_down);
-	return system_state == SYSTEM_HALT ||
-	       system_state == SYSTEM_POWER_OFF ||
-	       system_state == SYSTEM_RESTART;
 }
 
 static void page_reporting_forget(void)

@@ -917,6 +917,23 @@ static void shutdown_leaves_the_marks(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, static_key_enabled(&page_reporting_enabled));
 }
 
+/* B17: Devices that have stopped would answer with an error, or never. */
+static void shutdown_ends_the_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_engine_stub_going_down(test, stub_going_down);
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	goes_down = true;
+	fpr_pass(fake);
+	KUNIT_EXPECT_EQ(test, 0, fake->calls);
+	goes_down = false;
+	fpr_request();
+	fpr_pass(fake);
+	KUNIT_EXPECT_GT(test, fake->calls, 0);
+}
+
 /* B9 */
 static void sleep_ends_the_pass(struct kunit *test)
 {
@@ -1212,6 +1229,7 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE(isolated_block_is_tried_again),
 	KUNIT_CASE(second_device_is_told_everything),
 	KUNIT_CASE(shutdown_leaves_the_marks),
+	KUNIT_CASE(shutdown_ends_the_pass),
 	KUNIT_CASE(sleep_ends_the_pass),
 	KUNIT_CASE_PARAM(hibernation_clears_all_marks, wakeup_gen_params),
 	KUNIT_CASE(unregister_waits_for_a_slow_host),
