@@ -130,17 +130,52 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 	return sum;
 }
 
+/*
+ * Does the pool have unreported blocks above @order? Says no where it cannot
+ * tell, as only the sum over all types is counted.
+ */
+static bool __page_reporting_has_larger(struct zone *zone,
+					enum page_reporting_pool pool,
+					unsigned int order)
+{
+	struct page_reporting_demand *pools = zone->page_reporting->pool;
+	u64 larger, others = 0;
+
+	if (pool == PAGE_REPORTING_SMALL)
+		return __page_reporting_unreported(zone, order + 1,
+						   PAGE_REPORTING_UNIT_ORDER);
+	larger = __page_reporting_unreported(zone, order + 1, NR_PAGE_ORDERS);
+	if (larger)
+		others = page_reporting_level(&pools[pool == PAGE_REPORTING_KERNEL ?
+						     PAGE_REPORTING_MOVABLE :
+						     PAGE_REPORTING_KERNEL]);
+	return larger > others;
+}
+
+/*
+ * An allocation takes a block of the lowest order that will do, marked or not,
+ * before it splits a larger one. So a surplus consists of the largest blocks. If
+ * the rest of the grant is smaller than one of these, it stays: a smaller block
+ * would be refaulted in its place, again and again: of 128 MiB in huge pages
+ * that are used every 0.6 s, 1.5 % instead of 0.1 %.
+ */
 static unsigned long
 __page_reporting_paced_blocks(struct page_reporting_budget *budget,
 			      struct zone *zone, unsigned int order, int mt,
 			      unsigned long taken)
 {
+	u64 grant;
+
 	if (!page_reporting_cap_allows(&page_reporting_cap, totalram_pages(),
 				       page_reporting_now_ms()))
 		return 0;
 	budget->pool = page_reporting_counts_in(zone->page_reporting, order,
 						mt, 1ULL << order);
-	return min_t(u64, budget->grant[budget->pool] >> order, ULONG_MAX);
+	grant = budget->grant[budget->pool];
+	if (grant >> order < 2 &&
+	    __page_reporting_has_larger(zone, budget->pool, order))
+		return 0;
+	return min_t(u64, grant >> order, ULONG_MAX);
 }
 
 static void __page_reporting_paced_take(struct page_reporting_budget *budget,

@@ -161,10 +161,11 @@ static void flush_leaves_no_debt(struct kunit *test)
 static unsigned long paced_blocks(u64 granted, unsigned int order)
 {
 	struct page_reporting_budget budget = page_reporting_paced_budget(32);
+	struct zone *zone = fpr_largest_zone();
 
 	budget.grant[page_reporting_pool(order, MIGRATE_MOVABLE)] = granted;
-	return budget.ops->blocks(&budget, fpr_largest_zone(), order,
-				  MIGRATE_MOVABLE, 0);
+	guard(spinlock_irq)(&zone->lock);
+	return budget.ops->blocks(&budget, zone, order, MIGRATE_MOVABLE, 0);
 }
 
 /* B6 */
@@ -177,6 +178,34 @@ static void grant_is_for_blocks_of_any_size(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 4, paced_blocks(granted - 1, MAX_PAGE_ORDER));
 	KUNIT_EXPECT_EQ(test, 0, paced_blocks(0, MAX_PAGE_ORDER));
 	KUNIT_EXPECT_EQ(test, 5UL << MAX_PAGE_ORDER, paced_blocks(granted, 0));
+}
+
+/*
+ * B6: A marked block of a lower order is allocated before an unmarked larger one
+ * is split. So the rest of a surplus must not be taken from the lower order.
+ */
+static void rest_of_a_surplus_is_in_the_largest_blocks(struct kunit *test)
+{
+	unsigned int order = PAGE_REPORTING_UNIT_ORDER;
+	struct fpr_fake *fake = test->priv;
+	u64 block = 1ULL << order;
+	struct page *larger;
+
+	if (order == MAX_PAGE_ORDER)
+		kunit_skip(test, "no block is larger than a huge page of the host");
+	fpr_set_order(fake, order);
+	fpr_register(fake, 0);
+	larger = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_PTR_EQ(test, page_zone(larger), fpr_largest_zone());
+	fpr_report_all(fake);
+	fpr_engine_set_debt(0);
+	KUNIT_EXPECT_EQ(test, 1, paced_blocks(block, order));
+
+	fpr_free_past_lists(larger);
+	KUNIT_EXPECT_EQ(test, 0, paced_blocks(block, order));
+	KUNIT_EXPECT_EQ(test, 2, paced_blocks(2 * block, order));
+	KUNIT_EXPECT_EQ(test, 1, paced_blocks(1ULL << MAX_PAGE_ORDER,
+					      MAX_PAGE_ORDER));
 }
 
 /* B6 */
@@ -485,6 +514,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(pass_is_due_when_more_may_leave),
 	KUNIT_CASE(flush_leaves_no_debt),
 	KUNIT_CASE(grant_is_for_blocks_of_any_size),
+	KUNIT_CASE(rest_of_a_surplus_is_in_the_largest_blocks),
 	KUNIT_CASE(debt_lets_nothing_go),
 	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
 	KUNIT_CASE(long_pass_is_not_late),
