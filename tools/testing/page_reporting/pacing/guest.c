@@ -178,6 +178,7 @@ void guest_init(struct guest *guest, const struct guest_config *config)
 		.now_ms = config->now_ms,
 		.price_ns = 14000,
 		.old_accounting = config->old_accounting,
+		.spends_rests = config->spends_rests,
 	};
 	buddy_init(&guest->buddy, config->nr_pages);
 	guest->buddy.has_pcp = config->has_pcp;
@@ -265,22 +266,37 @@ static void isolate(struct guest *guest, struct range *range, unsigned int pfn,
 		left -= stack_pop_bottom(&range->stack, left).pages;
 }
 
-/* Reports a block of a range. Returns its number of pages, or 0 if there is none. */
-static u64 report_block(struct guest *guest, struct range *range)
+static unsigned int oldest(struct guest *guest, struct range *range, unsigned int order)
 {
 	unsigned int pfn = NO_PFN, type;
+
+	for (type = 0; type < NR_TYPES && pfn == NO_PFN; type++)
+		if (range->types & TYPE_BIT(type))
+			pfn = buddy_oldest(&guest->buddy, order, type);
+	return pfn;
+}
+
+/*
+ * Reports a block of a range, of at most so many pages. Returns its number of pages, or
+ * 0 if there is none. As __page_reporting_paced_blocks(), a rest that is less than two
+ * blocks is not spent on these while there are larger ones.
+ */
+static u64 report_block(struct guest *guest, struct range *range, u64 pages)
+{
+	unsigned int pfn = NO_PFN;
+	bool larger = false;
 	int order;
 
-	for (order = range->last; order >= (int)range->pacing.order; order--)
-		for (type = 0; type < NR_TYPES; type++) {
-			if (!(range->types & TYPE_BIT(type)))
-				continue;
-			pfn = buddy_oldest(&guest->buddy, order, type);
-			if (pfn != NO_PFN)
-				goto found;
-		}
-	return 0;
-found:
+	for (order = range->last; order >= (int)range->pacing.order; order--) {
+		pfn = oldest(guest, range, order);
+		if (pfn == NO_PFN)
+			continue;
+		if (pages >> order > (larger && !guest->spends_rests))
+			break;
+		larger = true;
+	}
+	if (order < (int)range->pacing.order)
+		return 0;
 	isolate(guest, range, pfn, order);
 	spend(guest, guest->price_ns);
 	if (!guest->failing) {
@@ -296,11 +312,8 @@ found:
 	return 1ULL << order;
 }
 
-/*
- * Only whole blocks are reported. The last one may exceed the rest of the grant, but
- * not the level.
- */
-static void report(struct guest *guest, struct range *range, u64 pages)
+/* Returns the rest of the grant that does not fit. */
+static u64 report(struct guest *guest, struct range *range, u64 pages)
 {
 	u64 sent, nr = 0;
 
@@ -308,12 +321,13 @@ static void report(struct guest *guest, struct range *range, u64 pages)
 		if (nr++ % CAPACITY == 0 &&
 		    !page_reporting_cap_allows(&guest->cap, guest->buddy.nr_pages,
 					       guest->now_ms))
-			break;
-		sent = report_block(guest, range);
+			return 0;
+		sent = report_block(guest, range, pages);
 		if (!sent)
 			break;
-		pages -= min(pages, sent);
+		pages -= sent;
 	}
+	return pages;
 }
 
 static void decide(struct guest *guest, struct range *range)
@@ -326,7 +340,7 @@ static void decide(struct guest *guest, struct range *range)
 	promise(guest, range->last < UNIT_ORDER ||
 		pages <= stack_idle(&range->stack, range->pacing.break_even_ms, guest->now_ms),
 		"never more than what was idle for B");
-	report(guest, range, pages);
+	range->left = report(guest, range, pages);
 }
 
 static void pass(struct guest *guest)
@@ -341,7 +355,7 @@ static void pass(struct guest *guest)
 		unsigned int ms;
 
 		ms = page_reporting_pacing_wait(&range->pacing, level_of(guest, range),
-						0, guest->now_ms);
+						range->left, guest->now_ms);
 		promise(guest, ms, "a wait is at least 1 ms");
 		wait_ms = min(wait_ms, ms);
 	}

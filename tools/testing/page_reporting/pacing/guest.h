@@ -30,6 +30,7 @@ struct range {
 	unsigned int last;	/* the highest order */
 	unsigned int types;	/* TYPE_BIT() of each */
 	struct stack stack;	/* the level, with the true idle times */
+	u64 left;		/* of the last grant */
 	u64 reported;
 	u64 charged;		/* pages that the policy was charged as refaulted */
 };
@@ -42,6 +43,8 @@ struct range {
  * @by_type: each migratetype is paced separately
  * @old_accounting: parts of order 4 and above stay marked when a block is split, and
  *	a refault counts only the pages that are taken
+ * @spends_rests: a rest of a grant that is too small for the largest unreported block
+ *	is spent on smaller ones
  */
 struct guest_config {
 	u64 nr_pages;
@@ -50,6 +53,7 @@ struct guest_config {
 	bool has_pcp;
 	bool by_type;
 	bool old_accounting;
+	bool spends_rests;
 };
 
 /*
@@ -78,6 +82,7 @@ struct guest {
 	unsigned int nr_ranges;
 	struct page_reporting_cap cap;
 	bool old_accounting;
+	bool spends_rests;
 	unsigned short *missing;
 	bool *absent;
 	struct stack all;

@@ -358,6 +358,37 @@ CASE(old_accounting_refaults_what_is_churned)
 	end(&known);
 }
 
+/*
+ * Refaults of a churn of 80 MiB in 15 s, in 1/10000, once it is known. 2 MiB beside it
+ * are used every 5 s, and the buddy of one of its blocks is in use.
+ */
+static u64 refaulted_beside_an_odd_block(bool spends_rests)
+{
+	const struct workload workload = { 2, { CHURN(80, 30, 500, 9, 9, MOVABLE),
+						CHURN(2, 10, 5000, 9, 9, MOVABLE) } };
+	struct guest_config config = two_gib;
+	struct known known;
+	u64 parts;
+
+	config.spends_rests = spends_rests;
+	know(&known, &workload, &config);
+	CHECK(guest_take(&known.guest, UNIT_ORDER, MOVABLE) != NO_PFN);
+	refaulted(&known, 10000);
+	parts = refaulted(&known, 15000);
+	end(&known);
+	return parts;
+}
+
+/*
+ * An allocation takes a marked block before it splits a larger one that is not marked.
+ * So what is idle is a half of a larger block.
+ */
+CASE(rest_spent_on_smaller_blocks_refaults_what_is_churned)
+{
+	CHECK(refaulted_beside_an_odd_block(true) > 100);
+	CHECK_LE(refaulted_beside_an_odd_block(false), 50);
+}
+
 /* Memory that is kept in one type does not help another type with marked blocks. */
 CASE(one_level_for_all_types_refaults_what_is_churned)
 {
