@@ -56,12 +56,14 @@ class Judge:
 
     allow: patterns; each lets one complaint pass, together with its stack dump. `allowed` has the
         lines that passed
+    tolerate: patterns of complaints that pass whenever they come, if they do; with their stack dumps
     races: a pattern. What KCSAN reports is a complaint only if a line of the report matches it;
         `foreign` counts the others. None: every report is one
     """
 
-    def __init__(self, allow=(), races=None):
+    def __init__(self, allow=(), races=None, tolerate=()):
         self._allow = [re.compile(pattern) for pattern in allow]
+        self._tolerate = [re.compile(pattern) for pattern in tolerate]
         self._races = re.compile(races) if races else None
         self._dump_follows = False
         self._report = []           # the lines of the report of KCSAN that is being read
@@ -79,6 +81,9 @@ class Judge:
     def _pass(self, line):
         if self._dump_follows and STACK_DUMP.search(line):
             self._dump_follows = False
+            return True
+        if any(pattern.search(line) for pattern in self._tolerate):
+            self._dump_follows = True
             return True
         for pattern in self._allow:
             if pattern.search(line):

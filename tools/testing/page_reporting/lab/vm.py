@@ -67,12 +67,14 @@ class VM:
     console_log: a file that gets a copy of the console
     allow: patterns for the console; each lets one complaint of the kernel pass, which then has to
         come
+    tolerate: patterns for complaints of the kernel that may come or not
     races: a pattern; reports of KCSAN count only if a line of theirs matches
     """
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
                  extra_args=(), host_thp=True, parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
-                 console_log=None, allow=(), races=None, first="boot", machine=None, nodes=None):
+                 console_log=None, allow=(), tolerate=(), races=None, first="boot", machine=None,
+                 nodes=None):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
         for path in filter(None, (kernel, initrd)):
@@ -88,7 +90,7 @@ class VM:
         self.boot_deadline_s, self.run_deadline_s = boot_deadline_s, run_deadline_s
         self.accel = None
         self._choice, self._console_log = accel, console_log
-        self._allow, self._races, self._first = allow, races, first
+        self._allow, self._tolerate, self._races, self._first = allow, tolerate, races, first
         self._qemu = None
         self._returned = {}         # per event name, how many wait_event() has returned
 
@@ -118,7 +120,7 @@ class VM:
         deadline_s = self.boot_deadline_s if last else min(self.boot_deadline_s, KVM_BOOT_DEADLINE_S)
         self.accel = accel
         self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
-                          self._console_log, console.Judge(self._allow, self._races))
+                          self._console_log, console.Judge(self._allow, self._races, self._tolerate))
         self._run_end = float("inf")
         try:
             boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)

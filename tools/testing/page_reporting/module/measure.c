@@ -7,7 +7,8 @@
  * measurement. The results are parameters, which can be read once the module is loaded:
  *
  *   pairs	allocate and free one block of "order", "count" times, on the first
- *		"cpus" CPUs in turn, with interrupts off; result: insns_per_pair
+ *		"cpus" CPUs in turn, with interrupts off; an order without per-CPU lists is
+ *		split off a largest block each time; result: insns_per_pair
  *   passes	a device that takes each report at once. When all free memory is reported, measure
  *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was
  *		freed; results: idle_pass_insns, one_block_pass_insns, reported_pages. With "busy",
@@ -22,6 +23,7 @@
 #include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/gfp.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/page_reporting.h>
@@ -117,14 +119,50 @@ static void run_pairs(void *unused)
 	ended[smp_processor_id()] = get_cycles();
 }
 
+/* Was @page just split off a largest block, of which all the rest is free? */
+static bool is_first_part(struct page *page)
+{
+	unsigned int part;
+
+	for (part = order; part < MAX_PAGE_ORDER; part++)
+		if (!PageBuddy(page + BIT(part)) || page_private(page + BIT(part)) != part)
+			return false;
+	return IS_ALIGNED(page_to_pfn(page), BIT(MAX_PAGE_ORDER));
+}
+
+/*
+ * Takes all smaller blocks, so that each pair splits a largest block and merges it again,
+ * whatever else was free. Orders with per-CPU lists do not need that.
+ */
+static bool take_smaller(struct list_head *taken)
+{
+	struct page *page;
+
+	if (order <= PAGE_ALLOC_COSTLY_ORDER)
+		return true;
+	while ((page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order))) {
+		if (is_first_part(page)) {
+			__free_pages(page, order);
+			return true;
+		}
+		list_add(&page->lru, taken);
+	}
+	return false;
+}
+
 static int measure_pairs(void)
 {
+	struct page *page, *next;
 	cycles_t end = 0;
 	unsigned int cpu;
+	LIST_HEAD(taken);
 
 	if (!count || !cpus || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
 		return -EINVAL;
+	pairs_failed = !take_smaller(&taken);
 	on_each_cpu(run_pairs, NULL, true);
+	list_for_each_entry_safe(page, next, &taken, lru)
+		__free_pages(page, order);
 	for (cpu = 0; cpu < cpus; cpu++)
 		end = max(end, ended[cpu]);
 	insns_per_pair = (end - began) / ((unsigned long)count * cpus);

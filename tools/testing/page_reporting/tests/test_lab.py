@@ -17,8 +17,8 @@ import pytest
 import rich.console
 
 from conftest import LAB, environment
-from lab import (chart, console, demo, display, errors, examples, fall, files, host, inputs, kunit, mutants,
-                 overlay, paths, qemu, qmp, selftests, tap, top)
+from lab import (bench, chart, console, demo, display, errors, examples, fall, files, host, inputs, kunit,
+                 mutants, overlay, paths, qemu, qmp, selftests, tap, top)
 from lab.errors import BadInput, LabError, MissingTool
 from lab.pacing import traces
 from lab.process import Event, Sample
@@ -254,6 +254,15 @@ def test_allowed_complaint_passes_once():
     assert complaints(judge, OOM) == [] and judge.allowed == OOM[:1]
     assert len(complaints(judge, OOM)) == 2
     assert complaints(console.Judge(allow=["oom-killer"]), OOM[1:]) == ["a stack dump"]
+
+
+def test_warning_of_the_stock_kernel_does_not_end_the_bench():
+    """It comes in few runs, at power off, if at all; nothing else passes with it."""
+    warning = ["[ 37.3] WARNING: CPU: 1 PID: 22 at virtio_balloon.c:218 virtballoon_free_page_report+0xe1/0xf0", OOM[2]]
+    judge = console.Judge(tolerate=bench.STOCK_WARNS)
+    assert complaints(judge, warning + warning) == [] and judge.allowed == []
+    assert complaints(judge, OOM) == ["the guest ran out of memory", "a stack dump"]
+    assert complaints(console.Judge(), warning) == ["a WARN()", "a stack dump"]
 
 
 def test_races_of_others_are_counted():
