@@ -145,6 +145,7 @@ struct page_reporting_budget {
 	unsigned long wanted;	/* flush: pages that are still to be reported */
 	/* Pacing: pages of each pool that may still leave the zone. */
 	u64 grant[PAGE_REPORTING_POOLS];
+	bool all[PAGE_REPORTING_POOLS];	/* pacing: all of the pool was granted */
 	enum page_reporting_pool pool;	/* pacing: of the next block */
 	u64 cpu_ns;		/* pacing: CPU time that is accounted for */
 	/* Until the next pass should run, or PAGE_REPORTING_NEVER. */

@@ -157,15 +157,29 @@ static void flush_leaves_no_debt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_debt_ns());
 }
 
-/* Blocks of @order that the budget allows if pacing has granted so many pages. */
-static unsigned long paced_blocks(u64 granted, unsigned int order)
+/*
+ * Blocks of @order and @mt that the budget allows if pacing has granted so many
+ * pages, which is all of the pool or not.
+ */
+static unsigned long paced_blocks_of(u64 granted, bool all, unsigned int order,
+				     int mt)
 {
 	struct page_reporting_budget budget = page_reporting_paced_budget(32);
+	enum page_reporting_pool pool = page_reporting_pool(order, mt);
 	struct zone *zone = fpr_largest_zone();
 
-	budget.grant[page_reporting_pool(order, MIGRATE_MOVABLE)] = granted;
 	guard(spinlock_irq)(&zone->lock);
-	return budget.ops->blocks(&budget, zone, order, MIGRATE_MOVABLE, 0);
+	/* Without a device, there is no state. */
+	if (zone->page_reporting)
+		budget.ops->open(&budget, zone);
+	budget.grant[pool] = granted;
+	budget.all[pool] = all;
+	return budget.ops->blocks(&budget, zone, order, mt, 0);
+}
+
+static unsigned long paced_blocks(u64 granted, unsigned int order)
+{
+	return paced_blocks_of(granted, true, order, MIGRATE_MOVABLE);
 }
 
 /* B6 */
@@ -180,32 +194,63 @@ static void grant_is_for_blocks_of_any_size(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 5UL << MAX_PAGE_ORDER, paced_blocks(granted, 0));
 }
 
+/* Blocks of a huge page of the host that may leave for a grant of @pages. */
+static unsigned long rest_of(u64 pages, bool all, int mt)
+{
+	return paced_blocks_of(pages, all, PAGE_REPORTING_UNIT_ORDER, mt);
+}
+
 /*
  * B6: A marked block of a lower order is allocated before an unmarked larger one
  * is split. So the rest of a surplus must not be taken from the lower order.
  */
 static void rest_of_a_surplus_is_in_the_largest_blocks(struct kunit *test)
 {
-	unsigned int order = PAGE_REPORTING_UNIT_ORDER;
+	u64 pages = 1ULL << PAGE_REPORTING_UNIT_ORDER;
 	struct fpr_fake *fake = test->priv;
-	u64 block = 1ULL << order;
-	struct page *larger;
+	struct page *larger, *kernel;
 
-	if (order == MAX_PAGE_ORDER)
+	if (PAGE_REPORTING_UNIT_ORDER == MAX_PAGE_ORDER)
 		kunit_skip(test, "no block is larger than a huge page of the host");
-	fpr_set_order(fake, order);
+	fpr_set_order(fake, PAGE_REPORTING_UNIT_ORDER);
 	fpr_register(fake, 0);
+	kernel = fpr_alloc(fake, GFP_KERNEL, PAGE_REPORTING_UNIT_ORDER);
+	/* The buddy of one of them is in use. */
+	fpr_alloc(fake, GFP_KERNEL, PAGE_REPORTING_UNIT_ORDER);
 	larger = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	KUNIT_ASSERT_PTR_EQ(test, page_zone(larger), fpr_largest_zone());
 	fpr_report_all(fake);
 	fpr_engine_set_debt(0);
-	KUNIT_EXPECT_EQ(test, 1, paced_blocks(block, order));
+	KUNIT_EXPECT_EQ(test, 1, rest_of(pages, false, MIGRATE_MOVABLE));
 
 	fpr_free_past_lists(larger);
-	KUNIT_EXPECT_EQ(test, 0, paced_blocks(block, order));
-	KUNIT_EXPECT_EQ(test, 2, paced_blocks(2 * block, order));
-	KUNIT_EXPECT_EQ(test, 1, paced_blocks(1ULL << MAX_PAGE_ORDER,
-					      MAX_PAGE_ORDER));
+	KUNIT_EXPECT_EQ(test, 0, rest_of(pages, false, MIGRATE_MOVABLE));
+	/* With demand gone, nothing would be refaulted. */
+	KUNIT_EXPECT_EQ(test, 1, rest_of(pages, true, MIGRATE_MOVABLE));
+	KUNIT_EXPECT_EQ(test, 2, rest_of(2 * pages, false, MIGRATE_MOVABLE));
+	/* What programs have does not keep what the kernel has. */
+	fpr_free_past_lists(kernel);
+	KUNIT_EXPECT_EQ(test, 1, rest_of(pages, false, MIGRATE_UNMOVABLE));
+}
+
+/* B6: What the kernel has does not keep what programs have. */
+static void larger_blocks_of_the_kernel_are_another_matter(struct kunit *test)
+{
+	u64 pages = 1ULL << PAGE_REPORTING_UNIT_ORDER;
+	struct fpr_fake *fake = test->priv;
+	struct page *larger;
+
+	if (PAGE_REPORTING_UNIT_ORDER == MAX_PAGE_ORDER)
+		kunit_skip(test, "no block is larger than a huge page of the host");
+	fpr_set_order(fake, PAGE_REPORTING_UNIT_ORDER);
+	fpr_register(fake, 0);
+	larger = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_PTR_EQ(test, page_zone(larger), fpr_largest_zone());
+	fpr_report_all(fake);
+	fpr_engine_set_debt(0);
+	fpr_free_past_lists(larger);
+	KUNIT_EXPECT_EQ(test, 0, rest_of(pages, false, MIGRATE_UNMOVABLE));
+	KUNIT_EXPECT_EQ(test, 1, rest_of(pages, false, MIGRATE_MOVABLE));
 }
 
 /* B6 */
@@ -515,6 +560,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(flush_leaves_no_debt),
 	KUNIT_CASE(grant_is_for_blocks_of_any_size),
 	KUNIT_CASE(rest_of_a_surplus_is_in_the_largest_blocks),
+	KUNIT_CASE(larger_blocks_of_the_kernel_are_another_matter),
 	KUNIT_CASE(debt_lets_nothing_go),
 	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
 	KUNIT_CASE(long_pass_is_not_late),

@@ -276,26 +276,31 @@ static unsigned int oldest(struct guest *guest, struct range *range, unsigned in
 	return pfn;
 }
 
-/*
- * Reports a block of a range, of at most so many pages. Returns its number of pages, or
- * 0 if there is none. As __page_reporting_paced_blocks(), a rest that is less than two
- * blocks is not spent on these while there are larger ones.
- */
+/* As __page_reporting_stays() of the engine. */
+static bool stays(struct guest *guest, struct range *range, u64 rest)
+{
+	unsigned int order;
+
+	if (guest->spends_rests || range->all || rest >= 2 * UNIT_PAGES)
+		return false;
+	for (order = range->pacing.order; order <= range->last; order++)
+		if (rest < 1ULL << order && oldest(guest, range, order) != NO_PFN)
+			return true;
+	return false;
+}
+
+/* Reports a block of a range, of at most so many pages. Returns its number of pages, or 0. */
 static u64 report_block(struct guest *guest, struct range *range, u64 pages)
 {
 	unsigned int pfn = NO_PFN;
-	bool larger = false;
 	int order;
 
-	for (order = range->last; order >= (int)range->pacing.order; order--) {
-		pfn = oldest(guest, range, order);
-		if (pfn == NO_PFN)
-			continue;
-		if (pages >> order > (larger && !guest->spends_rests))
+	if (stays(guest, range, pages))
+		return 0;
+	for (order = range->last; order >= (int)range->pacing.order; order--)
+		if (pages >> order && (pfn = oldest(guest, range, order)) != NO_PFN)
 			break;
-		larger = true;
-	}
-	if (order < (int)range->pacing.order)
+	if (pfn == NO_PFN)
 		return 0;
 	isolate(guest, range, pfn, order);
 	spend(guest, guest->price_ns);
@@ -340,6 +345,7 @@ static void decide(struct guest *guest, struct range *range)
 	promise(guest, range->last < UNIT_ORDER ||
 		pages <= stack_idle(&range->stack, range->pacing.break_even_ms, guest->now_ms),
 		"never more than what was idle for B");
+	range->all = level - pages < 1ULL << range->pacing.order;
 	range->left = report(guest, range, pages);
 }
 

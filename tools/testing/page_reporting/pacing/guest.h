@@ -30,6 +30,7 @@ struct range {
 	unsigned int last;	/* the highest order */
 	unsigned int types;	/* TYPE_BIT() of each */
 	struct stack stack;	/* the level, with the true idle times */
+	bool all;		/* the last grant was all of it */
 	u64 left;		/* of the last grant */
 	u64 reported;
 	u64 charged;		/* pages that the policy was charged as refaulted */
@@ -43,8 +44,8 @@ struct range {
  * @by_type: each migratetype is paced separately
  * @old_accounting: parts of order 4 and above stay marked when a block is split, and
  *	a refault counts only the pages that are taken
- * @spends_rests: a rest of a grant that is too small for the largest unreported block
- *	is spent on smaller ones
+ * @spends_rests: a rest of a grant that is smaller than the largest unreported block is
+ *	spent on smaller ones
  */
 struct guest_config {
 	u64 nr_pages;
