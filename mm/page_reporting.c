@@ -81,7 +81,7 @@
  *   was already walked. The next pass follows after the delay or, with pacing,
  *   after the wait that pacing computes.
  * - The system goes to sleep. As the workqueue is freezable, the freezer waits
- *   for the pass, which ends after its current batch; the resume requests
+ *   for the pass, which ends before its next report; the resume requests
  *   another. The kernel that loads a hibernation image uses pages that are
  *   marked in it, and the host backs them, so the resume clears all marks.
  *   Suspend to RAM changes nothing on the host.
@@ -329,11 +329,12 @@ static void page_reporting_give_up(int err)
  * @wanted: how much to report, in pages
  * @first: what is done before the pass
  *
- * A signal ends the wait at once. The pass then ends after its current batch.
+ * A signal ends the wait at once. The pass then ends before its next report.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
  * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
- * before a sleep, -ERESTARTSYS after a signal, or what the driver returned.
+ * before a sleep or at shutdown, -ERESTARTSYS after a signal, or what the
+ * driver returned.
  */
 struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
 						   enum page_reporting_first first)
@@ -366,10 +367,11 @@ struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
 /* While the system goes down, devices stop answering. */
 static bool page_reporting_going_down(void)
 {
+	enum system_states now = READ_ONCE(system_state);
+
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_going_down);
-	return system_state == SYSTEM_HALT ||
-	       system_state == SYSTEM_POWER_OFF ||
-	       system_state == SYSTEM_RESTART;
+	return now == SYSTEM_HALT || now == SYSTEM_POWER_OFF ||
+	       now == SYSTEM_RESTART;
 }
 
 /* A negative errno that says why the pass has to end now, or 0. */
@@ -463,7 +465,7 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 {
 	unsigned int errors = page_reporting_errors;
 
-	if (pass->err && !errors)
+	if (pass->err && !errors && !page_reporting_going_down())
 		pr_warn_ratelimited("the device did not take a report (error %d), trying again\n",
 				    pass->err);
 	if (pass->err && pass->blocks)

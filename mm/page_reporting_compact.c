@@ -1078,6 +1078,8 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 	if (!page_reporting_can_compact(pass->order))
 		return;
 	for_each_populated_zone(zone) {
+		if (pass->ended(pass))
+			return;
 		compact = page_reporting_enter_compact(pass, zone);
 		if (!compact || page_reporting_must_rest(zone))
 			continue;

@@ -78,8 +78,8 @@ page_reporting_flush_rounds(unsigned long wanted,
  * reported, until PAGE_REPORTING_ROUNDS passes have run, or until a signal
  * comes.
  * Return: 0; -ENODEV if there is no device or it went away; -EBUSY if the
- * system is about to sleep; -ERESTARTSYS if a signal came; otherwise what the
- * driver returned.
+ * system is about to sleep or goes down; -ERESTARTSYS if a signal came;
+ * otherwise what the driver returned.
  */
 int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first)
 {

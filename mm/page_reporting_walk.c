@@ -423,6 +423,11 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 
 	if (!pass->nents)
 		return PAGE_REPORTING_NEXT_BATCH;
+	if (page_reporting_ends(pass)) {
+		page_reporting_drain(pass, false);
+		page_reporting_reset_batch(pass);
+		return PAGE_REPORTING_LEAVE;
+	}
 
 	sg_mark_end(&page_reporting_sgl[pass->nents - 1]);
 	err = page_reporting_call(pass);
@@ -550,7 +555,7 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 	unsigned long held = 0;
 	int cpu;
 
-	if (!reported)
+	if (!reported || pass->stopped)
 		return;
 	for_each_online_cpu(cpu)
 		held += READ_ONCE(per_cpu_ptr(pass->zone->per_cpu_pageset, cpu)->count);

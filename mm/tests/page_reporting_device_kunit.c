@@ -917,6 +917,17 @@ static void shutdown_leaves_the_marks(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, static_key_enabled(&page_reporting_enabled));
 }
 
+static void hook_go_down(struct fpr_fake *fake, struct scatterlist *sgl,
+			 unsigned int nents)
+{
+	goes_down = true;
+}
+
+static void stay_up(void *unused)
+{
+	goes_down = false;
+}
+
 /* B17: Devices that have stopped would answer with an error, or never. */
 static void shutdown_ends_the_pass(struct kunit *test)
 {
@@ -924,14 +935,22 @@ static void shutdown_ends_the_pass(struct kunit *test)
 
 	fpr_engine_stub_going_down(test, stub_going_down);
 	fpr_set_order(fake, FPR_ORDER);
-	fpr_register(fake, 0);
-	goes_down = true;
+	fpr_register(fake, 1);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stay_up, NULL));
+	fake->hook = hook_go_down;
 	fpr_pass(fake);
-	KUNIT_EXPECT_EQ(test, 0, fake->calls);
-	goes_down = false;
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+
 	fpr_request();
 	fpr_pass(fake);
-	KUNIT_EXPECT_GT(test, fake->calls, 0);
+	KUNIT_EXPECT_EQ(test, 1, fake->calls);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_errors());
+
+	kunit_release_action(test, stay_up, NULL);
+	fake->hook = NULL;
+	fpr_request();
+	fpr_pass(fake);
+	KUNIT_EXPECT_GT(test, fake->calls, 1);
 }
 
 /* B9 */

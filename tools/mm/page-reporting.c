@@ -415,7 +415,7 @@ static const char *why_not(int err)
 	case ENODEV:
 		return "there is no device: page-reporting doctor says why";
 	case EBUSY:
-		return "the system is going to sleep";
+		return "the system is going to sleep, or down";
 	}
 	return strerror(err);
 }
