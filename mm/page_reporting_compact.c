@@ -49,10 +49,9 @@
  *
  * Rounds run with a delay of -1, and in a flush that asks for one, where the
  * smallest reported block is about as large as a pageblock, and both are about
- * as large as a huge page of the host. If smaller blocks are reported, then the
- * fragments themselves are.
- * With pages of 64 KiB, a pageblock has 512 MiB: to free one, hundreds of MiB
- * would have to move.
+ * as large as a huge page of the host. If smaller blocks are reported, then so
+ * are the fragments. With pages of 64 KiB, a pageblock has 512 MiB: to free one,
+ * hundreds of MiB would have to move.
  *
  * Each pageblock that a round tries to empty counts in page_reporting_try, and
  * then in page_reporting_empty if it became a free block, or in
@@ -109,10 +108,7 @@
 /* The shortest time over which the load is measured. */
 #define PAGE_REPORTING_LOAD_MS		100
 
-/*
- * A free of this order or more may mean fragments. Smaller ones are too
- * frequent to request a pass for, and their holes too small.
- */
+/* Of a free that may mean fragments. Smaller ones are too frequent for passes. */
 #define PAGE_REPORTING_FRAGMENT_ORDER	3
 
 enum page_reporting_stage {

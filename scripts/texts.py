@@ -42,6 +42,10 @@ SUMMARY = (
 )
 CHURN = ('512m-0.9s', '512m-10s', '512m-30s')
 FRAGMENT = ('order9-thp-madvise', 'order2-thp-madvise', 'order9-thp-always', 'order2-thp-always')
+SNAPSHOT = {'nothing': 'nothing', 'flush': 'flush, ``all``', 'compact': 'flush, ``compact``',
+            'zero': 'all free memory cleared'}
+CACHE = {'nothing': 'nothing', 'drop-caches': '``drop_caches`` once', 'reclaim-psi': '``memory.reclaim``, see below',
+         'damon-60s': 'DAMON_RECLAIM, 60 s', 'damon-1s': 'DAMON_RECLAIM, 1 s', 'mglru-min-ttl': 'MGLRU, ``min_ttl_ms``'}
 COST = (
     ('hotpath/order0-1cpu-device/insns_per_pair', 'allocate and free 4 KiB'),
     ('hotpath/order9-1cpu-device/insns_per_pair', 'allocate and free 2 MiB'),
@@ -174,6 +178,27 @@ def fragment(results):
                 [[*name, *cells(variant)] for name, variant in zip(names, FRAGMENT)])
 
 
+def by_variant(results, scenario, words, columns):
+    """A table with a row for each variant of a scenario, and a column for each of its figures, of our kernel."""
+    return rest(['', *columns.values()],
+                [[text, *(value(results.row(f'{scenario}/{variant}/{figure}'), 'ours') for figure in columns)]
+                 for variant, text in words.items()])
+
+
+def snapshot(results):
+    """The guide's table of a snapshot's file, by what was done before."""
+    return by_variant(results, 'snapshot', SNAPSHOT, {
+        'size_mib': 'file', 'used_mib': 'in use', 'size_per_used': 'file per use', 'resident_mib': 'resident',
+        'prepare_s': 'to prepare', 'write_s': 'to write'})
+
+
+def cache(results):
+    """The guide's table of page cache, by what limits it."""
+    return by_variant(results, 'cache', CACHE, {
+        'rested_mib': 'resident', 'rest_cpu_s': 'CPU', 'read_s': 'second', 'read_again_s': 'third',
+        'disk_mib': 'from disk', 'refaulted_mib': 'refaulted'})
+
+
 def cost(results):
     return rest(['what is counted', 'stock', 'here', 'here it is'], named(results, COST))
 
@@ -200,7 +225,7 @@ def source(results):
 
 
 TABLES = {'summary': summary, 'all': everything, 'churn': churn, 'fragment': fragment, 'cost': cost, 'source': source,
-          'cover': cover}
+          'cover': cover, 'snapshot': snapshot, 'cache': cache}
 
 
 def markdown(head, rows):

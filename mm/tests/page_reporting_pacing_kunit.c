@@ -167,14 +167,17 @@ static unsigned long paced_blocks_of(u64 granted, bool all, unsigned int order,
 	struct page_reporting_budget budget = page_reporting_paced_budget(32);
 	enum page_reporting_pool pool = page_reporting_pool(order, mt);
 	struct zone *zone = fpr_largest_zone();
+	unsigned long blocks;
 
-	guard(spinlock_irq)(&zone->lock);
+	spin_lock_irq(&zone->lock);
 	/* Without a device, there is no state. */
 	if (zone->page_reporting)
 		budget.ops->open(&budget, zone);
 	budget.grant[pool] = granted;
 	budget.all[pool] = all;
-	return budget.ops->blocks(&budget, zone, order, mt, 0);
+	blocks = budget.ops->blocks(&budget, zone, order, mt, 0);
+	spin_unlock_irq(&zone->lock);
+	return blocks;
 }
 
 static unsigned long paced_blocks(u64 granted, unsigned int order)

@@ -94,7 +94,8 @@ def snapshot(boot, show, patterns, jobs, before, mem_mib=1024):
         monitor.execute("cont")
         vm.send("quit")
         result = vm.finish()
-    figures = {"size_mib": size_mib, "used_mib": mem_mib - ready.number("free_kib") / 1024,
+    used_mib = mem_mib - ready.number("free_kib") / 1024
+    figures = {"size_mib": size_mib, "used_mib": used_mib, "size_per_used": size_mib / used_mib,
                "resident_mib": resident_mib, "prepare_s": ready.number("took_ms") / 1000, "write_s": took_s,
                "host_cpu_s": result.cpu_s}
     reasons = {}

@@ -114,8 +114,8 @@ FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
 
 CACHE = (Figure("rested_mib", "MiB"), Figure("read_s", "s"), Figure("read_again_s", "s"), Figure("disk_mib", "MiB"),
          Figure("refaulted_mib", "MiB"), Figure("rest_cpu_s", "s"), HOST_CPU)
-SNAPSHOT = (Figure("size_mib", "MiB"), Figure("used_mib", "MiB"), Figure("resident_mib", "MiB"),
-            Figure("prepare_s", "s"), Figure("write_s", "s"), HOST_CPU)
+SNAPSHOT = (Figure("size_mib", "MiB"), Figure("used_mib", "MiB"), Figure("size_per_used", ""),
+            Figure("resident_mib", "MiB"), Figure("prepare_s", "s"), Figure("write_s", "s"), HOST_CPU)
 
 
 def _release(name, mem_mib, free_mib, seconds, together):
@@ -208,7 +208,7 @@ VARIANTS = (
               seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
       for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
     Variant("idle", "debian-userland", IDLE, ("idle_userland", {"settle_s": 30, "for_s": 60}), columns=WITH_OFF,
-            seconds=150, together=3, runs=EXACT_RUNS, builds=("userland",)),
+            seconds=120, together=3, runs=EXACT_RUNS, builds=("userland",)),
     *(Variant("reuse", f"256m-{name}", REUSE,
               ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
       for name, thp in (("thp", "always"), ("nothp", "never"))),
