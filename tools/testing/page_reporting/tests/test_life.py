@@ -254,17 +254,19 @@ def test_snapshot_is_loaded(tmp_path, snapshots):
     assert loaded.number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9, "the guest counts it as reported"
 
 
-def migrate(monitor, image, slow_s=0):
+def migrate(monitor, image, meanwhile=None):
     """The guest runs meanwhile: what is stopped is stopped in the other QEMU, too.
 
-    slow_s: so many seconds for the guest to hint at what is free; then it ends, whatever the guest does
+    meanwhile: called while the migration is slow, so that the guest has time to report or to hint at what is free;
+        then it ends, whatever the guest does
     """
     def limit(mib_per_s, downtime_s):
         monitor.execute("migrate-set-parameters", **{"max-bandwidth": mib_per_s << 20,
                                                      "downtime-limit": 1000 * downtime_s})
-    limit(*((64, 1) if slow_s else (4096, 20)))
+    limit(*((64, 1) if meanwhile else (4096, 20)))
     monitor.execute("migrate", uri=f"exec:cat >{image}")
-    time.sleep(slow_s)
+    if meanwhile:
+        meanwhile()
     limit(4096, 20)
     deadline = time.monotonic() + 60
     while (status := monitor.execute("query-migrate")["status"]) not in ("completed", "failed"):
@@ -274,13 +276,16 @@ def migrate(monitor, image, slow_s=0):
 
 
 def test_migrated_to_a_file_and_back(tmp_path):
-    """Another QEMU starts from the file."""
+    """The guest goes on here, and in another QEMU that starts from the file."""
     image = tmp_path / "image"
     with guest(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
         vm.wait_event("kept")
         settle(vm)
         check(vm)
         migrate(monitor, image)
+        monitor.execute("cont")
+        check(vm)
+        end(vm)
     (tmp_path / "qmp").unlink(missing_ok=True)
     with guest(tmp_path, first="alive", extra_args=["-incoming", f"exec:cat {image}"]) as vm:
         vm.sleep(1)
@@ -295,24 +300,74 @@ def test_migrated_to_a_file_and_back(tmp_path):
     assert image.stat().st_size < LEFT_MIB << 20
 
 
+def test_reports_while_it_is_migrated_to_a_file(tmp_path):
+    """A program works meanwhile, and with a short delay, there are always reports on their way."""
+    image = tmp_path / "image"
+
+    def reports():
+        """The guest has reported more by the second look, both of which are before the migration ends."""
+        first = check(vm)
+        vm.sleep(1)
+        assert check(vm).number("report") > first.number("report")
+        assert monitor.execute("query-migrate")["status"] == "active"
+
+    with guest(tmp_path, cmdline=["page_reporting.page_reporting_delay_ms=100"]) as vm, \
+            qmp.Monitor(tmp_path / "qmp") as monitor:
+        vm.wait_event("kept")
+        settle(vm)
+        vm.send("work")
+        vm.wait_event("works")
+        migrate(monitor, image, reports)
+        monitor.execute("cont")
+        say(vm, "rest", "rested")
+        settle(vm)
+        check(vm)
+        end(vm)
+    (tmp_path / "qmp").unlink(missing_ok=True)
+    with guest(tmp_path, first="alive", extra_args=["-incoming", f"exec:cat {image}"]) as vm:
+        check(vm)
+        say(vm, "rest", "rested")
+        say(vm, "again", "flushed")
+        settle(vm)
+        check(vm)
+        end(vm)
+
+
 def hinting():
     """Arguments for a guest that also hints at free memory, by an I/O thread of QEMU."""
     return {"balloon": None, "extra_args": [
         "-object", "iothread,id=io", *balloon_of("free-page-hint=on", "iothread=io")["extra_args"]]}
 
 
+# 256 MiB that were freed once have left by then.
+LEAVES_S = 3
+
+
+def leaves_s(vm, rest_mib):
+    """Seconds from when a program has freed its memory until it has left."""
+    taken = say(vm, "take", "taken")
+    until(vm, lambda: vm.samples[-1].rss_mib < rest_mib + 20)
+    return vm.samples[-1].t - taken.t
+
+
 def test_migrated_with_hinting(tmp_path):
-    """Hints are no use of what was reported. The guest goes on here, as after a migration that was called off, and
-    from the file."""
+    """Hints are no use of what was reported: nothing is learned, and no alert. The guest goes on here, as after a
+    migration that was called off, and from the file."""
     image = tmp_path / "image"
-    with guest(tmp_path, **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+    with guest(tmp_path, ["later=256"], **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
         vm.wait_event("kept")
-        rest_mib, before = settle(vm), check(vm)
-        migrate(monitor, image, slow_s=5)
+        rest_mib = settle(vm)
+        left_s = [leaves_s(vm, rest_mib)]
+        before = check(vm)
+        migrate(monitor, image, lambda: vm.sleep(5))
         monitor.execute("cont")
         settle(vm, rest_mib + 20)
-        after = check(vm)
+        after = check_alerts(vm, before)
+        left_s.append(leaves_s(vm, rest_mib))
+        check(vm)
         end(vm)
+    print(f"256 MiB have left after {left_s[0]:.1f} s before, {left_s[1]:.1f} s after hinting")
+    assert max(left_s) < LEAVES_S
     hinted = after.number("clear") - before.number("clear")
     assert hinted > (MEM_MIB - LEFT_MIB) * 256 * 0.5, "what was reported was not hinted at"
     assert after.number("refault") - before.number("refault") < 0.01 * hinted
@@ -340,7 +395,7 @@ def test_reports_while_it_is_migrated_with_hinting(tmp_path):
         rest_mib = settle(vm)
         vm.send("work")
         vm.wait_event("works")
-        migrate(monitor, tmp_path / "image", slow_s=5)
+        migrate(monitor, tmp_path / "image", lambda: vm.sleep(5))
         monitor.execute("cont")
         say(vm, "rest", "rested")
         settle(vm, rest_mib + 20 + SCATTERED_MIB)
