@@ -545,6 +545,7 @@ def test_started_anew(tmp_path, how):
         vm.send("work")
         vm.wait_event("works")
         vm.sleep(3)
+        assert check(vm).number("report") > 0, "the first kernel has reported nothing"
         vm.send(how)
         vm.wait_event("boot", 60)
         vm.wait_event("kept")
