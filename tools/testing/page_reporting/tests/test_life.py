@@ -468,7 +468,7 @@ def test_virtio_mem(tmp_path, rounds, period_s):
         def request(mib):
             monitor.execute("qom-set", path="/machine/peripheral/plugged", property="requested-size", value=mib << 20)
             until(vm, lambda: monitor.execute("qom-get", path="/machine/peripheral/plugged",
-                                              property="size") == mib << 20, 60)
+                                              property="size") == mib << 20, 120)
         for _ in range(rounds):
             request(2048)
             say(vm, "take", "taken")
