@@ -5,12 +5,15 @@
  *
  *   deadhost oom	let a process take memory until the kernel kills it
  *   deadhost unload	unload the driver, and have the host answer while this waits
+ *   deadhost poweroff	power off
+ *   deadhost reboot	restart the machine
  *
- * Events: killed; waiting, unloaded.
+ * Events: killed; waiting, unloaded; leaving, with the age of the report that the host has.
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +22,7 @@
 
 #define SAMPLE	"page_reporting_sample"
 #define DELAY	"/sys/module/" SAMPLE "/parameters/delay_ms"
+#define AGE	"/sys/kernel/mm/page_reporting/report_age_ms"
 #define WAIT_MS	2000
 
 static noreturn void take_all(void)
@@ -75,11 +79,25 @@ static int unload(void)
 	return 0;
 }
 
+static int leave(int how)
+{
+	char age[32];
+
+	must_read_text(AGE, age, sizeof(age));
+	report("event=leaving age_ms=%s t_ms=%lld", age, now_ms());
+	reboot(how);
+	fail("deadhost:", "reboot", errno);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "oom"))
 		return run_out_of_memory();
 	if (argc == 2 && !strcmp(argv[1], "unload"))
 		return unload();
-	usage(argc > 1 ? argv[1] : "deadhost", "give oom or unload");
+	if (argc == 2 && !strcmp(argv[1], "poweroff"))
+		return leave(RB_POWER_OFF);
+	if (argc == 2 && !strcmp(argv[1], "reboot"))
+		return leave(RB_AUTOBOOT);
+	usage(argc > 1 ? argv[1] : "deadhost", "give oom, unload, poweroff or reboot");
 }

@@ -5,13 +5,17 @@
  *   mem=SIZE	memory with the pattern (M)
  *   spare=SIZE	memory to touch and free first, for the host to back, and to be reported (M)
  *   later=SIZE	memory to take instead if the host says so (M)
+ *   busy=SIZE	memory that work takes, instead of what take does (M)
+ *   more=SIZE	more memory with the pattern, once the host says so (M)
  *
  * The host sends words: check verifies each page; take allocates, touches and frees the spare
- * memory again, and work repeats that until rest; again reports all free memory again; ram and disk
- * suspend the system to RAM and to /dev/vda; reboot restarts the machine, and kexec boots the kernel
- * of /kexec; quit ends the program. Events: kept; alive, once a second; checked, with the number of
- * wrong pages; taken; works; rested; flushed; awake. All from checked on, except works, have the
- * counters, in pages: by how much they do not add up, what is reported, refaults and clears.
+ * memory again, and work repeats that until rest; fill takes the memory of more=, in place of what
+ * it took before; again reports all free memory again; ram and disk suspend the system to RAM and
+ * to /dev/vda, and off does the latter and powers off; reboot restarts the machine, and kexec boots
+ * the kernel of /kexec; quit ends the program. Events: kept; alive, once a second; checked, with
+ * the number of wrong pages; taken; works; rested; filled; flushed; awake. All from checked on,
+ * except works, have the counters, see report_counters(), and how many pages with the pattern are
+ * in movable zones.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -27,10 +31,15 @@
 #include "vmstat.h"
 
 #define FLUSH	"/sys/kernel/mm/page_reporting/flush"
+#define AGE	"/sys/kernel/mm/page_reporting/report_age_ms"
 #define DISK	"/dev/vda"
 
-static unsigned long long *kept;
-static size_t kept_size, spare_size, later_size, page_size;
+/* Of an entry of /proc/self/pagemap. */
+#define PAGE_PRESENT	(1ULL << 63)
+#define PAGE_FRAME	((1ULL << 55) - 1)
+
+static unsigned long long *kept, *filled;
+static size_t kept_size, spare_size, later_size, busy_size, more_size, page_size;
 static pid_t worker;
 
 /* All words of a page differ. */
@@ -48,13 +57,14 @@ static void *take(size_t size)
 	return mem;
 }
 
-static void keep(void)
+static unsigned long long *keep(size_t size)
 {
+	unsigned long long *mem = take(size);
 	size_t i;
 
-	kept = take(kept_size);
-	for (i = 0; i < kept_size / sizeof(*kept); i++)
-		kept[i] = word(i);
+	for (i = 0; i < size / sizeof(*mem); i++)
+		mem[i] = word(i);
+	return mem;
 }
 
 static void use(size_t size)
@@ -68,20 +78,61 @@ static void use(size_t size)
 		fail("pattern:", "munmap", errno);
 }
 
-static unsigned long wrong_pages(void)
+static unsigned long wrong_pages(const unsigned long long *mem, size_t size)
 {
-	size_t words = page_size / sizeof(*kept), page, i;
+	size_t words = page_size / sizeof(*mem), page, i;
 	unsigned long wrong = 0;
 
-	for (page = 0; page < kept_size / page_size; page++) {
+	for (page = 0; page < size / page_size; page++) {
 		for (i = page * words; i < (page + 1) * words; i++) {
-			if (kept[i] != word(i)) {
+			if (mem[i] != word(i)) {
 				wrong++;
 				break;
 			}
 		}
 	}
 	return wrong;
+}
+
+/* The first page frame of movable zones, whose memory is above all other; none without them. */
+static unsigned long long movable_start(void)
+{
+	unsigned long long start = ULLONG_MAX, found;
+	char text[32768], *zone = text, *line;
+
+	must_read_text("/proc/zoneinfo", text, sizeof(text));
+	while ((zone = strstr(zone, "zone  Movable"))) {
+		zone++;
+		line = strstr(zone, "start_pfn:");
+		if (!line || (strstr(zone, "\nNode") && strstr(zone, "\nNode") < line))
+			continue;
+		found = strtoull(line + strlen("start_pfn:"), NULL, 10);
+		if (found < start)
+			start = found;
+	}
+	return start;
+}
+
+/* How many pages of @mem are at the page frame @start or above. */
+static unsigned long pages_above(const void *mem, size_t size, unsigned long long start)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	unsigned long pages = 0, page;
+	unsigned long long entry;
+
+	if (fd < 0)
+		fail("open", "/proc/self/pagemap", errno);
+	for (page = 0; page < size / page_size; page++) {
+		off_t at = ((uintptr_t)mem / page_size + page) * sizeof(entry);
+
+		if (pread(fd, &entry, sizeof(entry), at) != sizeof(entry))
+			fail("read", "/proc/self/pagemap", errno);
+		/* Others are swapped out. */
+		if (entry & PAGE_PRESENT)
+			pages += (entry & PAGE_FRAME) >= start;
+	}
+	close(fd);
+	return pages;
 }
 
 /* Reported pages that no counter accounts for, once per-CPU counts are folded. */
@@ -92,9 +143,32 @@ static long long imbalance(const char *text)
 	       find_counter(text, "pgreport_clear");
 }
 
-/* The counters are not read at the same time, so try until they add up. */
+static long long memory_kib(void)
+{
+	char text[4096], *line;
+
+	must_read_text("/proc/meminfo", text, sizeof(text));
+	line = strstr(text, "MemTotal:");
+	if (!line)
+		fail("read", "MemTotal", ENODATA);
+	return strtoll(line + strlen("MemTotal:"), NULL, 10);
+}
+
+static long long age_ms(void)
+{
+	char text[32];
+
+	must_read_text(AGE, text, sizeof(text));
+	return strtoll(text, NULL, 10);
+}
+
+/*
+ * In pages: by how much the counters do not add up, what is reported and free now, and the counters
+ * since the kernel has booted. They are not read at the same time, so try until they add up.
+ */
 static void report_counters(const char *event, unsigned long wrong)
 {
+	unsigned long long start = movable_start();
 	char text[16384];
 	int looks = 50;
 
@@ -103,9 +177,14 @@ static void report_counters(const char *event, unsigned long wrong)
 		write_text("/proc/sys/vm/stat_refresh", "1");
 		read_vmstat(text, sizeof(text));
 	} while (imbalance(text) && --looks);
-	report("event=%s wrong=%lu imbalance=%lld reported=%lld refault=%lld clear=%lld t_ms=%lld",
+	report("event=%s wrong=%lu imbalance=%lld reported=%lld refault=%lld clear=%lld free=%lld "
+	       "report=%lld fail=%lld skip=%lld movable=%lu total_kib=%lld age_ms=%lld t_ms=%lld",
 	       event, wrong, imbalance(text), find_counter(text, "nr_free_reported"),
 	       find_counter(text, "pgreport_refault"), find_counter(text, "pgreport_clear"),
+	       find_counter(text, "nr_free_pages"), find_counter(text, "pgreport"),
+	       find_counter(text, "pgreport_fail"), find_counter(text, "page_reporting_skip"),
+	       pages_above(kept, kept_size, start) +
+	       (filled ? pages_above(filled, more_size, start) : 0), memory_kib(), age_ms(),
 	       now_ms());
 }
 
@@ -121,7 +200,21 @@ static void read_word(char *line, size_t size)
 
 static void check(void)
 {
-	report_counters("checked", wrong_pages());
+	unsigned long wrong = wrong_pages(kept, kept_size);
+
+	if (filled)
+		wrong += wrong_pages(filled, more_size);
+	report_counters("checked", wrong);
+}
+
+static void fill(void)
+{
+	if (!more_size)
+		usage("more", "give it, in MiB");
+	if (filled && munmap(filled, more_size))
+		fail("pattern:", "munmap", errno);
+	filled = keep(more_size);
+	report_counters("filled", 0);
 }
 
 static void take_spare(void)
@@ -139,7 +232,7 @@ static void work(void)
 	if (!worker) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
-			use(later_size);
+			use(busy_size);
 	}
 	report("event=works t_ms=%lld", now_ms());
 }
@@ -166,14 +259,24 @@ static void suspend_to_ram(void)
 	report_counters("awake", 0);
 }
 
-/* Returns in the machine that loads the image, which is this one. */
-static void hibernate(void)
+/* Returns in the machine that loads the image. */
+static void hibernate(const char *how)
 {
 	if (swapon(DISK, 0))
 		fail("swap to", DISK, errno);
-	write_text("/sys/power/disk", "test_resume");
+	write_text("/sys/power/disk", how);
 	write_text("/sys/power/state", "disk");
 	report_counters("awake", 0);
+}
+
+static void hibernate_here(void)
+{
+	hibernate("test_resume");
+}
+
+static void hibernate_and_power_off(void)
+{
+	hibernate("shutdown");
 }
 
 static void restart(int how)
@@ -209,11 +312,13 @@ static const struct {
 } words[] = {
 	{ "check", check },
 	{ "take", take_spare },
+	{ "fill", fill },
 	{ "work", work },
 	{ "rest", rest },
 	{ "again", report_again },
 	{ "ram", suspend_to_ram },
-	{ "disk", hibernate },
+	{ "disk", hibernate_here },
+	{ "off", hibernate_and_power_off },
 	{ "reboot", start_machine_anew },
 	{ "kexec", start_other_kernel },
 };
@@ -250,15 +355,21 @@ int main(int argc, char **argv)
 			spare_size = size_of(argv[i]);
 		else if (is_option(argv[i], "later"))
 			later_size = size_of(argv[i]);
+		else if (is_option(argv[i], "busy"))
+			busy_size = size_of(argv[i]);
+		else if (is_option(argv[i], "more"))
+			more_size = size_of(argv[i]);
 		else
-			usage(argv[i], "options are mem, spare, later");
+			usage(argv[i], "options are mem, spare, later, busy, more");
 	}
 	if (!kept_size || !spare_size)
 		usage("mem, spare", "give both, in MiB");
 	if (!later_size)
 		later_size = spare_size;
+	if (!busy_size)
+		busy_size = later_size;
 	use(spare_size);
-	keep();
+	kept = keep(kept_size);
 	report("event=kept t_ms=%lld", now_ms());
 	while (strcmp(word, "quit")) {
 		if (poll(&in, 1, 1000) <= 0) {
