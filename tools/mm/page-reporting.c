@@ -291,7 +291,20 @@ static double share_pct(long long part, long long whole)
 	return whole > 0 ? 100.0 * part / whole : 0;
 }
 
-static void print_json(const struct guest *guest, double refaults_per_s)
+/* Bytes refaulted a second: the average since boot, and the present rate. */
+
+static double since_boot(const struct guest *guest)
+{
+	return per_s(guest->refaulted, guest->uptime_s);
+}
+
+static double present(const struct guest *before, const struct guest *now)
+{
+	return per_s(now->refaulted - before->refaulted, now->at_s - before->at_s);
+}
+
+/* @present_per_s is -1 if it was not measured. */
+static void print_json(const struct guest *guest, double present_per_s)
 {
 	printf("{\"on\": %s, ", is_on(guest) ? "true" : "false");
 	print_text("device", guest->device);
@@ -301,11 +314,26 @@ static void print_json(const struct guest *guest, double refaults_per_s)
 	       guest->order, guest->delay_ms, guest->age_ms);
 	printf(", \"total_bytes\": %lld, \"free_bytes\": %lld, \"reported_bytes\": %lld",
 	       guest->total, guest->free, guest->reported);
-	printf(", \"refaulted_bytes\": %lld, \"refaulted_bytes_per_s\": %.0f}\n",
-	       guest->refaulted, refaults_per_s);
+	printf(", \"refaulted_bytes\": %lld, \"refaulted_bytes_per_s_since_boot\": %.0f",
+	       guest->refaulted, since_boot(guest));
+	if (present_per_s >= 0)
+		printf(", \"refaulted_bytes_per_s\": %.0f", present_per_s);
+	puts("}");
 }
 
-static void print_status(const struct guest *guest, double refaults_per_s)
+static void print_refaults(const struct guest *guest, double present_per_s)
+{
+	if (guest->refaulted < 0) {
+		printf("used again      not counted by this kernel\n");
+		return;
+	}
+	printf("used again      %lld MiB since boot, on average %.1f MiB/s\n",
+	       mib(guest->refaulted), since_boot(guest) / MIB);
+	if (present_per_s >= 0)
+		printf("used again now  %.1f MiB/s\n", present_per_s / MIB);
+}
+
+static void print_status(const struct guest *guest, double present_per_s)
 {
 	if (is_on(guest))
 		printf("reporting       on, to %s, %s\n", guest->device, guest->state);
@@ -323,30 +351,35 @@ static void print_status(const struct guest *guest, double refaults_per_s)
 	printf("free memory     %lld MiB, of which %lld MiB are reported (%.1f %%)\n",
 	       mib(guest->free), mib(guest->reported),
 	       share_pct(guest->reported, guest->free));
-	printf("used again      %lld MiB since boot, %.1f MiB/s\n",
-	       mib(guest->refaulted), refaults_per_s / MIB);
+	print_refaults(guest, present_per_s);
 	if (guest->age_ms > 0)
 		printf("oldest report   %.1f s, not answered yet\n", guest->age_ms / 1000.0);
 	else
 		printf("oldest report   none is out\n");
 }
 
-static int status(void)
+/* Answers at once if @over_s is 0; the present rate takes a second look, so many seconds later. */
+static int status(unsigned int over_s)
 {
-	struct guest guest = look_or_die();
-	double refaults_per_s = per_s(guest.refaulted, guest.uptime_s);
+	struct guest before = look_or_die(), now = before;
+	double present_per_s = -1;
 
+	if (over_s) {
+		sleep(over_s);
+		now = look_or_die();
+		present_per_s = present(&before, &now);
+	}
 	if (json)
-		print_json(&guest, refaults_per_s);
+		print_json(&now, present_per_s);
 	else
-		print_status(&guest, refaults_per_s);
+		print_status(&now, present_per_s);
 	return FINE;
 }
 
-static void print_sample(const struct guest *guest, double refaults_per_s)
+static void print_sample(const struct guest *guest, double present_per_s)
 {
 	printf("free %lld MiB, reported %lld MiB, used again %.1f MiB/s, ",
-	       mib(guest->free), mib(guest->reported), refaults_per_s / MIB);
+	       mib(guest->free), mib(guest->reported), present_per_s / MIB);
 	if (guest->age_ms > 0)
 		printf("oldest report %.1f s\n", guest->age_ms / 1000.0);
 	else
@@ -360,16 +393,12 @@ static int watch(unsigned long count)
 	unsigned long nr;
 
 	for (nr = 0; !count || nr < count; nr++) {
-		double refaults_per_s;
-
 		sleep(1);
 		now = look_or_die();
-		refaults_per_s = per_s(now.refaulted - before.refaulted,
-				       now.at_s - before.at_s);
 		if (json)
-			print_json(&now, refaults_per_s);
+			print_json(&now, present(&before, &now));
 		else
-			print_sample(&now, refaults_per_s);
+			print_sample(&now, present(&before, &now));
 		fflush(stdout);
 		before = now;
 	}
@@ -1195,7 +1224,8 @@ static int doctor(long pid, const char *guest_path)
 static const char usage[] =
 "page-reporting [--json] COMMAND\n"
 "\n"
-"  status               whether reporting is on, what is set, how much is reported\n"
+"  status [--over S]    whether reporting is on, what is set, how much is reported;\n"
+"                       with the present rate of refaults, measured for S seconds\n"
 "  watch [--count N]    how much is reported, once a second, N times or for ever\n"
 "  flush [all|SIZE]     report free memory now: all of it, or a SIZE such as 512M\n"
 "  flush again          report all of it, even what is reported already\n"
@@ -1211,7 +1241,7 @@ static const char usage[] =
 "Exit status: 0; 1 if something failed, or doctor found something bad; 2 for bad input.\n";
 
 struct options {
-	unsigned long count;
+	unsigned long count, over_s;
 	long pid;
 	const char *guest_path;
 };
@@ -1234,6 +1264,7 @@ static struct options parse_options(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "root", required_argument, NULL, 'r' },
 		{ "count", required_argument, NULL, 'c' },
+		{ "over", required_argument, NULL, 'o' },
 		{ "host", required_argument, NULL, 'p' },
 		{ "guest", required_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
@@ -1253,6 +1284,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case 'c':
 			found.count = parse_number("count", optarg, INT_MAX);
+			break;
+		case 'o':
+			found.over_s = parse_number("over", optarg, 86400);
 			break;
 		case 'p':
 			found.pid = parse_number("host", optarg, INT_MAX);
@@ -1277,6 +1311,8 @@ static void check_words(const struct options *options, const char *command, int 
 		die(BAD_INPUT, "%s: too many words; see --help", command);
 	if (options->count && strcmp(command, "watch"))
 		die(BAD_INPUT, "%s: --count is for watch", command);
+	if (options->over_s && strcmp(command, "status"))
+		die(BAD_INPUT, "%s: --over is for status", command);
 	if (options->pid && strcmp(command, "doctor"))
 		die(BAD_INPUT, "%s: --host is for doctor", command);
 	if (options->guest_path && !options->pid)
@@ -1292,7 +1328,7 @@ int main(int argc, char **argv)
 		die(BAD_INPUT, "give status, watch, flush or doctor; see --help");
 	check_words(&options, command, argc - optind);
 	if (!strcmp(command, "status"))
-		return status();
+		return status(options.over_s);
 	if (!strcmp(command, "watch"))
 		return watch(options.count);
 	if (!strcmp(command, "flush"))

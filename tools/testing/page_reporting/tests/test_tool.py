@@ -333,7 +333,7 @@ reporting       on, to virtballoon_free_page_report [virtio_balloon], idle
 smallest block  2048 KiB (order 9)
 delay           decided by the kernel
 free memory     3072 MiB, of which 3000 MiB are reported (97.7 %)
-used again      5000 MiB since boot, 5.0 MiB/s
+used again      5000 MiB since boot, on average 5.0 MiB/s
 oldest report   none is out
 """
 
@@ -361,7 +361,29 @@ def test_status_for_programs(tool, root):
     assert json.loads(run(tool, root, "status", "--json").stdout) == {
         "on": True, "device": 'odd"name\\', "state": "idle", "order": 9, "delay_ms": -1, "report_age_ms": 0,
         "total_bytes": 4 << 30, "free_bytes": 3072 << 20, "reported_bytes": 3000 << 20,
-        "refaulted_bytes": 5000 << 20, "refaulted_bytes_per_s": 5 << 20}
+        "refaulted_bytes": 5000 << 20, "refaulted_bytes_per_s_since_boot": 5 << 20}
+
+
+def test_status_has_the_present_rate(tool, root):
+    """With --over, from two looks; the average since boot stays what it was."""
+    guest(root)
+    words = [tool, "--root", root.folder, "status", "--over", "1"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    for_programs = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.4)
+    root.vmstat(pgreport_refault=5100)
+    lines = child.communicate(timeout=60)[0].splitlines()
+    assert "used again      5100 MiB since boot, on average 5.1 MiB/s" in lines
+    assert 50 < float(re.fullmatch(r"used again now  ([\d.]+) MiB/s", lines[-2])[1]) <= 100
+    said = json.loads(for_programs.communicate(timeout=60)[0])
+    assert said["refaulted_bytes_per_s_since_boot"] == round(5100 * (1 << 20) / 1000)
+    assert 50 << 20 < said["refaulted_bytes_per_s"] <= 100 << 20
+
+
+def test_status_without_a_counter_of_refaults(tool, root):
+    guest(root)
+    root.put("proc/vmstat", "nr_free_pages 786432\nnr_free_reported 780000\n")
+    assert "used again      not counted by this kernel\n" in run(tool, root, "status").stdout
 
 
 def test_status_is_quick(tool, root):
@@ -395,8 +417,10 @@ def test_watch(tool, root):
 
 def test_watch_for_programs(tool, root):
     guest(root)
-    lines = run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()
-    assert [json.loads(line)["reported_bytes"] for line in lines] == [3000 << 20] * 2
+    lines = [json.loads(line) for line in run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()]
+    assert [line["reported_bytes"] for line in lines] == [3000 << 20] * 2
+    assert [line["refaulted_bytes_per_s"] for line in lines] == [0, 0]
+    assert [line["refaulted_bytes_per_s_since_boot"] for line in lines] == [5 << 20] * 2
 
 
 @pytest.mark.parametrize("target, status, reason", [
@@ -432,6 +456,8 @@ BAD_WORDS = [
     (["flush", "all", "all"], "too many words"), (["watch", "--count"], "needs a value"),
     (["watch", "--count", "0"], "--count 0: give a number"), (["watch", "--count", "1x"], "give a number"),
     (["status", "--count", "2"], "--count is for watch"), (["status", "--host", "1"], "--host is for doctor"),
+    (["status", "--over"], "needs a value"), (["status", "--over", "0"], "--over 0: give a number"),
+    (["status", "--over", "1s"], "give a number"), (["watch", "--over", "1"], "--over is for status"),
     (["doctor", "--host", "abc"], "--host abc: give a number"), (["doctor", "--host", "-1"], "give a number"),
     (["doctor", "--host", str(PID)], f"--host {PID}: there is no such process"),
     (["doctor", "--guest", "x"], "--guest is for doctor --host"),

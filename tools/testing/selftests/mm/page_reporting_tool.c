@@ -123,6 +123,8 @@ static int test_status(void)
 	if (said < (before < after ? before : after) - SLACK_PAGES ||
 	    said > (before > after ? before : after) + SLACK_PAGES)
 		return pr_fail("%lld pages reported, not %lld to %lld", said, before, after);
+	if (strstr(out, "\"refaulted_bytes_per_s\""))
+		return pr_fail("the average since boot is no present rate: %s", out);
 	if (number_of("order") != pr_number(PR_EFFECTIVE) ||
 	    number_of("delay_ms") != pr_number(PR_DELAY) || number_of("report_age_ms"))
 		return pr_fail("order, delay or age are others: %s", out);
@@ -168,6 +170,35 @@ static int test_flush_again(void)
 	if (!result && number_of("flushed_bytes") < had / 2)
 		result = pr_fail("%lld bytes were reported before: %s", had, out);
 	return result || pr_check_all_reported(SLACK_PAGES);
+}
+
+/* With a device, memory that was reported is used within this second. */
+static int test_present_rate(void)
+{
+	bool has_device = pr_has_device();
+	long long present;
+	pid_t child;
+	int result;
+
+	if (has_device)
+		pr_must_write(PR_FLUSH, "all");
+	child = fork();
+	if (child < 0)
+		ksft_exit_fail_perror("fork");
+	if (!child) {
+		pr_sleep_ms(300);
+		pr_take_and_give(pr_some_memory());
+		_exit(0);
+	}
+	result = expect_status(run("--json", "status", "--over", "1", NULL), FINE);
+	if (pr_join(child, 60000))
+		result = pr_fail("cannot use memory");
+	if (result)
+		return result;
+	present = number_of("refaulted_bytes_per_s");
+	if (has_device ? present <= 0 : present)
+		return pr_fail("%lld bytes a second now: %s", present, out);
+	return expect_out("\"refaulted_bytes_per_s_since_boot\": ");
 }
 
 static int test_flush_without_device(void)
@@ -259,6 +290,7 @@ static const struct pr_case cases[] = {
 	{ "watch prints a line a second", test_watch },
 	{ "flush reports all that is free", test_flush },
 	{ "flush again reports what is reported", test_flush_again },
+	{ "status --over has the present rate of refaults", test_present_rate },
 	{ "bad input is one line and exit status 2", test_bad_input },
 	{ "doctor finds nothing wrong with a device that reports", test_doctor },
 	{ "doctor sees a host that does not answer", test_doctor_sees_silence },
