@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """tools/mm/page-reporting on trees of made-up files: what it prints, every check of doctor, bad input.
 
-On a live kernel it is run by the kselftest page_reporting_tool.
+On a live kernel it is run by the kselftest page_reporting_tool, and doctor here, in guests in which something is wrong.
 """
 
 import json
@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from lab import paths
+from lab import drivers, modules, paths, programs, selftests
+from lab.vm import VM
 
 pytestmark = pytest.mark.product
 
@@ -500,6 +501,96 @@ def test_doctor_of_a_real_machine(tool, boot, balloon, found):
     assert {name for name, check in checks.items() if check["result"] == "bad"} == found, checks
     assert done.returncode == bool(found)
     assert "1024 MiB of guest memory are private, anonymous" in checks["backing"]["saw"]
+
+
+# On live kernels: what the shell of a guest does before each look of doctor, and what it then has to find, and nothing
+# else. The balloon's device may have any number.
+PREPARE = """\
+#!/bin/bash
+set -e
+cd /selftests
+files=/sys/kernel/mm/page_reporting
+params=/sys/module/page_reporting/parameters
+look() {
+        echo "row=$1"
+        ./page-reporting --json doctor || [ $? = 1 ]
+}
+"""
+BALLOON_ROWS = [
+    ("healthy", "echo all > $files/flush", set()),
+    ("small", "echo 4 > $params/page_reporting_order; echo all > $files/flush", {"order"}),
+    ("large", "echo 10 > $params/page_reporting_order", {"order"}),
+    ("default", "echo -1 > $params/page_reporting_order", set()),
+    ("delay", "echo 3600000 > $params/page_reporting_delay_ms", {"delay"}),
+    # Less than a minute: late enough for the next rows, and no finding of its own.
+    ("pool", "echo 50000 > $params/page_reporting_delay_ms; echo 128 > /proc/sys/vm/nr_hugepages", {"hugetlb"}),
+    ("no-pool", "echo 0 > /proc/sys/vm/nr_hugepages; echo all > $files/flush", set()),
+    # Files of ramfs are in the page cache, and nowhere else.
+    ("cached", "mount -t ramfs none /tmp; head -c 600M /dev/zero > /tmp/file", {"cache"}),
+    ("removed", "rm /tmp/file; echo all > $files/flush", set()),
+    ("freed", "/bin/hog mem=640M limit=0", {"share"}),
+    # Half of 760 MiB, in pieces of 8 KiB.
+    ("pieces", "echo never > /sys/kernel/mm/transparent_hugepage/enabled; echo all > $files/flush; "
+               "/bin/fragment mib=760 each=16 hole=8 wait=600 & sleep 5", {"share", "blocks"}),
+    ("whole", "kill $!; wait $! || true; sleep 1; echo all > $files/flush", set()),
+    ("unbound", "cd /sys/bus/virtio/drivers/virtio_balloon; balloon=$(echo virtio*); echo $balloon > unbind; "
+                "cd /selftests", {"driver"}),
+    ("bound", "echo $balloon > /sys/bus/virtio/drivers/virtio_balloon/bind; echo all > $files/flush", set()),
+]
+SAMPLE = "/sys/module/page_reporting_sample/parameters"
+SAMPLE_ROWS = [
+    ("absent", ":", {"balloon"}),
+    ("healthy", "/bin/sample load; sleep 3; echo all > $files/flush", set()),
+    ("silent", f"echo 60000 > {SAMPLE}/delay_ms; /bin/hog mem=64M limit=0; sleep 13", {"answer"}),
+    ("answered", f"echo 0 > {SAMPLE}/delay_ms; echo all > $files/flush", set()),
+    ("failing", f"echo 100 > {SAMPLE}/fail_percent; /bin/hog mem=64M limit=0; /bin/sample errors=1", {"errors"}),
+]
+MORE_TOOLS = ("head", "mount", "rm")        # beside those of selftests.SHELL
+NO_POISON = ["-global", "virtio-balloon-device.page-poison=off"]
+LIVE = {
+    "balloon": (BALLOON_ROWS, {"balloon": "on"}),
+    "sample": (SAMPLE_ROWS, {"balloon": None, "cmdline": drivers.PATIENCE}),
+    "not-offered": ([("off", ":", {"offer"})], {"balloon": "off"}),
+    "filled": ([("init_on_free", ":", {"poison"})],
+               {"balloon": "on", "cmdline": ["init_on_free=1"], "extra_args": NO_POISON}),
+}
+
+
+def guest_of(name, folder, arguments):
+    """A kernel and an archive with the selftests, a shell and the script of the rows."""
+    kernel = paths.debug_kernel() if name == "sample" else paths.kernel()
+    initrd = drivers.initramfs(kernel, folder) if name == "sample" else programs.initramfs()
+    script = folder / "rows.sh"
+    script.write_text(PREPARE + "".join(f"{prepare}\nlook {row}\n" for row, prepare, _ in LIVE[name][0]),
+                      encoding="ascii")
+    libs = sorted(set().union(*(selftests.libraries(f"/usr/bin/{tool}") for tool in MORE_TOOLS)))
+    files = {"/selftests/rows.sh": script, **{f"/bin/{tool}": f"/usr/bin/{tool}" for tool in MORE_TOOLS},
+             **{lib: os.path.realpath(lib) for lib in libs}}
+    rows = folder / "rows.cpio.gz"
+    rows.write_bytes(modules.archive([f"file {name} {path} 0755 0 0" for name, path in files.items()],
+                                     paths.kernel().parent))
+    whole = selftests.initramfs(initrd, folder / "initramfs", selftests.shell(folder / "shell"), rows)
+    if name == "sample":
+        arguments = {**arguments, "parallel": True, "boot_deadline_s": 180, "run_deadline_s": 300}
+    return VM(kernel, whole, mem_mib=1024, steps=[["selftest", "rows.sh"]], **arguments)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_doctor_on_a_live_kernel(tmp_path, name):
+    rows, arguments = LIVE[name]
+    with guest_of(name, tmp_path, arguments) as vm:
+        result = vm.finish()
+        lines = vm.progress
+    assert drivers.last(result, "selftest").number("status") == 0, "\n".join([*lines, *result.console])
+    found, row = {}, None
+    for line in lines:
+        if line.startswith("row="):
+            row = line.removeprefix("row=")
+        elif line.startswith('{"checks"'):
+            found[row] = {check["check"]: check for check in json.loads(line)["checks"]}
+    fired = {row: {check for check, finding in checks.items() if finding["result"] not in ("ok", "skipped")}
+             for row, checks in found.items()}
+    assert fired == {row: expected for row, _, expected in rows}, found
 
 
 def test_kernels_own_makefile(tmp_path):
