@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 #define FILES		"/sys/kernel/mm/page_reporting/"
 #define PARAMS		"/sys/module/page_reporting/parameters/"
 #define BOOT_LINE	"/proc/cmdline"
+#define KERNEL_LOG	"/dev/kmsg"
 #define VIRTIO		"/sys/bus/virtio/devices"
 
 /* Of virtio-balloon: its device id, and which of its features. */
@@ -537,6 +539,8 @@ struct patient {
 	/* Of the balloon, as a path in sysfs; empty if there is none. */
 	char balloon[PATH_MAX];
 	char features[128];
+	/* What says that the kernel clears pages that are freed, or NULL. */
+	const char *clears;
 };
 
 /* What the boot line says about a parameter that is on or off, the last time. */
@@ -552,6 +556,64 @@ static bool boots_with(const char *line, const char *name)
 			     line[1] == 'y' || line[1] == 'Y';
 	}
 	return on;
+}
+
+/*
+ * Whether the kernel said at boot that it clears pages that are freed: 1, 0, or -1 if the line is
+ * no longer in the log, or the log may not be read. A read returns one record, and none is longer
+ * than the buffer.
+ */
+static int log_says_clears(void)
+{
+	int fd = open(full_path(KERNEL_LOG), O_RDONLY | O_NONBLOCK | O_CLOEXEC), clears = -1;
+	char record[8192];
+	const char *said;
+	ssize_t len;
+
+	while (fd >= 0 && clears < 0) {
+		len = read(fd, record, sizeof(record) - 1);
+		/* EPIPE: records were overwritten, and the next read goes on behind them. */
+		if (len < 0 && errno == EPIPE)
+			continue;
+		if (len <= 0)
+			break;
+		record[len] = '\0';
+		said = strstr(record, "mem auto-init: stack:");
+		if (said)
+			clears = !!strstr(said, "heap free:on");
+	}
+	if (fd >= 0)
+		close(fd);
+	return clears;
+}
+
+static bool is_configured(const char *line)
+{
+	struct utsname uts;
+	char path[PATH_MAX], *text;
+	bool found;
+
+	uname(&uts);
+	print_to(path, sizeof(path), "/boot/config-%s", uts.release);
+	text = read_file(path);
+	found = text && strstr(text, line);
+	free(text);
+	return found;
+}
+
+/* The log says what the kernel does. Without it, the boot line overrides the configuration. */
+static const char *what_clears(const char *boot_line)
+{
+	int logged = log_says_clears();
+
+	if (logged >= 0)
+		return logged ? "the kernel log has 'heap free:on'" : NULL;
+	if (strstr(boot_line, "init_on_free="))
+		return boots_with(boot_line, "init_on_free") ?
+		       "the boot line has init_on_free=1" : NULL;
+	if (is_configured("\nCONFIG_INIT_ON_FREE_DEFAULT_ON=y"))
+		return "the kernel has CONFIG_INIT_ON_FREE_DEFAULT_ON";
+	return NULL;
 }
 
 static void find_balloon(struct patient *patient)
@@ -587,8 +649,7 @@ static bool has_driver(const struct patient *patient)
 
 static bool fills_free_pages(const struct patient *patient)
 {
-	return boots_with(patient->boot_line, "page_poison") ||
-	       boots_with(patient->boot_line, "init_on_free");
+	return boots_with(patient->boot_line, "page_poison") || patient->clears;
 }
 
 static void check_kernel(const struct patient *patient, struct finding *finding)
@@ -643,10 +704,10 @@ static void check_poison(const struct patient *patient, struct finding *finding)
 	if (boots_with(patient->boot_line, "page_poison"))
 		bad(finding, "boot without page_poison=1",
 		    "the boot line has page_poison=1, and reports are ignored");
-	else if (!is_on(&patient->now) && !offers(patient, F_POISON) &&
-		 boots_with(patient->boot_line, "init_on_free"))
-		bad(finding, "boot without init_on_free=1, or with a hypervisor that supports it",
-		    "the boot line has init_on_free=1, which keeps the driver from registering");
+	else if (!is_on(&patient->now) && !offers(patient, F_POISON) && patient->clears)
+		bad(finding, "boot with init_on_free=0, or with a hypervisor that supports it",
+		    "%s: the driver does not register if free pages are cleared",
+		    patient->clears);
 	else
 		ok(finding, "nothing is expected to be in free pages");
 }
@@ -873,6 +934,7 @@ static unsigned int examine_guest(void)
 	unsigned int nr_bad = 0, i;
 
 	read_line(BOOT_LINE, patient.boot_line, sizeof(patient.boot_line));
+	patient.clears = what_clears(patient.boot_line);
 	find_balloon(&patient);
 	patient.before = look();
 	sleep(1);

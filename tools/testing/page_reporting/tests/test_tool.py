@@ -143,6 +143,15 @@ def case(check, result, saw, *changes):
     return pytest.param(check, result, saw, changes, id=f"{check}-{saw[:30].strip().replace(' ', '-')}")
 
 
+CONFIG = f"boot/config-{os.uname().release}"
+CLEARS = "CONFIG_HAVE_ARCH=y\nCONFIG_INIT_ON_FREE_DEFAULT_ON=y\n"
+
+
+def log(clears):
+    return lambda root: root.put("dev/kmsg", "6,1,0,-;Linux version 6.12\n" + "6,212,90,-;mem auto-init: "
+                                 f"stack:all(zero), heap alloc:off, heap free:{clears}\n6,213,91,-;Memory: 1024K\n")
+
+
 # What makes each check fire: its name, its result, words of what it saw, and what is wrong.
 GUEST_CASES = [
     case("kernel", "bad", "no free page reporting", lambda root: root.remove(f"{FILES}/device"),
@@ -155,6 +164,9 @@ GUEST_CASES = [
     case("poison", "bad", "page_poison=1", lambda root: root.put("proc/cmdline", "quiet page_poison=1\n")),
     case("poison", "bad", "init_on_free=1", no_device, lambda root: root.features(),
          lambda root: root.put("proc/cmdline", "init_on_free=0 init_on_free=1\n")),
+    case("poison", "bad", "the kernel log has 'heap free:on'", no_device, lambda root: root.features(), log("on")),
+    case("poison", "bad", "the kernel has CONFIG_INIT_ON_FREE_DEFAULT_ON", no_device, lambda root: root.features(),
+         lambda root: root.put(CONFIG, CLEARS)),
     case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/sev-guest/dev", "10:1\n")),
     case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/tdx_guest/dev", "10:1\n")),
     case("answer", "bad", "for 61 s", lambda root: root.put(f"{FILES}/report_age_ms", "61200\n")),
@@ -265,6 +277,22 @@ def test_errors_that_go_on(tool, root):
     root.vmstat(pgreport_fail=2)
     report = json.loads(child.communicate(timeout=60)[0])
     expect({found["check"]: found for found in report["checks"]}, "errors", "bad", "2 MiB failed")
+
+
+@pytest.mark.parametrize("changes", [
+    [log("off"), lambda root: root.put("proc/cmdline", "init_on_free=1\n"), lambda root: root.put(CONFIG, CLEARS)],
+    [lambda root: root.put("proc/cmdline", "init_on_free=0\n"), lambda root: root.put(CONFIG, CLEARS)],
+    [lambda root: root.put(CONFIG, "# CONFIG_INIT_ON_FREE_DEFAULT_ON is not set\n")],
+], ids=["log", "boot-line", "config"])
+def test_free_pages_are_not_cleared(tool, root, changes):
+    """What the kernel did counts more than what it was told to do, and that more than the default."""
+    guest(root)
+    no_device(root)
+    root.features()
+    for change in changes:
+        change(root)
+    found = findings(tool, root)
+    assert (found["poison"]["result"], found["offer"]["result"]) == ("ok", "bad")
 
 
 def test_healthy_guest(tool, root):
@@ -594,6 +622,8 @@ def test_doctor_on_a_live_kernel(tmp_path, name):
     fired = {row: {check for check, finding in checks.items() if finding["result"] not in ("ok", "skipped")}
              for row, checks in found.items()}
     assert fired == {row: expected for row, _, expected in rows}, found
+    if name == "filled":
+        assert "the kernel log has 'heap free:on'" in found["init_on_free"]["poison"]["saw"]
 
 
 def test_kernels_own_makefile(tmp_path):
