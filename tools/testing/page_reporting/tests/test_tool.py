@@ -192,6 +192,11 @@ HOST_CASES = [
     case("locked", "bad", "3000 MiB are locked", lambda root: rollup(root, Locked=3000 << 10)),
     case("private", "bad", "confidential", lambda root: command(
         root, "-object", "sev-guest,id=sev0", "-device", "virtio-balloon-pci,free-page-reporting=on")),
+    case("private", "bad", "confidential", lambda root: command(
+        root, "-object", "sev-snp-guest,id=sev0", "-device", "virtio-balloon-pci,free-page-reporting=on")),
+    case("private", "bad", "confidential", lambda root: command(
+        root, "-object", '{"qom-type":"tdx-guest","id":"tdx"}', "-device",
+        "virtio-balloon-pci,free-page-reporting=on")),
     case("userfaultfd", "note", "is open", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[userfaultfd]")),
     case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=87),
          lambda root: root.put("proc/sys/vm/max_map_count", "100\n")),
