@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@
 #define FILES		"/sys/kernel/mm/page_reporting/"
 #define PARAMS		"/sys/module/page_reporting/parameters/"
 #define BOOT_LINE	"/proc/cmdline"
+#define KERNEL_LOG	"/dev/kmsg"
 #define VIRTIO		"/sys/bus/virtio/devices"
 
 /* Of virtio-balloon: its device id, and which of its features. */
@@ -291,7 +293,20 @@ static double share_pct(long long part, long long whole)
 	return whole > 0 ? 100.0 * part / whole : 0;
 }
 
-static void print_json(const struct guest *guest, double refaults_per_s)
+/* Bytes refaulted a second: the average since boot, and the present rate. */
+
+static double since_boot(const struct guest *guest)
+{
+	return per_s(guest->refaulted, guest->uptime_s);
+}
+
+static double present(const struct guest *before, const struct guest *now)
+{
+	return per_s(now->refaulted - before->refaulted, now->at_s - before->at_s);
+}
+
+/* @present_per_s is -1 if it was not measured. */
+static void print_json(const struct guest *guest, double present_per_s)
 {
 	printf("{\"on\": %s, ", is_on(guest) ? "true" : "false");
 	print_text("device", guest->device);
@@ -301,11 +316,26 @@ static void print_json(const struct guest *guest, double refaults_per_s)
 	       guest->order, guest->delay_ms, guest->age_ms);
 	printf(", \"total_bytes\": %lld, \"free_bytes\": %lld, \"reported_bytes\": %lld",
 	       guest->total, guest->free, guest->reported);
-	printf(", \"refaulted_bytes\": %lld, \"refaulted_bytes_per_s\": %.0f}\n",
-	       guest->refaulted, refaults_per_s);
+	printf(", \"refaulted_bytes\": %lld, \"refaulted_bytes_per_s_since_boot\": %.0f",
+	       guest->refaulted, since_boot(guest));
+	if (present_per_s >= 0)
+		printf(", \"refaulted_bytes_per_s\": %.0f", present_per_s);
+	puts("}");
 }
 
-static void print_status(const struct guest *guest, double refaults_per_s)
+static void print_refaults(const struct guest *guest, double present_per_s)
+{
+	if (guest->refaulted < 0) {
+		printf("used again      not counted by this kernel\n");
+		return;
+	}
+	printf("used again      %lld MiB since boot, on average %.1f MiB/s\n",
+	       mib(guest->refaulted), since_boot(guest) / MIB);
+	if (present_per_s >= 0)
+		printf("used again now  %.1f MiB/s\n", present_per_s / MIB);
+}
+
+static void print_status(const struct guest *guest, double present_per_s)
 {
 	if (is_on(guest))
 		printf("reporting       on, to %s, %s\n", guest->device, guest->state);
@@ -323,30 +353,35 @@ static void print_status(const struct guest *guest, double refaults_per_s)
 	printf("free memory     %lld MiB, of which %lld MiB are reported (%.1f %%)\n",
 	       mib(guest->free), mib(guest->reported),
 	       share_pct(guest->reported, guest->free));
-	printf("used again      %lld MiB since boot, %.1f MiB/s\n",
-	       mib(guest->refaulted), refaults_per_s / MIB);
+	print_refaults(guest, present_per_s);
 	if (guest->age_ms > 0)
 		printf("oldest report   %.1f s, not answered yet\n", guest->age_ms / 1000.0);
 	else
 		printf("oldest report   none is out\n");
 }
 
-static int status(void)
+/* Answers at once if @over_s is 0; the present rate takes a second look, so many seconds later. */
+static int status(unsigned int over_s)
 {
-	struct guest guest = look_or_die();
-	double refaults_per_s = per_s(guest.refaulted, guest.uptime_s);
+	struct guest before = look_or_die(), now = before;
+	double present_per_s = -1;
 
+	if (over_s) {
+		sleep(over_s);
+		now = look_or_die();
+		present_per_s = present(&before, &now);
+	}
 	if (json)
-		print_json(&guest, refaults_per_s);
+		print_json(&now, present_per_s);
 	else
-		print_status(&guest, refaults_per_s);
+		print_status(&now, present_per_s);
 	return FINE;
 }
 
-static void print_sample(const struct guest *guest, double refaults_per_s)
+static void print_sample(const struct guest *guest, double present_per_s)
 {
 	printf("free %lld MiB, reported %lld MiB, used again %.1f MiB/s, ",
-	       mib(guest->free), mib(guest->reported), refaults_per_s / MIB);
+	       mib(guest->free), mib(guest->reported), present_per_s / MIB);
 	if (guest->age_ms > 0)
 		printf("oldest report %.1f s\n", guest->age_ms / 1000.0);
 	else
@@ -360,16 +395,12 @@ static int watch(unsigned long count)
 	unsigned long nr;
 
 	for (nr = 0; !count || nr < count; nr++) {
-		double refaults_per_s;
-
 		sleep(1);
 		now = look_or_die();
-		refaults_per_s = per_s(now.refaulted - before.refaulted,
-				       now.at_s - before.at_s);
 		if (json)
-			print_json(&now, refaults_per_s);
+			print_json(&now, present(&before, &now));
 		else
-			print_sample(&now, refaults_per_s);
+			print_sample(&now, present(&before, &now));
 		fflush(stdout);
 		before = now;
 	}
@@ -508,6 +539,8 @@ struct patient {
 	/* Of the balloon, as a path in sysfs; empty if there is none. */
 	char balloon[PATH_MAX];
 	char features[128];
+	/* What says that the kernel clears pages that are freed, or NULL. */
+	const char *clears;
 };
 
 /* What the boot line says about a parameter that is on or off, the last time. */
@@ -523,6 +556,64 @@ static bool boots_with(const char *line, const char *name)
 			     line[1] == 'y' || line[1] == 'Y';
 	}
 	return on;
+}
+
+/*
+ * Whether the kernel said at boot that it clears pages that are freed: 1, 0, or -1 if the line is
+ * no longer in the log, or the log may not be read. A read returns one record, and none is longer
+ * than the buffer.
+ */
+static int log_says_clears(void)
+{
+	int fd = open(full_path(KERNEL_LOG), O_RDONLY | O_NONBLOCK | O_CLOEXEC), clears = -1;
+	char record[8192];
+	const char *said;
+	ssize_t len;
+
+	while (fd >= 0 && clears < 0) {
+		len = read(fd, record, sizeof(record) - 1);
+		/* EPIPE: records were overwritten, and the next read goes on behind them. */
+		if (len < 0 && errno == EPIPE)
+			continue;
+		if (len <= 0)
+			break;
+		record[len] = '\0';
+		said = strstr(record, "mem auto-init: stack:");
+		if (said)
+			clears = !!strstr(said, "heap free:on");
+	}
+	if (fd >= 0)
+		close(fd);
+	return clears;
+}
+
+static bool is_configured(const char *line)
+{
+	struct utsname uts;
+	char path[PATH_MAX], *text;
+	bool found;
+
+	uname(&uts);
+	print_to(path, sizeof(path), "/boot/config-%s", uts.release);
+	text = read_file(path);
+	found = text && strstr(text, line);
+	free(text);
+	return found;
+}
+
+/* The log says what the kernel does. Without it, the boot line overrides the configuration. */
+static const char *what_clears(const char *boot_line)
+{
+	int logged = log_says_clears();
+
+	if (logged >= 0)
+		return logged ? "the kernel log has 'heap free:on'" : NULL;
+	if (strstr(boot_line, "init_on_free="))
+		return boots_with(boot_line, "init_on_free") ?
+		       "the boot line has init_on_free=1" : NULL;
+	if (is_configured("\nCONFIG_INIT_ON_FREE_DEFAULT_ON=y"))
+		return "the kernel has CONFIG_INIT_ON_FREE_DEFAULT_ON";
+	return NULL;
 }
 
 static void find_balloon(struct patient *patient)
@@ -558,8 +649,7 @@ static bool has_driver(const struct patient *patient)
 
 static bool fills_free_pages(const struct patient *patient)
 {
-	return boots_with(patient->boot_line, "page_poison") ||
-	       boots_with(patient->boot_line, "init_on_free");
+	return boots_with(patient->boot_line, "page_poison") || patient->clears;
 }
 
 static void check_kernel(const struct patient *patient, struct finding *finding)
@@ -614,10 +704,10 @@ static void check_poison(const struct patient *patient, struct finding *finding)
 	if (boots_with(patient->boot_line, "page_poison"))
 		bad(finding, "boot without page_poison=1",
 		    "the boot line has page_poison=1, and reports are ignored");
-	else if (!is_on(&patient->now) && !offers(patient, F_POISON) &&
-		 boots_with(patient->boot_line, "init_on_free"))
-		bad(finding, "boot without init_on_free=1, or with a hypervisor that supports it",
-		    "the boot line has init_on_free=1, which keeps the driver from registering");
+	else if (!is_on(&patient->now) && !offers(patient, F_POISON) && patient->clears)
+		bad(finding, "boot with init_on_free=0, or with a hypervisor that supports it",
+		    "%s: the driver does not register if free pages are cleared",
+		    patient->clears);
 	else
 		ok(finding, "nothing is expected to be in free pages");
 }
@@ -844,6 +934,7 @@ static unsigned int examine_guest(void)
 	unsigned int nr_bad = 0, i;
 
 	read_line(BOOT_LINE, patient.boot_line, sizeof(patient.boot_line));
+	patient.clears = what_clears(patient.boot_line);
 	find_balloon(&patient);
 	patient.before = look();
 	sleep(1);
@@ -1195,7 +1286,8 @@ static int doctor(long pid, const char *guest_path)
 static const char usage[] =
 "page-reporting [--json] COMMAND\n"
 "\n"
-"  status               whether reporting is on, what is set, how much is reported\n"
+"  status [--over S]    whether reporting is on, what is set, how much is reported;\n"
+"                       with the present rate of refaults, measured for S seconds\n"
 "  watch [--count N]    how much is reported, once a second, N times or for ever\n"
 "  flush [all|SIZE]     report free memory now: all of it, or a SIZE such as 512M\n"
 "  flush again          report all of it, even what is reported already\n"
@@ -1211,7 +1303,7 @@ static const char usage[] =
 "Exit status: 0; 1 if something failed, or doctor found something bad; 2 for bad input.\n";
 
 struct options {
-	unsigned long count;
+	unsigned long count, over_s;
 	long pid;
 	const char *guest_path;
 };
@@ -1234,6 +1326,7 @@ static struct options parse_options(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "root", required_argument, NULL, 'r' },
 		{ "count", required_argument, NULL, 'c' },
+		{ "over", required_argument, NULL, 'o' },
 		{ "host", required_argument, NULL, 'p' },
 		{ "guest", required_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
@@ -1253,6 +1346,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case 'c':
 			found.count = parse_number("count", optarg, INT_MAX);
+			break;
+		case 'o':
+			found.over_s = parse_number("over", optarg, 86400);
 			break;
 		case 'p':
 			found.pid = parse_number("host", optarg, INT_MAX);
@@ -1277,6 +1373,8 @@ static void check_words(const struct options *options, const char *command, int 
 		die(BAD_INPUT, "%s: too many words; see --help", command);
 	if (options->count && strcmp(command, "watch"))
 		die(BAD_INPUT, "%s: --count is for watch", command);
+	if (options->over_s && strcmp(command, "status"))
+		die(BAD_INPUT, "%s: --over is for status", command);
 	if (options->pid && strcmp(command, "doctor"))
 		die(BAD_INPUT, "%s: --host is for doctor", command);
 	if (options->guest_path && !options->pid)
@@ -1292,7 +1390,7 @@ int main(int argc, char **argv)
 		die(BAD_INPUT, "give status, watch, flush or doctor; see --help");
 	check_words(&options, command, argc - optind);
 	if (!strcmp(command, "status"))
-		return status();
+		return status(options.over_s);
 	if (!strcmp(command, "watch"))
 		return watch(options.count);
 	if (!strcmp(command, "flush"))

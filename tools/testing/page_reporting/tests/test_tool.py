@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """tools/mm/page-reporting on trees of made-up files: what it prints, every check of doctor, bad input.
 
-On a live kernel it is run by the kselftest page_reporting_tool.
+On a live kernel it is run by the kselftest page_reporting_tool, and doctor here, in guests in which something is wrong.
 """
 
 import json
@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from lab import paths
+from lab import drivers, modules, paths, programs, selftests
+from lab.vm import VM
 
 pytestmark = pytest.mark.product
 
@@ -142,6 +143,15 @@ def case(check, result, saw, *changes):
     return pytest.param(check, result, saw, changes, id=f"{check}-{saw[:30].strip().replace(' ', '-')}")
 
 
+CONFIG = f"boot/config-{os.uname().release}"
+CLEARS = "CONFIG_HAVE_ARCH=y\nCONFIG_INIT_ON_FREE_DEFAULT_ON=y\n"
+
+
+def log(clears):
+    return lambda root: root.put("dev/kmsg", "6,1,0,-;Linux version 6.12\n" + "6,212,90,-;mem auto-init: "
+                                 f"stack:all(zero), heap alloc:off, heap free:{clears}\n6,213,91,-;Memory: 1024K\n")
+
+
 # What makes each check fire: its name, its result, words of what it saw, and what is wrong.
 GUEST_CASES = [
     case("kernel", "bad", "no free page reporting", lambda root: root.remove(f"{FILES}/device"),
@@ -154,6 +164,9 @@ GUEST_CASES = [
     case("poison", "bad", "page_poison=1", lambda root: root.put("proc/cmdline", "quiet page_poison=1\n")),
     case("poison", "bad", "init_on_free=1", no_device, lambda root: root.features(),
          lambda root: root.put("proc/cmdline", "init_on_free=0 init_on_free=1\n")),
+    case("poison", "bad", "the kernel log has 'heap free:on'", no_device, lambda root: root.features(), log("on")),
+    case("poison", "bad", "the kernel has CONFIG_INIT_ON_FREE_DEFAULT_ON", no_device, lambda root: root.features(),
+         lambda root: root.put(CONFIG, CLEARS)),
     case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/sev-guest/dev", "10:1\n")),
     case("confidential", "bad", "private", lambda root: root.put("sys/class/misc/tdx_guest/dev", "10:1\n")),
     case("answer", "bad", "for 61 s", lambda root: root.put(f"{FILES}/report_age_ms", "61200\n")),
@@ -179,6 +192,11 @@ HOST_CASES = [
     case("locked", "bad", "3000 MiB are locked", lambda root: rollup(root, Locked=3000 << 10)),
     case("private", "bad", "confidential", lambda root: command(
         root, "-object", "sev-guest,id=sev0", "-device", "virtio-balloon-pci,free-page-reporting=on")),
+    case("private", "bad", "confidential", lambda root: command(
+        root, "-object", "sev-snp-guest,id=sev0", "-device", "virtio-balloon-pci,free-page-reporting=on")),
+    case("private", "bad", "confidential", lambda root: command(
+        root, "-object", '{"qom-type":"tdx-guest","id":"tdx"}', "-device",
+        "virtio-balloon-pci,free-page-reporting=on")),
     case("userfaultfd", "note", "is open", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[userfaultfd]")),
     case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=87),
          lambda root: root.put("proc/sys/vm/max_map_count", "100\n")),
@@ -266,6 +284,22 @@ def test_errors_that_go_on(tool, root):
     expect({found["check"]: found for found in report["checks"]}, "errors", "bad", "2 MiB failed")
 
 
+@pytest.mark.parametrize("changes", [
+    [log("off"), lambda root: root.put("proc/cmdline", "init_on_free=1\n"), lambda root: root.put(CONFIG, CLEARS)],
+    [lambda root: root.put("proc/cmdline", "init_on_free=0\n"), lambda root: root.put(CONFIG, CLEARS)],
+    [lambda root: root.put(CONFIG, "# CONFIG_INIT_ON_FREE_DEFAULT_ON is not set\n")],
+], ids=["log", "boot-line", "config"])
+def test_free_pages_are_not_cleared(tool, root, changes):
+    """What the kernel did counts more than what it was told to do, and that more than the default."""
+    guest(root)
+    no_device(root)
+    root.features()
+    for change in changes:
+        change(root)
+    found = findings(tool, root)
+    assert (found["poison"]["result"], found["offer"]["result"]) == ("ok", "bad")
+
+
 def test_healthy_guest(tool, root):
     guest(root)
     found = findings(tool, root)
@@ -333,7 +367,7 @@ reporting       on, to virtballoon_free_page_report [virtio_balloon], idle
 smallest block  2048 KiB (order 9)
 delay           decided by the kernel
 free memory     3072 MiB, of which 3000 MiB are reported (97.7 %)
-used again      5000 MiB since boot, 5.0 MiB/s
+used again      5000 MiB since boot, on average 5.0 MiB/s
 oldest report   none is out
 """
 
@@ -361,7 +395,29 @@ def test_status_for_programs(tool, root):
     assert json.loads(run(tool, root, "status", "--json").stdout) == {
         "on": True, "device": 'odd"name\\', "state": "idle", "order": 9, "delay_ms": -1, "report_age_ms": 0,
         "total_bytes": 4 << 30, "free_bytes": 3072 << 20, "reported_bytes": 3000 << 20,
-        "refaulted_bytes": 5000 << 20, "refaulted_bytes_per_s": 5 << 20}
+        "refaulted_bytes": 5000 << 20, "refaulted_bytes_per_s_since_boot": 5 << 20}
+
+
+def test_status_has_the_present_rate(tool, root):
+    """With --over, from two looks; the average since boot stays what it was."""
+    guest(root)
+    words = [tool, "--root", root.folder, "status", "--over", "1"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    for_programs = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, text=True)
+    time.sleep(0.4)
+    root.vmstat(pgreport_refault=5100)
+    lines = child.communicate(timeout=60)[0].splitlines()
+    assert "used again      5100 MiB since boot, on average 5.1 MiB/s" in lines
+    assert 50 < float(re.fullmatch(r"used again now  ([\d.]+) MiB/s", lines[-2])[1]) <= 100
+    said = json.loads(for_programs.communicate(timeout=60)[0])
+    assert said["refaulted_bytes_per_s_since_boot"] == round(5100 * (1 << 20) / 1000)
+    assert 50 << 20 < said["refaulted_bytes_per_s"] <= 100 << 20
+
+
+def test_status_without_a_counter_of_refaults(tool, root):
+    guest(root)
+    root.put("proc/vmstat", "nr_free_pages 786432\nnr_free_reported 780000\n")
+    assert "used again      not counted by this kernel\n" in run(tool, root, "status").stdout
 
 
 def test_status_is_quick(tool, root):
@@ -395,8 +451,10 @@ def test_watch(tool, root):
 
 def test_watch_for_programs(tool, root):
     guest(root)
-    lines = run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()
-    assert [json.loads(line)["reported_bytes"] for line in lines] == [3000 << 20] * 2
+    lines = [json.loads(line) for line in run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()]
+    assert [line["reported_bytes"] for line in lines] == [3000 << 20] * 2
+    assert [line["refaulted_bytes_per_s"] for line in lines] == [0, 0]
+    assert [line["refaulted_bytes_per_s_since_boot"] for line in lines] == [5 << 20] * 2
 
 
 @pytest.mark.parametrize("target, status, reason", [
@@ -432,6 +490,8 @@ BAD_WORDS = [
     (["flush", "all", "all"], "too many words"), (["watch", "--count"], "needs a value"),
     (["watch", "--count", "0"], "--count 0: give a number"), (["watch", "--count", "1x"], "give a number"),
     (["status", "--count", "2"], "--count is for watch"), (["status", "--host", "1"], "--host is for doctor"),
+    (["status", "--over"], "needs a value"), (["status", "--over", "0"], "--over 0: give a number"),
+    (["status", "--over", "1s"], "give a number"), (["watch", "--over", "1"], "--over is for status"),
     (["doctor", "--host", "abc"], "--host abc: give a number"), (["doctor", "--host", "-1"], "give a number"),
     (["doctor", "--host", str(PID)], f"--host {PID}: there is no such process"),
     (["doctor", "--guest", "x"], "--guest is for doctor --host"),
@@ -474,6 +534,101 @@ def test_doctor_of_a_real_machine(tool, boot, balloon, found):
     assert {name for name, check in checks.items() if check["result"] == "bad"} == found, checks
     assert done.returncode == bool(found)
     assert "1024 MiB of guest memory are private, anonymous" in checks["backing"]["saw"]
+
+
+# On live kernels: what the shell of a guest does before each look of doctor, and what it then has to find, and nothing
+# else. The balloon's device may have any number.
+PREPARE = """\
+#!/bin/bash
+set -e
+cd /selftests
+files=/sys/kernel/mm/page_reporting
+params=/sys/module/page_reporting/parameters
+look() {
+        echo "row=$1"
+        ./page-reporting --json doctor || [ $? = 1 ]
+}
+"""
+BALLOON_ROWS = [
+    ("healthy", "echo all > $files/flush", set()),
+    ("small", "echo 4 > $params/page_reporting_order; echo all > $files/flush", {"order"}),
+    ("large", "echo 10 > $params/page_reporting_order", {"order"}),
+    ("default", "echo -1 > $params/page_reporting_order", set()),
+    ("delay", "echo 3600000 > $params/page_reporting_delay_ms", {"delay"}),
+    # Less than a minute: late enough for the next rows, and no finding of its own.
+    ("pool", "echo 50000 > $params/page_reporting_delay_ms; echo 128 > /proc/sys/vm/nr_hugepages", {"hugetlb"}),
+    ("no-pool", "echo 0 > /proc/sys/vm/nr_hugepages; echo all > $files/flush", set()),
+    # Files of ramfs are in the page cache, and nowhere else.
+    ("cached", "mount -t ramfs none /tmp; head -c 600M /dev/zero > /tmp/file", {"cache"}),
+    ("removed", "rm /tmp/file; echo all > $files/flush", set()),
+    ("freed", "/bin/hog mem=640M limit=0", {"share"}),
+    # Half of 760 MiB, in pieces of 8 KiB.
+    ("pieces", "echo never > /sys/kernel/mm/transparent_hugepage/enabled; echo all > $files/flush; "
+               "/bin/fragment mib=760 each=16 hole=8 wait=600 & sleep 5", {"share", "blocks"}),
+    ("whole", "kill $!; wait $! || true; sleep 1; echo all > $files/flush", set()),
+    ("unbound", "cd /sys/bus/virtio/drivers/virtio_balloon; balloon=$(echo virtio*); echo $balloon > unbind; "
+                "cd /selftests", {"driver"}),
+    ("bound", "echo $balloon > /sys/bus/virtio/drivers/virtio_balloon/bind; echo all > $files/flush", set()),
+    # At last, as it counts from boot on: free memory is below what the zones want, in each of many passes.
+    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=700M hold=600000 & sleep 4; "
+              "for n in {1..40}; do echo all > $files/flush; done", {"shortage"}),
+]
+SAMPLE = "/sys/module/page_reporting_sample/parameters"
+SAMPLE_ROWS = [
+    ("absent", ":", {"balloon"}),
+    ("healthy", "/bin/sample load; sleep 3; echo all > $files/flush", set()),
+    ("silent", f"echo 60000 > {SAMPLE}/delay_ms; /bin/hog mem=64M limit=0; sleep 13", {"answer"}),
+    ("answered", f"echo 0 > {SAMPLE}/delay_ms; echo all > $files/flush", set()),
+    ("failing", f"echo 100 > {SAMPLE}/fail_percent; /bin/hog mem=64M limit=0; /bin/sample errors=1", {"errors"}),
+]
+MORE_TOOLS = ("head", "mount", "rm")        # beside those of selftests.SHELL
+NO_POISON = ["-global", "virtio-balloon-device.page-poison=off"]
+LIVE = {
+    "balloon": (BALLOON_ROWS, {"balloon": "on"}),
+    "sample": (SAMPLE_ROWS, {"balloon": None, "cmdline": drivers.PATIENCE}),
+    "not-offered": ([("off", ":", {"offer"})], {"balloon": "off"}),
+    "filled": ([("init_on_free", ":", {"poison"})],
+               {"balloon": "on", "cmdline": ["init_on_free=1"], "extra_args": NO_POISON}),
+}
+
+
+def guest_of(name, folder, arguments):
+    """A kernel and an archive with the selftests, a shell and the script of the rows."""
+    kernel = paths.debug_kernel() if name == "sample" else paths.kernel()
+    initrd = drivers.initramfs(kernel, folder) if name == "sample" else programs.initramfs()
+    script = folder / "rows.sh"
+    script.write_text(PREPARE + "".join(f"{prepare}\nlook {row}\n" for row, prepare, _ in LIVE[name][0]),
+                      encoding="ascii")
+    libs = sorted(set().union(*(selftests.libraries(f"/usr/bin/{tool}") for tool in MORE_TOOLS)))
+    files = {"/selftests/rows.sh": script, **{f"/bin/{tool}": f"/usr/bin/{tool}" for tool in MORE_TOOLS},
+             **{lib: os.path.realpath(lib) for lib in libs}}
+    rows = folder / "rows.cpio.gz"
+    rows.write_bytes(modules.archive([f"file {name} {path} 0755 0 0" for name, path in files.items()],
+                                     paths.kernel().parent))
+    whole = selftests.initramfs(initrd, folder / "initramfs", selftests.shell(folder / "shell"), rows)
+    if name == "sample":
+        arguments = {**arguments, "parallel": True, "boot_deadline_s": 180, "run_deadline_s": 300}
+    return VM(kernel, whole, mem_mib=1024, steps=[["selftest", "rows.sh"]], **arguments)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_doctor_on_a_live_kernel(tmp_path, name):
+    rows, arguments = LIVE[name]
+    with guest_of(name, tmp_path, arguments) as vm:
+        result = vm.finish()
+        lines = vm.progress
+    assert drivers.last(result, "selftest").number("status") == 0, "\n".join([*lines, *result.console])
+    found, row = {}, None
+    for line in lines:
+        if line.startswith("row="):
+            row = line.removeprefix("row=")
+        elif line.startswith('{"checks"'):
+            found[row] = {check["check"]: check for check in json.loads(line)["checks"]}
+    fired = {row: {check for check, finding in checks.items() if finding["result"] not in ("ok", "skipped")}
+             for row, checks in found.items()}
+    assert fired == {row: expected for row, _, expected in rows}, found
+    if name == "filled":
+        assert "the kernel log has 'heap free:on'" in found["init_on_free"]["poison"]["saw"]
 
 
 def test_kernels_own_makefile(tmp_path):

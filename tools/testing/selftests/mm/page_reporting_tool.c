@@ -4,6 +4,7 @@
  * is wrong, and refuses bad input.
  */
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "page_reporting_util.h"
@@ -12,6 +13,9 @@
 #define SLOW_MS		10000
 #define SLACK_PAGES	(4L << 10)
 #define MAX_WORDS	8
+/* What status may take. */
+#define STATUS_US	5000
+#define NR_TIMED	25
 /* Exit status. */
 #define FINE		0
 #define TROUBLE		1
@@ -24,8 +28,9 @@ static const char * const places[] = {
 
 static const char *tool;
 
-/* What the last run printed. */
+/* What the last run printed, and its CPU time, of user and system. */
 static char out[16384], err[1024];
+static long cpu_us;
 
 static void read_all(int fd, char *text, size_t size)
 {
@@ -53,6 +58,7 @@ static int run(const char *first, ...)
 {
 	const char *words[MAX_WORDS] = { "page-reporting", first };
 	int to_out[2], to_err[2], status, i = 1;
+	struct rusage usage;
 	va_list args;
 	pid_t child;
 
@@ -72,8 +78,10 @@ static int run(const char *first, ...)
 	close(to_err[1]);
 	read_all(to_out[0], out, sizeof(out));
 	read_all(to_err[0], err, sizeof(err));
-	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+	if (wait4(child, &status, 0, &usage) != child || !WIFEXITED(status))
 		ksft_exit_fail_msg("%s did not exit\n", tool);
+	cpu_us = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000L +
+		 usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
 	return WEXITSTATUS(status);
 }
 
@@ -123,10 +131,54 @@ static int test_status(void)
 	if (said < (before < after ? before : after) - SLACK_PAGES ||
 	    said > (before > after ? before : after) + SLACK_PAGES)
 		return pr_fail("%lld pages reported, not %lld to %lld", said, before, after);
+	if (strstr(out, "\"refaulted_bytes_per_s\""))
+		return pr_fail("the average since boot is no present rate: %s", out);
 	if (number_of("order") != pr_number(PR_EFFECTIVE) ||
 	    number_of("delay_ms") != pr_number(PR_DELAY) || number_of("report_age_ms"))
 		return pr_fail("order, delay or age are others: %s", out);
 	return expect_out(device) || expect_out(pr_has_device() ? "\"on\": true" : "\"on\": false");
+}
+
+static int by_value(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* CPU times of the runs of one word, sorted. */
+static void time_runs(const char *word, long us[NR_TIMED])
+{
+	size_t i;
+
+	for (i = 0; i < NR_TIMED; i++) {
+		if (run(word, NULL))
+			ksft_exit_fail_msg("%s: %s\n", word, err);
+		us[i] = cpu_us;
+	}
+	qsort(us, NR_TIMED, sizeof(us[0]), by_value);
+}
+
+/*
+ * The CPU time of the process, as status does not sleep, and others may run in between. --help does
+ * nothing but start, so the difference is what status itself takes, to read its files and print.
+ *
+ * The medians are printed. The limit is for the fastest runs: the clock of an emulated machine also
+ * counts the time in which the host runs something else. Such a machine takes milliseconds for a
+ * start, or tens with a sanitizer in its kernel. There, status may take three times as long.
+ */
+static int test_status_is_quick(void)
+{
+	long start_us[NR_TIMED], us[NR_TIMED], own_us, limit_us = STATUS_US;
+
+	time_runs("--help", start_us);
+	time_runs("status", us);
+	own_us = us[0] - start_us[0];
+	if (3 * start_us[0] > limit_us)
+		limit_us = 3 * start_us[0];
+	ksft_print_msg("status: %ld us of CPU time, of which %ld to start; fastest: %ld, %ld\n",
+		       us[NR_TIMED / 2], start_us[NR_TIMED / 2], us[0], start_us[0]);
+	return own_us > limit_us ? pr_fail("more than %ld us", limit_us) : KSFT_PASS;
 }
 
 static int test_watch(void)
@@ -168,6 +220,35 @@ static int test_flush_again(void)
 	if (!result && number_of("flushed_bytes") < had / 2)
 		result = pr_fail("%lld bytes were reported before: %s", had, out);
 	return result || pr_check_all_reported(SLACK_PAGES);
+}
+
+/* With a device, memory that was reported is used within this second. */
+static int test_present_rate(void)
+{
+	bool has_device = pr_has_device();
+	long long present;
+	pid_t child;
+	int result;
+
+	if (has_device)
+		pr_must_write(PR_FLUSH, "all");
+	child = fork();
+	if (child < 0)
+		ksft_exit_fail_perror("fork");
+	if (!child) {
+		pr_sleep_ms(300);
+		pr_take_and_give(pr_some_memory());
+		_exit(0);
+	}
+	result = expect_status(run("--json", "status", "--over", "1", NULL), FINE);
+	if (pr_join(child, 60000))
+		result = pr_fail("cannot use memory");
+	if (result)
+		return result;
+	present = number_of("refaulted_bytes_per_s");
+	if (has_device ? present <= 0 : present)
+		return pr_fail("%lld bytes a second now: %s", present, out);
+	return expect_out("\"refaulted_bytes_per_s_since_boot\": ");
 }
 
 static int test_flush_without_device(void)
@@ -256,9 +337,11 @@ static const struct pr_case cases[] = {
 	{ "flush says that there is no device", test_flush_without_device },
 	{ "doctor says that there is no device", test_doctor_without_device },
 	{ "status says what the files say", test_status },
+	{ "status is quick", test_status_is_quick },
 	{ "watch prints a line a second", test_watch },
 	{ "flush reports all that is free", test_flush },
 	{ "flush again reports what is reported", test_flush_again },
+	{ "status --over has the present rate of refaults", test_present_rate },
 	{ "bad input is one line and exit status 2", test_bad_input },
 	{ "doctor finds nothing wrong with a device that reports", test_doctor },
 	{ "doctor sees a host that does not answer", test_doctor_sees_silence },
