@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import arch, backing as backings, console, qemu
+from . import arch, backing as backings, console, host, qemu
 from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
 from .process import Qemu
 
@@ -190,6 +190,17 @@ class VM:
     def pid(self):
         """QEMU's process."""
         return self._qemu.process.pid
+
+    def huge_mib(self):
+        """The guest's memory that the host has in huge pages now, in MiB; raises once QEMU has ended.
+
+        Too dear for each sample: the kernel walks all of QEMU's page tables. Call it right after
+        an event whose sample it goes with.
+        """
+        try:
+            return host.huge_mib(self.pid, self.backing.huge)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise self._qemu.error(GuestDied, f"{self._qemu.step}: read QEMU's huge pages: QEMU has ended") from error
 
     def wait_event(self, name, timeout_s=None):
         """The next event `name`; raises when the guest fails, ends or takes too long."""

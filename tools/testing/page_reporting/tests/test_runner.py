@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from conftest import LAB, environment
-from lab import paths, programs, qemu, vm as vm_module
+from lab import host, paths, programs, qemu, vm as vm_module
 from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, LabError, MissingTool, RunTimeout,
                         StepFailed)
 
@@ -287,6 +287,21 @@ def test_sample_counts_the_guests_memory(boot, tmp_path, backing, parts):
     assert abs(ready_mib - sum(resident[part] for part in parts)) < 10
     assert sum(resident) - ready_mib > 40
     assert in_memfd is (0 in parts), "translations are where the guest's memory is"
+
+
+def test_huge_pages_of_a_guest(boot):
+    """As the kernel has them while QEMU runs, and one message once it has ended."""
+    with boot(steps=[["hog", "mem=256M", "thp=always", "hold=host"]], balloon="off") as vm:
+        vm.wait_event("ready")
+        rollup = Path(f"/proc/{vm.pid}/smaps_rollup").read_text(encoding="ascii")
+        of_kernel, huge = int(re.search(r"AnonHugePages: +(\d+)", rollup)[1]) / 1024, vm.huge_mib()
+        vm.send("go")
+        vm.send("quit")
+        vm.finish()
+        with pytest.raises(GuestDied, match="huge pages: QEMU has ended"):
+            vm.huge_mib()
+    assert abs(huge - of_kernel) <= 32
+    assert huge > 200 or host.no_huge_pages_reason()
 
 
 def test_guest_programs_without_a_kernel(tmp_path):
