@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from lab import modules, paths, programs
+from lab import drivers, modules, paths, programs
 from lab.vm import VM
 
 pytestmark = pytest.mark.product
@@ -518,13 +518,13 @@ def static_tool(tmp_path_factory):
                            paths.kernel().parent)
 
 
-def diagnose(tool, archive, folder, mem_mib, **arguments):
+def diagnose(tool, archive, folder, mem_mib, kernel=None, **arguments):
     """doctor's findings about a guest that had memory and gave it back, with the guest's own status."""
     initrd = folder / "initrd"
     initrd.write_bytes(programs.initramfs().read_bytes() + archive)
     steps = [["hog", f"mem={mem_mib // 2}M", "hold=host"], ["file", "write", f"/{FILES}/flush", "all"],
              ["selftest", "page-reporting", "--json", "status"], ["hog", "mem=4M"]]
-    with VM(paths.kernel(), initrd, mem_mib=mem_mib, steps=steps, **arguments) as vm:
+    with VM(kernel or paths.kernel(), initrd, mem_mib=mem_mib, steps=steps, **arguments) as vm:
         vm.wait_event("ready")
         vm.send("go")
         vm.wait_event("freed")
@@ -565,6 +565,12 @@ def test_host_that_has_locked_its_memory(tool, static_tool, tmp_path, mem_mib):
         pytest.skip("only root may lock so much memory")
     arguments = {"extra_args": ["-overcommit", "mem-lock=on"]}
     assert diagnose(tool, static_tool, tmp_path, mem_mib, **arguments) == {"locked", "dropped"}
+
+
+def test_host_that_ignores_reports(tool, static_tool, tmp_path):
+    """As QEMU does for a guest with page_poison=1; the host alone cannot see why."""
+    assert diagnose(tool, static_tool, tmp_path, 1024, paths.debug_kernel(), boot_deadline_s=180, parallel=True,
+                    cmdline=[*drivers.PATIENCE, "page_poison=1"]) == {"dropped"}
 
 
 def test_kernels_own_makefile(tmp_path):
