@@ -45,6 +45,11 @@
 #define LONG_DELAY_MS	60000
 #define HOST_UNIT	(2LL * MIB)	/* a huge page of the host */
 
+/* What of guest memory is resident beyond what the guest uses, beside a tenth. */
+#define SLACK		(64LL * MIB)
+/* In its name, QEMU's translations of the guest's code. */
+#define TCG_CODE	"memfd:tcg-jit"
+
 /* Exit status. */
 enum { FINE, TROUBLE, BAD_INPUT };
 
@@ -954,6 +959,12 @@ static unsigned int examine_guest(void)
 
 /* doctor on the host */
 
+struct mapping {
+	unsigned long long size, resident, page_size;
+	bool writable, executable, shared;
+	char path[PATH_MAX];
+};
+
 struct machine {
 	long pid;
 	char command[65536];	/* words separated by blanks */
@@ -962,10 +973,10 @@ struct machine {
 	long long resident, huge, locked;
 	long nr_maps, max_maps;
 	bool vfio, userfaultfd;
-	/* Of the largest mapping, which is the guest's memory. */
-	unsigned long long size, page_size;
-	bool shared;
-	char path[PATH_MAX];
+	/* The mappings of guest memory: the largest, and sums and the like of all. */
+	struct mapping largest;
+	unsigned long long size, guest_resident, other_kind, page_size;
+	char template[PATH_MAX];
 	/* What the guest said of itself, or -1. */
 	long long total, reported;
 };
@@ -1007,34 +1018,107 @@ static void read_sizes(struct machine *machine)
 	free(text);
 }
 
-/* Counts the mappings, and finds the largest. */
-static void read_maps(struct machine *machine)
+/* The first line of a mapping in smaps; false if the line is another one. */
+static bool parse_mapping(struct mapping *mapping, const char *line)
+{
+	unsigned long long start, end;
+	char flags[8];
+	int at = 0;
+
+	if (sscanf(line, "%llx-%llx %7s %*x %*x:%*x %*u %n", &start, &end, flags, &at) != 3 || !at)
+		return false;
+	*mapping = (struct mapping) {
+		.size = end - start,
+		.writable = flags[1] == 'w',
+		.executable = flags[2] == 'x',
+		.shared = flags[3] == 's',
+	};
+	print_to(mapping->path, sizeof(mapping->path), "%s", line + at);
+	return true;
+}
+
+/* Another line of a mapping. Rss is without hugetlb pages. */
+static void parse_size(struct mapping *mapping, const char *line)
+{
+	unsigned long long value;
+
+	if (sscanf(line, "KernelPageSize: %llu kB", &value) == 1)
+		mapping->page_size = value * 1024;
+	else if (sscanf(line, "Rss: %llu kB", &value) == 1 ||
+		 sscanf(line, "Shared_Hugetlb: %llu kB", &value) == 1 ||
+		 sscanf(line, "Private_Hugetlb: %llu kB", &value) == 1)
+		mapping->resident += value * 1024;
+}
+
+static void walk_maps(struct machine *machine,
+		      void (*visit)(struct machine *machine, const struct mapping *mapping))
 {
 	FILE *file = fopen(full_path(proc_file(machine, "smaps")), "r");
-	unsigned long long start, end, value;
-	char line[PATH_MAX + 128], flags[8];
-	bool largest = false;
-	int at;
+	static struct mapping mapping, next;
+	char line[PATH_MAX + 128];
 
 	if (!file)
 		die(TROUBLE, "read %s: %s", proc_file(machine, "smaps"), strerror(errno));
+	mapping.size = 0;
 	while (fgets(line, sizeof(line), file)) {
 		line[strcspn(line, "\n")] = '\0';
-		at = 0;
-		if (sscanf(line, "%llx-%llx %7s %*x %*x:%*x %*u %n", &start, &end, flags,
-			   &at) == 3 && at) {
-			machine->nr_maps++;
-			largest = end - start > machine->size && flags[1] == 'w';
-			if (!largest)
-				continue;
-			machine->size = end - start;
-			machine->shared = flags[3] == 's';
-			print_to(machine->path, sizeof(machine->path), "%s", line + at);
-		} else if (largest && sscanf(line, "KernelPageSize: %llu kB", &value) == 1) {
-			machine->page_size = value * 1024;
+		if (!parse_mapping(&next, line)) {
+			parse_size(&mapping, line);
+			continue;
 		}
+		if (mapping.size)
+			visit(machine, &mapping);
+		mapping = next;
 	}
 	fclose(file);
+	if (mapping.size)
+		visit(machine, &mapping);
+}
+
+/* Guest memory is data. QEMU's translations of its code may be larger. */
+static bool is_data(const struct mapping *mapping)
+{
+	return mapping->writable && !mapping->executable && !strstr(mapping->path, TCG_CODE);
+}
+
+static void count_mapping(struct machine *machine, const struct mapping *mapping)
+{
+	machine->nr_maps++;
+	if (is_data(mapping) && mapping->size > machine->largest.size)
+		machine->largest = *mapping;
+}
+
+static bool is_of_one_kind(const struct mapping *a, const struct mapping *b)
+{
+	return a->shared == b->shared && a->page_size == b->page_size && !strcmp(a->path, b->path);
+}
+
+/* A file that stays when the machine goes is meant for others, too. */
+static bool is_template(const struct mapping *mapping)
+{
+	return !mapping->shared && mapping->path[0] == '/' && !strstr(mapping->path, "(deleted)");
+}
+
+/* With NUMA nodes, or a hole for PCI, guest memory has more than one mapping. */
+static void add_guest_memory(struct machine *machine, const struct mapping *mapping)
+{
+	if (!is_data(mapping) || mapping->size < machine->largest.size / 4)
+		return;
+	machine->size += mapping->size;
+	machine->guest_resident += mapping->resident;
+	if (!is_of_one_kind(mapping, &machine->largest))
+		machine->other_kind += mapping->size;
+	if (mapping->page_size > machine->page_size)
+		machine->page_size = mapping->page_size;
+	if (is_template(mapping))
+		print_to(machine->template, sizeof(machine->template), "%s", mapping->path);
+}
+
+/* Counts the mappings, and finds those of guest memory. */
+static void read_maps(struct machine *machine)
+{
+	walk_maps(machine, count_mapping);
+	walk_maps(machine, add_guest_memory);
 	machine->max_maps = read_number("/proc/sys/vm/max_map_count");
 }
 
@@ -1118,20 +1202,24 @@ static void check_switch(const struct machine *machine, struct finding *finding)
 
 static void check_backing(const struct machine *machine, struct finding *finding)
 {
-	ok(finding, "%lld MiB of guest memory are %s%s%s, in pages of %llu KiB",
-	   mib(machine->size), machine->shared ? "shared" : "private",
-	   machine->path[0] ? ", of " : ", anonymous", machine->path,
-	   machine->page_size / 1024);
+	const struct mapping *largest = &machine->largest;
+	char more[64] = "";
+
+	if (machine->other_kind)
+		print_to(more, sizeof(more), ", and %lld MiB are of another kind",
+			 mib(machine->other_kind));
+	ok(finding, "%lld MiB of guest memory are %s%s%s, in pages of %llu KiB%s",
+	   mib(machine->size - machine->other_kind), largest->shared ? "shared" : "private",
+	   largest->path[0] ? ", of " : ", anonymous", largest->path,
+	   largest->page_size / 1024, more);
 }
 
-/* A file that stays when the machine goes is meant for others, too. */
 static void check_template(const struct machine *machine, struct finding *finding)
 {
-	if (!machine->shared && machine->path[0] == '/' &&
-	    !strstr(machine->path, "(deleted)") && !is_switched_off(machine))
+	if (machine->template[0] && !is_switched_off(machine))
 		bad(finding, "give each machine its own copy, with share=on; or no reporting",
 		    "guest memory is a private mapping of %s: QEMU cuts holes into that file",
-		    machine->path);
+		    machine->template);
 	else
 		ok(finding, "no file is behind guest memory that reports would damage");
 }
@@ -1212,19 +1300,20 @@ static void check_huge(const struct machine *machine, struct finding *finding)
 
 static void check_dropped(const struct machine *machine, struct finding *finding)
 {
-	long long expected;
+	long long resident = machine->guest_resident, expected;
 
 	if (machine->total < 0)
 		return;
-	/* The machine itself needs memory, and what the guest says is older. */
-	expected = machine->total - machine->reported + machine->total / 10 + 256LL * MIB;
-	if (machine->resident > expected)
+	/* The total lacks the guest kernel's own memory, and what the guest says is older. */
+	expected = machine->total - machine->reported + machine->total / 10 + SLACK;
+	if (resident > expected)
 		bad(finding, "see what else is found; after a snapshot was loaded: flush again",
-		    "%lld MiB are resident, though the guest reported %lld of %lld MiB",
-		    mib(machine->resident), mib(machine->reported), mib(machine->total));
+		    "%lld MiB of guest memory are resident; the guest reported %lld of %lld MiB",
+		    mib(resident), mib(machine->reported), mib(machine->total));
 	else
-		ok(finding, "%lld MiB are resident, and the guest reported %lld of %lld MiB",
-		   mib(machine->resident), mib(machine->reported), mib(machine->total));
+		ok(finding,
+		   "%lld MiB of guest memory are resident; the guest reported %lld of %lld MiB",
+		   mib(resident), mib(machine->reported), mib(machine->total));
 }
 
 struct host_check {

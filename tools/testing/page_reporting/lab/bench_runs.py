@@ -311,7 +311,7 @@ def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
         states = []
         for name in ("touched", "half"):
             event = watch(vm, name, show)
-            states.append((event, host.huge_mib(vm.pid), *host.splits()))
+            states.append((event, vm.huge_mib(), *host.splits()))
         result = vm.finish()
     (before, huge_before, *splits_before), (after, huge_after, *splits_after) = states
     figures = {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
@@ -349,7 +349,7 @@ def scatter(boot, show, mib, free_pct, wait_s, flush=False):
         states = []
         for name in ("touched", "settled"):
             event = watch(vm, name, show)
-            states.append((event, host.huge_mib(vm.pid)))
+            states.append((event, vm.huge_mib()))
         vm.wait_event("intact")
         result = vm.finish()
     (before, huge_before), (after, huge_after) = states

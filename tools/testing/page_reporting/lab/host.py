@@ -23,10 +23,10 @@ def no_huge_pages_reason():
     return None if setting in ("always", "madvise") else f"the host's transparent huge pages are set to {setting}"
 
 
-def huge_mib(pid):
-    """The anonymous memory of a process in huge pages, in MiB."""
+def huge_mib(pid, names):
+    """The sum of some sizes of /proc/PID/smaps_rollup, such as AnonHugePages, in MiB."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    return int(re.search(r"^AnonHugePages:\s+(\d+) kB", text, re.M)[1]) / 1024
+    return sum(int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M)[1]) for name in names) / 1024
 
 
 def splits():

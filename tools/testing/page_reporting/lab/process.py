@@ -29,8 +29,8 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Sample:
     """QEMU on the host at one instant: resident MiB, minor faults and CPU seconds since its start.
 
-    Resident is what it has of anonymous memory: the guest's, and some of its own. Files and shared
-    memory do not count, and TCG keeps its translations of the guest's code there (see qemu.py).
+    Resident is the guest's memory, and some of QEMU's own, but none of TCG's translations of the
+    guest's code: backing.py says what counts for each kind of memory.
     """
 
     t: float                    # time.monotonic()
@@ -53,20 +53,32 @@ class Event:
         return int(self.fields[key])
 
 
-def read_sample(pid):
-    """A Sample of process `pid`, from the kernel's tables; None once it has ended."""
+def _status_mib(pid, names):
+    """The sum of some sizes of /proc/PID/status, in MiB."""
+    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
+        sizes = dict(line.split(":", 1) for line in status)
+    return sum(int(sizes[name].split()[0]) for name in names) / 1024
+
+
+def read_sample(pid, counted=None):
+    """A Sample of process `pid`, from the kernel's tables; None once it has ended.
+
+    counted: the fields of /proc/PID/status that add up to resident memory; None for anonymous
+        memory, from statm, which is quicker to read
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
             text = stat.read()
         with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
             _, resident, shared, *_ = map(int, statm.read().split())
+        rss_mib = _status_mib(pid, counted) if counted and resident else (resident - shared) * _PAGE_MIB
     except (FileNotFoundError, ProcessLookupError):
         return None
     # proc(5): the name, in parentheses, may hold blanks; these are fields 3 and up.
     fields = text.rpartition(")")[2].split()
     if not resident:
         return None
-    return Sample(t=time.monotonic(), rss_mib=(resident - shared) * _PAGE_MIB, minflt=int(fields[7]),
+    return Sample(t=time.monotonic(), rss_mib=rss_mib, minflt=int(fields[7]),
                   cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
 
 
@@ -87,10 +99,11 @@ class Qemu:
     `build(channel_fd, console_fd)` gives the command line; `console_log` is a file that gets a
     copy of the console, `judge` says which of its lines are complaints. Start it from a thread that
     lives as long as the guest may: setpriv has the kernel kill QEMU when the thread that started it
-    dies, even by SIGKILL.
+    dies, even by SIGKILL. `counted` is that of read_sample().
     """
 
-    def __init__(self, build, console_log=None, judge=None):
+    def __init__(self, build, console_log=None, judge=None, counted=None):
+        self._counted = counted
         self.progress, self.events, self.tap = [], [], []
         self.samples, self.console, self.stderr = [], [], []
         self.step = "boot"          # what the guest is at, for messages
@@ -163,7 +176,7 @@ class Qemu:
         return bool(data)
 
     def _take_sample(self):
-        sample = read_sample(self.process.pid)
+        sample = read_sample(self.process.pid, self._counted)
         if sample:
             self.samples.append(sample)
         return sample

@@ -108,12 +108,12 @@ def boot_line(cmdline, steps, arch=arches.X86_64):
     return line
 
 
-def memory(mem_mib, nodes):
-    """The guest's memory, in so many NUMA nodes; none if it need not be known to which it belongs."""
+def memory(mem_mib, nodes, backing):
+    """The guest's memory, a Backing, in so many NUMA nodes; none if it need not be known to which it belongs."""
     args = []
     for node in range(nodes or 1):
         name, size = (f"ram{node}", mem_mib // nodes) if nodes else ("ram", mem_mib)
-        args += ["-object", f"memory-backend-ram,id={name},size={size}M,reserve=off"]
+        args += ["-object", backing.option(name, size)]
         if nodes:
             args += ["-numa", f"node,nodeid={node},memdev={name},cpus={node}"]
     return args
@@ -122,18 +122,18 @@ def memory(mem_mib, nodes):
 def command(path, accel, vm, channel_fd, console_fd):
     """The command line that starts `vm`, a VM, with its channel and console on open sockets.
 
-    Memory is not reserved, so that a guest may be larger than the host. TCG's translations, which
-    grow by hundreds of MiB as the guest runs new code, are in shared memory with split-wx, and so
-    can be told from the guest's memory.
+    Memory is not reserved, so that a guest may be larger than the host. TCG's translations of the
+    guest's code are where they can be told from the guest's memory, see backing.py.
     """
-    threads = f",thread={'multi' if vm.parallel else 'single'},split-wx=on" if accel == "tcg" else ""
+    threads = (f",thread={'multi' if vm.parallel else 'single'},split-wx={vm.backing.split_wx}" if accel == "tcg"
+               else "")
     machine = vm.machine or vm.arch.machine
     bus = "device" if machine.startswith("microvm") else "pci"
     args = [
         path, "-machine", machine if vm.nodes else f"{machine},memory-backend=ram", "-accel", accel + threads,
         "-cpu", "host" if accel == "kvm" else vm.arch.cpu,
         "-smp", f"{vm.smp},sockets={vm.nodes}" if vm.nodes else str(vm.smp), "-m", f"{vm.mem_mib}M",
-        *memory(vm.mem_mib, vm.nodes),
+        *memory(vm.mem_mib, vm.nodes, vm.backing),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-kernel", str(vm.kernel), "-append", vm.boot_line,
         "-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console",

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import arch, console, qemu
+from . import arch, backing as backings, console, host, qemu
 from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
 from .process import Qemu
 
@@ -54,6 +54,9 @@ class VM:
     cmdline: parameters for the boot line
     mem_mib, smp: size; memory is not reserved on the host
     nodes: how many NUMA nodes the memory is in, with a CPU each
+    backing: what backs the memory, "ram", "memfd", or a file that is mapped "shared" or "private",
+        as backing.py describes
+    backing_file: that file, as large as the memory
     machine: QEMU's board, if not that of the architecture
     balloon: "on" or "off" is its free-page-reporting; None is a guest without a balloon
     extra_args: more arguments for QEMU
@@ -74,7 +77,7 @@ class VM:
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
                  extra_args=(), host_thp=True, parallel=False, accel=None, boot_deadline_s=60, run_deadline_s=120,
                  console_log=None, allow=(), tolerate=(), races=None, first="boot", machine=None,
-                 nodes=None):
+                 nodes=None, backing="ram", backing_file=None):
         if balloon not in ("on", "off", None):
             raise BadInput(f"balloon={balloon}: give on, off or None")
         for path in filter(None, (kernel, initrd)):
@@ -83,6 +86,7 @@ class VM:
         self.kernel, self.initrd = kernel, initrd
         self.mem_mib, self.smp, self.balloon = mem_mib, smp, balloon
         self.machine, self.nodes = machine, nodes
+        self.backing = backings.choose(backing, backing_file, mem_mib, nodes)
         self.extra_args, self.host_thp, self.parallel = extra_args, host_thp, parallel
         self.arch = arch.of(kernel)
         self.boot_line = qemu.boot_line(cmdline, steps, self.arch)
@@ -120,7 +124,8 @@ class VM:
         deadline_s = self.boot_deadline_s if last else min(self.boot_deadline_s, KVM_BOOT_DEADLINE_S)
         self.accel = accel
         self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
-                          self._console_log, console.Judge(self._allow, self._races, self._tolerate))
+                          self._console_log, console.Judge(self._allow, self._races, self._tolerate),
+                          self.backing.counted)
         self._run_end = float("inf")
         try:
             boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)
@@ -185,6 +190,17 @@ class VM:
     def pid(self):
         """QEMU's process."""
         return self._qemu.process.pid
+
+    def huge_mib(self):
+        """The guest's memory that the host has in huge pages now, in MiB; raises once QEMU has ended.
+
+        Too dear for each sample: the kernel walks all of QEMU's page tables. Call it right after
+        an event whose sample it goes with.
+        """
+        try:
+            return host.huge_mib(self.pid, self.backing.huge)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise self._qemu.error(GuestDied, f"{self._qemu.step}: read QEMU's huge pages: QEMU has ended") from error
 
     def wait_event(self, name, timeout_s=None):
         """The next event `name`; raises when the guest fails, ends or takes too long."""

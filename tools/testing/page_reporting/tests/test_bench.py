@@ -598,7 +598,7 @@ def test_guest_without_huge_pages_of_the_host(boot):
     """QEMU asks for them, and gets none."""
     with boot(steps=[["hog", "mem=64M"]], host_thp=False) as vm:
         vm.wait_event("ready")
-        assert vm.samples[-1].rss_mib > 64 and host.huge_mib(vm.pid) == 0
+        assert vm.samples[-1].rss_mib > 64 and vm.huge_mib() == 0
         vm.send("quit")
         vm.finish()
     got = small(boot, "hostpages", "hostpages", huge=False, **HOSTPAGES_SMALL)

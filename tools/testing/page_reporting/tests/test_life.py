@@ -5,7 +5,9 @@ A program in the guest keeps memory with a pattern. After each case, not one byt
 reported is accounted for, and the console is clean.
 """
 
+import hashlib
 import os
+import shutil
 import signal
 import time
 
@@ -607,6 +609,108 @@ def test_two_numa_nodes(tmp_path):
         assert check(vm).number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9
         assert len([line for line in vm.console if "Initmem setup node" in line]) == 2
         end(vm)
+
+
+# Memory that is a memfd or a file
+
+HOG_MIB = 512
+
+
+def fall_of_hog(look=lambda: 0, **arguments):
+    """A guest of MEM_MIB takes and frees HOG_MIB: its resident MiB, and what look() says, at both times.
+
+    The host gets as long as it takes, up to 20 s, to come down by nine tenths of that.
+    """
+    with VM(paths.kernel(), programs.initramfs(), mem_mib=MEM_MIB, **arguments,
+            steps=[["hog", f"mem={HOG_MIB}M", "thp=always", "hold=host"]]) as vm:
+        ready = vm.wait_event("ready")
+        before = ready.sample.rss_mib, look()
+        vm.send("go")
+        vm.wait_event("freed")
+        deadline = time.monotonic() + 20
+        while vm.samples[-1].rss_mib > before[0] - 0.9 * HOG_MIB and time.monotonic() < deadline:
+            vm.sleep(0.2)
+        vm.sleep(1)
+        after = vm.samples[-1].rss_mib, look()
+        vm.send("quit")
+        vm.finish()
+    print(f"resident {before[0]:.0f} -> {after[0]:.0f} MiB, of the file {before[1]} -> {after[1]}")
+    return before, after
+
+
+def allocated_mib(path):
+    """What a file takes of its file system."""
+    return os.stat(path).st_blocks / 2048
+
+
+def test_memfd():
+    """Memory that vhost-user shares with another process: QEMU punches holes into it."""
+    before, after = fall_of_hog(backing="memfd")
+    assert before[0] > HOG_MIB and before[0] - after[0] >= 0.9 * HOG_MIB
+
+
+def test_shared_file(tmp_path):
+    """Its blocks go as well, so that the file system gets them back."""
+    ram = tmp_path / "ram"
+    with open(ram, "wb") as file:
+        file.truncate(MEM_MIB << 20)
+    before, after = fall_of_hog(lambda: allocated_mib(ram), backing="shared", backing_file=ram)
+    assert before[0] > HOG_MIB and before[0] - after[0] >= 0.9 * HOG_MIB
+    assert before[1] > HOG_MIB and before[1] - after[1] >= 0.9 * HOG_MIB
+
+
+# A template of memory: section Hazards of the operator's guide
+
+TEMPLATE_MIB = 512
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A file without holes, which no test may change."""
+    path = tmp_path_factory.mktemp("template") / "template"
+    piece = os.urandom(1 << 20)
+    path.write_bytes(piece * TEMPLATE_MIB)
+    return path
+
+
+def checksum(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def run_on(path, backing, balloon):
+    """A guest that starts from the file, and frees memory until the host had time to drop it: MiB that are left."""
+    with VM(paths.kernel(), programs.initramfs(), mem_mib=TEMPLATE_MIB, balloon=balloon, backing=backing,
+            backing_file=path, steps=[["hog", "mem=128M", "hold=host"]]) as vm:
+        vm.wait_event("ready")
+        vm.send("go")
+        vm.wait_event("freed")
+        deadline = time.monotonic() + (10 if balloon == "on" else 4)
+        while allocated_mib(path) > TEMPLATE_MIB / 2 and time.monotonic() < deadline:
+            vm.sleep(0.2)
+        vm.sleep(1)
+        vm.send("quit")
+        vm.finish()
+    print(f"{backing}, reporting {balloon}: {allocated_mib(path):.0f} of {TEMPLATE_MIB} MiB are left of the file")
+    return allocated_mib(path)
+
+
+def test_template_without_reporting_is_safe_and_with_it_is_not(tmp_path, template):
+    """Each guest should see only its own changes; QEMU drops what is reported from the file."""
+    before = checksum(template)
+    assert run_on(template, "private", "off") >= TEMPLATE_MIB and checksum(template) == before
+    copy = tmp_path / "copy"
+    shutil.copyfile(template, copy)
+    assert run_on(copy, "private", "on") < TEMPLATE_MIB / 2 and checksum(copy) != before
+
+
+def test_copy_of_a_template(tmp_path, template):
+    """What the guide says to do instead: the copy shrinks, and the template does not change."""
+    before, copy = checksum(template), tmp_path / "copy"
+    shutil.copyfile(template, copy)
+    assert allocated_mib(copy) >= TEMPLATE_MIB
+    assert run_on(copy, "shared", "on") < TEMPLATE_MIB / 2
+    assert checksum(template) == before and allocated_mib(template) >= TEMPLATE_MIB
 
 
 # Small

@@ -4,16 +4,18 @@
 import concurrent.futures
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from conftest import LAB, environment
-from lab import paths, programs, qemu, vm as vm_module
+from lab import host, paths, programs, qemu, vm as vm_module
 from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, LabError, MissingTool, RunTimeout,
                         StepFailed)
 
@@ -235,11 +237,71 @@ def test_bad_arguments(boot):
     for arguments, message in (({"steps": [["hog", "mem=1M x"]]}, "no blanks"),
                                ({"steps": [["hog"] * 33]}, "the kernel takes 32"),
                                ({"cmdline": ["x" * 2048]}, "the kernel takes 2047"),
-                               ({"balloon": "yes"}, "give on, off or None")):
+                               ({"balloon": "yes"}, "give on, off or None"),
+                               ({"backing": "file"}, "backing=file: give ram, memfd, shared, private"),
+                               ({"backing": "memfd", "backing_file": "/dev/null"}, "takes no backing_file"),
+                               ({"backing": "private"}, "backing_file=None is no file"),
+                               ({"backing": "shared", "backing_file": "/nosuch"}, "/nosuch is no file"),
+                               ({"backing": "shared", "backing_file": __file__}, "bytes, the guest 1073741824"),
+                               ({"backing": "shared", "backing_file": __file__, "nodes": 2}, "2 NUMA nodes")):
         with pytest.raises(BadInput, match=message):
             boot(**arguments)
     with pytest.raises(BadInput, match="/nosuch does not exist"):
         vm_module.VM("/nosuch", programs.initramfs())
+
+
+def resident_parts(pid):
+    """RssAnon, RssFile and RssShmem of a process, in MiB."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return tuple(int(re.search(rf"^Rss{part}:\s+(\d+) kB", text, re.M)[1]) / 1024 for part in ("Anon", "File", "Shmem"))
+
+
+def test_command_line_of_the_default_backing(boot):
+    """It is what it was before there were others."""
+    command = qemu.command("qemu", "tcg", boot(nodes=None), 3, 4)
+    assert "tcg,thread=single,split-wx=on" in command
+    assert command[command.index("-object") + 1] == "memory-backend-ram,id=ram,size=1024M,reserve=off"
+    two = qemu.memory(1024, 2, boot().backing)
+    assert [two[i] for i in (1, 5)] == [f"memory-backend-ram,id=ram{i},size=512M,reserve=off" for i in (0, 1)]
+
+
+@pytest.mark.parametrize("backing, parts", [("ram", (0,)), ("memfd", (2,)), ("shared", (1, 2)), ("private", (0, 1))])
+def test_sample_counts_the_guests_memory(boot, tmp_path, backing, parts):
+    """Whatever backs it, and none of TCG's translations."""
+    arguments = {"backing": backing}
+    if backing in ("shared", "private"):
+        # QEMU takes a comma in a name for the end of it.
+        arguments["backing_file"] = tmp_path / "ram,file"
+        with open(arguments["backing_file"], "wb") as file:
+            file.truncate(1 << 30)
+    with boot(steps=[["hog", "mem=512M", "hold=host"]], balloon="off", accel="tcg", **arguments) as vm:
+        booted_mib = vm.events[0].sample.rss_mib
+        ready_mib = vm.wait_event("ready").sample.rss_mib
+        resident = resident_parts(vm.pid)
+        in_memfd = "memfd:tcg-jit" in Path(f"/proc/{vm.pid}/maps").read_text(encoding="utf-8")
+        vm.send("go")
+        vm.send("quit")
+        vm.finish()
+    print(f"booted {booted_mib:.0f}, ready {ready_mib:.0f} MiB, of QEMU's {resident}")
+    assert abs(ready_mib - booted_mib - 512) < 40
+    assert abs(ready_mib - sum(resident[part] for part in parts)) < 10
+    assert sum(resident) - ready_mib > 40
+    assert in_memfd is (0 in parts), "translations are where the guest's memory is"
+
+
+def test_huge_pages_of_a_guest(boot):
+    """As the kernel has them while QEMU runs, and one message once it has ended."""
+    with boot(steps=[["hog", "mem=256M", "thp=always", "hold=host"]], balloon="off") as vm:
+        vm.wait_event("ready")
+        rollup = Path(f"/proc/{vm.pid}/smaps_rollup").read_text(encoding="ascii")
+        of_kernel, huge = int(re.search(r"AnonHugePages: +(\d+)", rollup)[1]) / 1024, vm.huge_mib()
+        vm.send("go")
+        vm.send("quit")
+        vm.finish()
+        with pytest.raises(GuestDied, match="huge pages: QEMU has ended"):
+            vm.huge_mib()
+    assert abs(huge - of_kernel) <= 32
+    assert huge > 200 or host.no_huge_pages_reason()
 
 
 def test_guest_programs_without_a_kernel(tmp_path):

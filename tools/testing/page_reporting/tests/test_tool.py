@@ -7,6 +7,7 @@ On a live kernel it is run by the kselftest page_reporting_tool, and doctor here
 import json
 import os
 import re
+import resource
 import subprocess
 import time
 
@@ -100,18 +101,26 @@ def no_device(root):
 
 MAPPING = ("{start:x}-{end:x} {flags} 00000000 00:00 0 {path}\n"
            "Size:           {kib} kB\nKernelPageSize:    {page} kB\nMMUPageSize:           4 kB\nRss: {kib} kB\n")
+# Larger than guest memory, and none of it: what nobody may use, and QEMU's translations of the guest's code.
+OTHERS = (("---p", "", 64), ("rw-s", "/memfd:tcg-jit (deleted)", 16), ("rwxp", "", 16))
 
 
-def smaps(root, path="", flags="rw-p", page=4, more=0):
-    """The guest's memory, behind a program, and `more` small mappings."""
+def smaps(root, path="", flags="rw-p", page=4, more=0, resident_mib=1024, size_mib=4096, nodes=()):
+    """The guest's memory, behind a program, and `more` small mappings.
+
+    nodes: more memory of the guest's, each a dictionary of what differs
+    """
     base, text = 0x7f0000000000, ""
     for number in range(more + 1):
         start = 0x550000000000 + number * 0x10000
         text += MAPPING.format(start=start, end=start + 0x8000, flags="r-xp", path="/usr/bin/qemu", kib=32, page=4)
-    # Larger than all else, and nobody's memory.
-    text += MAPPING.format(start=base, end=base + (64 << 30), flags="---p", path="", kib=0, page=4)
-    base += 128 << 30
-    text += MAPPING.format(start=base, end=base + (4 << 30), flags=flags, path=path, kib=1 << 20, page=page)
+    for other_flags, other_path, gib in OTHERS:
+        text += MAPPING.format(start=base, end=base + (gib << 30), flags=other_flags, path=other_path, kib=0, page=4)
+        base += 128 << 30
+    first = {"path": path, "flags": flags, "page": page, "mib": size_mib, "kib": resident_mib << 10}
+    for node in (first, *({**first, **differs} for differs in nodes)):
+        text += MAPPING.format(start=base, end=base + (node.pop("mib") << 20), **node)
+        base += 128 << 30
     root.put(f"proc/{PID}/smaps", text)
 
 
@@ -198,14 +207,25 @@ HOST_CASES = [
         root, "-object", '{"qom-type":"tdx-guest","id":"tdx"}', "-device",
         "virtio-balloon-pci,free-page-reporting=on")),
     case("userfaultfd", "note", "is open", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[userfaultfd]")),
-    case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=87),
+    case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=85),
          lambda root: root.put("proc/sys/vm/max_map_count", "100\n")),
     case("huge", "note", "5 % of resident memory", lambda root: rollup(root, Rss=3000 << 10, AnonHugePages=150 << 10),
          lambda root: root.put("guest.json", json.dumps({"total_bytes": 4 << 30, "reported_bytes": 0}))),
     case("huge", "note", "no transparent huge pages", lambda root: root.put(
         "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n")),
-    case("dropped", "bad", "4000 MiB are resident",
-         lambda root: rollup(root, Rss=4000 << 10, AnonHugePages=4000 << 10)),
+    case("dropped", "bad", "4000 MiB of guest memory are resident",
+         lambda root: smaps(root, resident_mib=4000)),
+    # Of a small guest, too: it reported 150 MiB.
+    case("dropped", "bad", "256 MiB of guest memory are resident",
+         lambda root: smaps(root, size_mib=256, resident_mib=256),
+         lambda root: root.put("guest.json", json.dumps({"total_bytes": 216 << 20, "reported_bytes": 150 << 20}))),
+    # With NUMA nodes, each may have another backing.
+    case("template", "bad", "private mapping of /srv/node1",
+         lambda root: smaps(root, nodes=[{"path": "/srv/node1", "mib": 1024, "kib": 0}])),
+    case("pages", "bad", "1024 MiB",
+         lambda root: smaps(root, nodes=[{"path": "/dev/hugepages/1", "flags": "rw-s", "page": 1 << 20, "kib": 0}])),
+    case("dropped", "bad", "4000 MiB of guest memory",
+         lambda root: smaps(root, resident_mib=2000, size_mib=2048, nodes=[{}])),
 ]
 
 # They only say how things are.
@@ -312,6 +332,15 @@ def test_healthy_host(tool, on_host):
     assert {finding["result"] for finding in found.values()} == {"ok"}, found
     assert "900 MiB are resident, 800 MiB of them in huge pages" in found["resident"]["saw"]
     assert "4096 MiB of guest memory are private, anonymous, in pages of 4 KiB" in found["backing"]["saw"]
+
+
+def test_backing_of_two_numa_nodes(tool, root, on_host):
+    """The sum of what is alike, and how much is not; a quarter of the largest is the least that counts."""
+    smaps(root, nodes=[{"mib": 2048}])
+    assert "6144 MiB of guest memory are private, anonymous, in pages of 4 KiB" in on_host(tool)["backing"]["saw"]
+    smaps(root, nodes=[{"mib": 2048, "path": "/dev/shm/node1", "flags": "rw-s"}, {"mib": 1023}])
+    assert on_host(tool)["backing"]["saw"] == ("4096 MiB of guest memory are private, anonymous, in pages of 4 KiB, "
+                                               "and 2048 MiB are of another kind")
 
 
 def test_libvirts_command_line(tool, root, on_host):
@@ -629,6 +658,73 @@ def test_doctor_on_a_live_kernel(tmp_path, name):
     assert fired == {row: expected for row, _, expected in rows}, found
     if name == "filled":
         assert "the kernel log has 'heap free:on'" in found["init_on_free"]["poison"]["saw"]
+
+
+# On a real host, with what a real guest says of itself
+
+@pytest.fixture(scope="module")
+def static_tool(tmp_path_factory):
+    """An archive with the tool, for a guest that has no libraries."""
+    folder = tmp_path_factory.mktemp("static")
+    program = folder / "page-reporting"
+    subprocess.run(["cc", "-O2", "-static", "-o", program, SOURCE], check=True, timeout=60)
+    return modules.archive(["dir /selftests 0755 0 0", f"file /selftests/page-reporting {program} 0755 0 0"],
+                           paths.kernel().parent)
+
+
+def diagnose(tool, archive, folder, mem_mib, kernel=None, **arguments):
+    """doctor's findings about a guest that had memory and gave it back, with the guest's own status."""
+    initrd = folder / "initrd"
+    initrd.write_bytes(programs.initramfs().read_bytes() + archive)
+    steps = [["hog", f"mem={mem_mib // 2}M", "hold=host"], ["file", "write", f"/{FILES}/flush", "all"],
+             ["selftest", "page-reporting", "--json", "status"], ["hog", "mem=4M"]]
+    with VM(kernel or paths.kernel(), initrd, mem_mib=mem_mib, steps=steps, **arguments) as vm:
+        vm.wait_event("ready")
+        vm.send("go")
+        vm.wait_event("freed")
+        vm.send("quit")
+        vm.wait_event("ready")
+        said, = [line for line in vm.progress if line.startswith('{"on"')]
+        done = subprocess.run([tool, "--json", "doctor", "--host", str(vm.pid), "--guest", "-"], input=said,
+                              capture_output=True, text=True, check=False, timeout=60)
+        vm.send("go")
+        vm.send("quit")
+        vm.finish()
+    assert not done.stderr
+    assert json.loads(said)["reported_bytes"] > mem_mib << 19
+    found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    print(mem_mib, *(found[name]["saw"] for name in ("resident", "backing", "dropped", "locked")), sep="; ")
+    return {name for name, check in found.items() if check["result"] == "bad"}
+
+
+@pytest.mark.parametrize("mem_mib", [256, 512])
+def test_host_that_drops(tool, static_tool, tmp_path, mem_mib):
+    """What an ordinary guest holds is told apart from what was not dropped."""
+    assert diagnose(tool, static_tool, tmp_path, mem_mib) == set()
+
+
+def test_host_that_drops_in_two_numa_nodes(tool, static_tool, tmp_path):
+    assert diagnose(tool, static_tool, tmp_path, 512, nodes=2) == set()
+
+
+def may_lock():
+    """Whether this user may have QEMU lock its memory, which the kernel allows root."""
+    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize("mem_mib", [256, 512])
+def test_host_that_has_locked_its_memory(tool, static_tool, tmp_path, mem_mib):
+    """QEMU cannot drop it, and answers the guest as if it had."""
+    if not may_lock():
+        pytest.skip("only root may lock so much memory")
+    arguments = {"extra_args": ["-overcommit", "mem-lock=on"]}
+    assert diagnose(tool, static_tool, tmp_path, mem_mib, **arguments) == {"locked", "dropped"}
+
+
+def test_host_that_ignores_reports(tool, static_tool, tmp_path):
+    """As QEMU does for a guest with page_poison=1; the host alone cannot see why."""
+    assert diagnose(tool, static_tool, tmp_path, 1024, paths.debug_kernel(), boot_deadline_s=180, parallel=True,
+                    cmdline=[*drivers.PATIENCE, "page_poison=1"]) == {"dropped"}
 
 
 def test_kernels_own_makefile(tmp_path):
