@@ -91,7 +91,7 @@ def snapshot(boot, show, patterns, jobs, before, mem_mib=1024):
         resident_mib, path = vm.samples[-1].rss_mib, Path(folder) / "image"
         took_s = migrate(monitor, path)
         size_mib = path.stat().st_size / (1 << 20)
-        monitor.execute("cont")
+        qmp.cont(monitor)
         vm.send("quit")
         result = vm.finish()
     used_mib = mem_mib - ready.number("free_kib") / 1024

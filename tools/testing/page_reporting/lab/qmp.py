@@ -3,6 +3,7 @@
 
 import json
 import socket
+import time
 
 from .errors import LabError
 
@@ -58,3 +59,11 @@ class Monitor:
         if "return" not in message:
             raise LabError(f"QMP {command}: {message.get('error', {}).get('desc') or message}")
         return message["return"]
+
+
+def cont(monitor):
+    """Let the guest go on. Right after a migration has completed, QEMU refuses that for a moment more."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while monitor.execute("query-status")["status"] == "finish-migrate" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    monitor.execute("cont")

@@ -395,6 +395,20 @@ def test_choice_of_accelerator(monkeypatch):
             assert qemu.choose_accel() == qemu.choose_accel(choice) == expected
 
 
+def test_guest_goes_on_once_its_migration_is_finalized(monkeypatch):
+    """QEMU says "completed" before it has left this state, and refuses to go on in it."""
+    states, calls = ["finish-migrate", "finish-migrate", "postmigrate"], []
+
+    class Fake:
+        @staticmethod
+        def execute(command):
+            calls.append(command)
+            return {"status": states.pop(0)} if command == "query-status" else {}
+    monkeypatch.setattr(qmp.time, "sleep", lambda _: None)
+    qmp.cont(Fake)
+    assert calls == ["query-status"] * 3 + ["cont"] and not states
+
+
 def test_monitor(tmp_path):
     """A QEMU of words alone, which sends a line at once and one for each request; events are left out."""
     def answer(server, lines):
