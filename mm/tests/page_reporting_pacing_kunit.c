@@ -116,6 +116,34 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
 
+/* B6: What a zone that is short cannot report does not become due as it is idle. */
+static void short_zone_waits_as_after_errors(struct kunit *test)
+{
+	unsigned int idle_ms = page_reporting_pacing_soonest_ms();
+	unsigned int tries = FPR_MAX_PASSES;
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+	int i;
+
+	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
+	KUNIT_ASSERT_PTR_EQ(test, page_zone(page), fpr_largest_zone());
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	/* No other zone has anything to wait for. */
+	do {
+		wait_and_pass(fake);
+	} while (!fpr_is_quiet(fake) && --tries);
+	fpr_starve(fake, fpr_largest_zone());
+	fpr_free_past_lists(page);
+	msleep(2 * idle_ms);
+	fpr_engine_forget_retries();
+	for (i = 0; i < 5; i++)
+		fpr_pass(fake);
+	KUNIT_EXPECT_GT(test, fpr_wait_of(&fake->prdev.work.timer), 4 * idle_ms);
+	fpr_feed(fake);
+}
+
 /* B6: The next pass is due when more may be idle, without a request. */
 static void pass_is_due_when_more_may_leave(struct kunit *test)
 {
@@ -559,6 +587,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(first_look_is_after_break_even),
 	KUNIT_CASE_SLOW(idle_memory_leaves),
 	KUNIT_CASE_SLOW(nothing_to_do_has_no_timer),
+	KUNIT_CASE_SLOW(short_zone_waits_as_after_errors),
 	KUNIT_CASE(pass_is_due_when_more_may_leave),
 	KUNIT_CASE(flush_leaves_no_debt),
 	KUNIT_CASE(grant_is_for_blocks_of_any_size),
