@@ -99,10 +99,9 @@ static void idle_memory_leaves(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pass_until(fake, all_has_left(fake)));
 }
 
-/* B6 */
-static void nothing_to_do_has_no_timer(struct kunit *test)
+/* Registers with pacing, and waits until there is nothing to do. */
+static void register_and_rest(struct kunit *test, struct fpr_fake *fake)
 {
-	struct fpr_fake *fake = test->priv;
 	unsigned int tries = FPR_MAX_PASSES;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
@@ -112,6 +111,14 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 		wait_and_pass(fake);
 	} while (!fpr_is_quiet(fake) && --tries);
 	KUNIT_EXPECT_NE(test, 0, tries);
+}
+
+/* B6 */
+static void nothing_to_do_has_no_timer(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	register_and_rest(test, fake);
 	KUNIT_EXPECT_NE(test, 0, fake->nr_blocks);
 	KUNIT_EXPECT_FALSE(test, delayed_work_pending(&fake->prdev.work));
 }
@@ -120,20 +127,14 @@ static void nothing_to_do_has_no_timer(struct kunit *test)
 static void short_zone_waits_as_after_errors(struct kunit *test)
 {
 	unsigned int idle_ms = page_reporting_pacing_soonest_ms();
-	unsigned int tries = FPR_MAX_PASSES;
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
 	int i;
 
 	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
 	KUNIT_ASSERT_PTR_EQ(test, page_zone(page), fpr_largest_zone());
-	fpr_set_order(fake, MAX_PAGE_ORDER);
-	fpr_set_delay(fake, FPR_ADAPTIVE);
-	fpr_register(fake, 0);
 	/* No other zone has anything to wait for. */
-	do {
-		wait_and_pass(fake);
-	} while (!fpr_is_quiet(fake) && --tries);
+	register_and_rest(test, fake);
 	fpr_starve(fake, fpr_largest_zone());
 	fpr_free_past_lists(page);
 	msleep(2 * idle_ms);
