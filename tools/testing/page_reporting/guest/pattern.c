@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "beside.h"
+#include "meminfo.h"
 #include "vmstat.h"
 
 #define FLUSH	"/sys/kernel/mm/page_reporting/flush"
@@ -143,17 +144,6 @@ static long long imbalance(const char *text)
 	       find_counter(text, "pgreport_clear");
 }
 
-static long long memory_kib(void)
-{
-	char text[4096], *line;
-
-	must_read_text("/proc/meminfo", text, sizeof(text));
-	line = strstr(text, "MemTotal:");
-	if (!line)
-		fail("read", "MemTotal", ENODATA);
-	return strtoll(line + strlen("MemTotal:"), NULL, 10);
-}
-
 static long long age_ms(void)
 {
 	char text[32];
@@ -178,13 +168,13 @@ static void report_counters(const char *event, unsigned long wrong)
 		read_vmstat(text, sizeof(text));
 	} while (imbalance(text) && --looks);
 	report("event=%s wrong=%lu imbalance=%lld reported=%lld refault=%lld clear=%lld free=%lld "
-	       "report=%lld fail=%lld skip=%lld movable=%lu total_kib=%lld age_ms=%lld t_ms=%lld",
+	       "report=%lld fail=%lld skip=%lld movable=%lu total_kib=%ld age_ms=%lld t_ms=%lld",
 	       event, wrong, imbalance(text), find_counter(text, "nr_free_reported"),
 	       find_counter(text, "pgreport_refault"), find_counter(text, "pgreport_clear"),
 	       find_counter(text, "nr_free_pages"), find_counter(text, "pgreport"),
 	       find_counter(text, "pgreport_fail"), find_counter(text, "page_reporting_skip"),
 	       pages_above(kept, kept_size, start) +
-	       (filled ? pages_above(filled, more_size, start) : 0), memory_kib(), age_ms(),
+	       (filled ? pages_above(filled, more_size, start) : 0), read_kib("MemTotal:"), age_ms(),
 	       now_ms());
 }
 
