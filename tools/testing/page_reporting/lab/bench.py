@@ -215,19 +215,30 @@ def make_meta(repeat, accels):
             "repeat": repeat, "host_thp": host.thp_setting()}
 
 
+def inputs_of(variant):
+    """The files that a workload takes from outside: a recorded trace, or the compiler that it runs."""
+    from . import bench_runs
+    arguments = variant.workload[1]
+    if "trace" in arguments:
+        return [bench_runs.RECORDED / f"{arguments['trace']}.csv"]
+    if bench_plan.COMPILED in arguments.values():
+        found = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True)
+        return [Path(found.stdout.strip())]
+    return []
+
+
 def make_store(args, initrd):
     """The raw records that count for these kernels and this machine."""
     digest = functools.lru_cache(maxsize=None)(bench_store.file_digest)
-    # What starts QEMU and reads its memory counts, too: two ways to measure are not to be compared.
     setting = {"programs": digest(initrd), "accel": qemu.choose_accel(), "qemu": qemu.version(qemu.find()),
-               "lab": [digest(Path(qemu.__file__).with_name(f"{name}.py"))
-                       for name in ("qemu", "process", "bench_runs", "bench_disk")], "host_thp": host.thp_setting()}
+               "method": bench_plan.METHOD, "host_thp": host.thp_setting()}
 
     def depends_on(job):
-        """The digests of the kernels that `job` boots, and of its modules."""
+        """The digests of the kernels that `job` boots, of its modules, and of what its workload works on."""
         paths_used = [kernel_path(args, job.column, build) for build in job.variant.builds]
         return {"kernels": [digest(path) if path.is_file() else None for path in paths_used],
-                "modules": [digest(modules.SOURCE / f"{name}.c") for name in job.variant.modules]}
+                "modules": [digest(modules.SOURCE / f"{name}.c") for name in job.variant.modules],
+                "inputs": [digest(path) for path in inputs_of(job.variant)]}
     return bench_store.Store(args.out / "raw", depends_on, setting)
 
 

@@ -222,6 +222,29 @@ def test_record_is_kept_for_its_kernel_and_programs(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_record_counts_for_its_method_and_inputs(tmp_path, monkeypatch):
+    """Not for the text of the lab, most of whose changes do not change a figure."""
+    kernel = tmp_path / "bzImage"
+    kernel.write_bytes(b"kernel")
+    monkeypatch.setattr(bench_runs, "RECORDED", tmp_path)
+    trace = tmp_path / "relink.csv"
+    trace.write_text("0,1\n", encoding="utf-8")
+    args = types.SimpleNamespace(out=tmp_path, stock=kernel, ours=kernel)
+    relink, compiled = (next(v for v in bench_plan.VARIANTS if v.name == name) for name in ("relink", "c-compile"))
+
+    def paths_of(variant):
+        return bench.make_store(args, kernel).path(Job(variant, "stock", 1))
+    before = paths_of(relink)
+    assert paths_of(relink) == before
+    trace.write_text("0,2\n", encoding="utf-8")
+    assert paths_of(relink) != before
+    before = paths_of(relink)
+    monkeypatch.setattr(bench_plan, "METHOD", bench_plan.METHOD + 1)
+    assert paths_of(relink) != before
+    compiler = bench.inputs_of(compiled)[0]
+    assert compiler.name == "cc1" and compiler.is_file()
+
+
 NO_GUESTS = types.SimpleNamespace(prepare=lambda jobs: None, boot=lambda job, guests: None)
 
 
