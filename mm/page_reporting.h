@@ -8,12 +8,33 @@
 #ifndef _MM_PAGE_REPORTING_H
 #define _MM_PAGE_REPORTING_H
 
+#include <linux/huge_mm.h>
 #include <linux/jump_label.h>
 #include <linux/kconfig.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
 /* For page_alloc.c, which gets it through this header. */
 #include <linux/page-isolation.h>
+#include <linux/sizes.h>
+
+/* See "unit" in page_reporting_mark.c. 2 MiB on arm64 with any page size. */
+#define PAGE_REPORTING_UNIT_ORDER \
+	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
+
+/*
+ * Does the allocator free at most a unit at once? It splits what is larger than
+ * a pageblock, but not what leaves a per-CPU list: up to a huge page.
+ */
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#define PAGE_REPORTING_FREED_ORDER	HPAGE_PMD_ORDER
+#else
+#define PAGE_REPORTING_FREED_ORDER	PAGE_ALLOC_COSTLY_ORDER
+#endif
+#define PAGE_REPORTING_FREES_UNITS \
+	(PAGE_REPORTING_UNIT_ORDER == pageblock_order && \
+	 PAGE_REPORTING_FREED_ORDER <= pageblock_order)
 
 /* On while a device is registered. */
 DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);
@@ -31,7 +52,8 @@ extern unsigned int page_reporting_notify_order;
 extern unsigned int page_reporting_mark_order;
 
 void __page_reporting_notify(void);
-void __page_reporting_freed(struct zone *zone, unsigned int order, int mt);
+void __page_reporting_freed(struct zone *zone, unsigned int order, int mt,
+			    unsigned int freed);
 void __page_reporting_taken(struct page *page, struct zone *zone,
 			    unsigned int low, unsigned int high, int mt);
 void __page_reporting_left(struct page *page, struct zone *zone,
@@ -68,13 +90,20 @@ static inline void page_reporting_notify(void)
  * first page of the block, @mt its migratetype.
  */
 
-/* A block was added to a free list. @order: after merging */
+/*
+ * A block of order @freed was added to a free list. @order: after merging. Where
+ * no more than a unit is freed at once, @freed makes no difference, and is not
+ * used, so that the caller need not keep it.
+ */
 static inline void page_reporting_notify_free(struct zone *zone,
+					      unsigned int freed,
 					      unsigned int order, int mt)
 {
 	if (page_reporting_has_device() &&
 	    order >= READ_ONCE(page_reporting_notify_order))
-		__page_reporting_freed(zone, order, mt);
+		__page_reporting_freed(zone, order, mt,
+				       PAGE_REPORTING_FREES_UNITS ?
+				       0 : freed);
 }
 
 /*
@@ -97,15 +126,19 @@ static inline void page_reporting_left(struct page *page, struct zone *zone,
 		__page_reporting_left(page, zone, order, mt);
 }
 
-/* A block was removed to merge. @order and @mt: before the merge */
+/*
+ * A block was removed to merge. @order and @mt: before the merge. An unreported
+ * block of a pageblock or more stays in its level.
+ */
 static inline void page_reporting_merged(struct page *page, struct zone *zone,
 					 unsigned int order, int mt)
 {
-	if (page_reporting_watches(order))
+	if (page_reporting_watches(order) &&
+	    (PageReported(page) || order < pageblock_order))
 		__page_reporting_merged(page, zone, order, mt);
 }
 
-/* The migratetype of a free block has changed. */
+/* The migratetype of a free block changes, on its list or between two lists. */
 static inline void page_reporting_retyped(struct page *page, struct zone *zone,
 					  unsigned int order, int old_mt,
 					  int new_mt)

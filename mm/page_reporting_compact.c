@@ -441,7 +441,7 @@ static void page_reporting_put_holes(struct zone *zone)
 			__putback_isolated_page(page, order, mt);
 			whole = page_reporting_whole_order(page);
 			if (whole)
-				page_reporting_notify_free(zone, whole, mt);
+				page_reporting_notify_free(zone, order, whole, mt);
 			__page_reporting_breathe(zone, &steps);
 		}
 	}

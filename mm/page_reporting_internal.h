@@ -11,16 +11,15 @@
 #define _MM_PAGE_REPORTING_INTERNAL_H
 
 #include <linux/jiffies.h>
-#include <linux/log2.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mmzone.h>
 #include <linux/page-flags.h>
 #include <linux/page_reporting.h>
 #include <linux/preempt.h>
-#include <linux/sizes.h>
 #include <linux/types.h>
 
+#include "page_reporting.h"
 #include "page_reporting_debug.h"
 #include "page_reporting_pacing.h"
 
@@ -32,10 +31,6 @@ enum page_reporting_state {
 
 /* As a delay: pacing decides. This is the default; users see it as -1. */
 #define PAGE_REPORTING_ADAPTIVE		UINT_MAX
-
-/* See "unit" in page_reporting_mark.c. 2 MiB on arm64 with any page size. */
-#define PAGE_REPORTING_UNIT_ORDER \
-	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
 /* page_reporting_mark.c */
 

@@ -56,8 +56,9 @@
  * The level of a pool is its free memory that is not reported: the blocks that
  * the allocator counts, less the marked ones that are counted here, for each
  * zone and order. This takes a few additions, whatever the size of the zone.
- * Between passes, the level is updated for each block that is added to or
- * removed from the free lists, and pacing is told when it falls.
+ * Between passes, the level is updated for each block that comes to the free
+ * lists or leaves them, by its own pages, whatever it merges with. Pacing is
+ * told when the level falls.
  *
  * Programs and the kernel allocate from lists of different migratetypes, and
  * take a marked block of their own type before an unmarked one of another. If
@@ -113,7 +114,8 @@ u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
 /*
  * Computes the level of each pool anew. The hooks miss blocks that come to a
  * free list without a free: the rest of a block of which a page turned bad, and
- * blocks whose isolation ends; and a merged block that compaction captures.
+ * blocks whose isolation ends. If compaction captures a merged block, what it
+ * merged with stays in the level.
  */
 void __page_reporting_count_levels(struct zone *zone)
 {
@@ -217,8 +219,13 @@ static void __page_reporting_change(struct page_reporting_demand *pool,
 	pool->level += change;
 }
 
-/* An unreported block was added to a free list. */
-static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
+/*
+ * A block of order @freed, which was not reported, was added to a free list and
+ * is now of @order. What it merged with is in the level already, unless it was
+ * too small for this pool: then its pages come with the block that they complete.
+ */
+static void __page_reporting_came(struct zone *zone, unsigned int order, int mt,
+				  unsigned int freed)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
 	struct page_reporting_demand *pool;
@@ -226,8 +233,11 @@ static void __page_reporting_came(struct zone *zone, unsigned int order, int mt)
 	if (!state)
 		return;
 	pool = &state->pool[page_reporting_pool(order, mt)];
-	if (order >= pool->pacing.order)
-		__page_reporting_change(pool, 1LL << order);
+	if (order < pool->pacing.order)
+		return;
+	if (order >= PAGE_REPORTING_UNIT_ORDER)
+		order = max(freed, pool->pacing.order);
+	__page_reporting_change(pool, 1LL << order);
 }
 
 /*
@@ -289,9 +299,9 @@ __page_reporting_taken_any(struct page *page, struct zone *zone,
 }
 
 /*
- * The hooks for blocks that are allocated, freed, or merged are hot. Their
- * common case is a few instructions without a call. Returns false if there is
- * more to do; otherwise stores the block's pool in *@pool.
+ * The hooks for blocks that are allocated or freed are hot. Their common case
+ * is a few instructions without a call. Returns false if there is more to do;
+ * otherwise stores the block's pool in *@pool.
  */
 static __always_inline bool
 __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
@@ -310,15 +320,20 @@ void __page_reporting_taken(struct page *page, struct zone *zone,
 			    unsigned int low, unsigned int high, int mt)
 {
 	struct page_reporting_demand *pool;
-	s64 pages = 1LL << low;
+	s64 left;
 
 	if (likely(!PageReported(page) &&
-		   __page_reporting_is_common(zone, low, mt, &pool) &&
-		   pool->level >= pages &&
-		   !(current->flags & PF_BALLOON)))
-		page_reporting_pacing_fell(&pool->pacing, pool->level -= pages);
-	else
-		__page_reporting_taken_any(page, zone, low, high, mt);
+		   __page_reporting_is_common(zone, high, mt, &pool) &&
+		   max(low, zone->page_reporting->order) >= PAGE_REPORTING_UNIT_ORDER &&
+		   !(current->flags & PF_BALLOON))) {
+		left = pool->level - (1LL << max(low, pool->pacing.order));
+		if (likely(left >= 0)) {
+			pool->level = left;
+			page_reporting_pacing_fell(&pool->pacing, left);
+			return;
+		}
+	}
+	__page_reporting_taken_any(page, zone, low, high, mt);
 }
 
 /* Clears the mark for another reason than an allocation. */
@@ -343,59 +358,58 @@ void __page_reporting_left(struct page *page, struct zone *zone,
 }
 
 static noinline void __page_reporting_freed_any(struct zone *zone,
-						unsigned int order, int mt)
+						unsigned int order, int mt,
+						unsigned int freed)
 {
 	unsigned int reported = READ_ONCE(page_reporting_order);
 
-	__page_reporting_came(zone, order, mt);
+	__page_reporting_came(zone, order, mt, freed);
 	/* One fragment is enough to ask for a pass. */
 	if (order < reported)
 		WRITE_ONCE(page_reporting_notify_order, reported);
 	__page_reporting_notify();
 }
 
-/* A block of page_reporting_notify_order or above was freed. */
-void __page_reporting_freed(struct zone *zone, unsigned int order, int mt)
+/* A block became one of page_reporting_notify_order or above by a free. */
+void __page_reporting_freed(struct zone *zone, unsigned int order, int mt,
+			    unsigned int freed)
 {
 	struct page_reporting_demand *pool;
 
 	if (likely(__page_reporting_is_common(zone, order, mt, &pool))) {
+		order = pool->pacing.order;
+		if (!PAGE_REPORTING_FREES_UNITS)
+			order = max(order, freed);
 		pool->level += 1LL << order;
 		__page_reporting_notify();
 	} else {
-		__page_reporting_freed_any(zone, order, mt);
+		__page_reporting_freed_any(zone, order, mt, freed);
 	}
 }
 
-static noinline void __page_reporting_merged_any(struct page *page,
-						 struct zone *zone,
-						 unsigned int order, int mt)
+/*
+ * The block was removed, and is about to be added as a part of a larger one,
+ * which is not marked. So its pages have to be in a level, unless
+ * __page_reporting_came() counts them as a part of the larger block.
+ */
+void __page_reporting_merged(struct page *page, struct zone *zone,
+			     unsigned int order, int mt)
 {
+	bool small = order < PAGE_REPORTING_UNIT_ORDER;
+
 	if (!PageReported(page)) {
-		__page_reporting_went(zone, order, mt, false);
+		if (small)
+			__page_reporting_went(zone, order, mt, false);
 		return;
 	}
 	__page_reporting_clear(page, zone, order);
+	if (!small)
+		__page_reporting_came(zone, order, mt, order);
 	/* While a block is put back, the merged block may still be marked. */
 	if (zone->page_reporting->joined)
 		*zone->page_reporting->joined += 1UL << order;
 	else
 		count_vm_events(PGREPORT_MERGE, 1UL << order);
-}
-
-/* The block was removed, and is about to be added as a part of a larger one. */
-void __page_reporting_merged(struct page *page, struct zone *zone,
-			     unsigned int order, int mt)
-{
-	struct page_reporting_demand *pool;
-	s64 pages = 1LL << order;
-
-	if (likely(!PageReported(page) &&
-		   __page_reporting_is_common(zone, order, mt, &pool) &&
-		   pool->level >= pages))
-		pool->level -= pages;
-	else
-		__page_reporting_merged_any(page, zone, order, mt);
 }
 
 /* Moves an unreported block to the pool of its new migratetype. */
@@ -407,7 +421,7 @@ void __page_reporting_retyped(struct page *page, struct zone *zone,
 		return;
 	/* It was not allocated, so this is no fall for pacing. */
 	__page_reporting_went(zone, order, old_mt, true);
-	__page_reporting_came(zone, order, new_mt);
+	__page_reporting_came(zone, order, new_mt, order);
 }
 
 /* First page of the free block that contains @page, or NULL. */
@@ -436,7 +450,9 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	struct page_reporting_zone *state = zone->page_reporting;
 	int mt = get_pageblock_migratetype(page);
 	unsigned long had = reported ? 1UL << order : 0;
+	s64 level = state->of[mt]->level;
 	unsigned long joined = 0;
+	unsigned int whole;
 	struct page *head;
 
 	lockdep_assert_held(&zone->lock);
@@ -448,13 +464,15 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 
 	count_vm_events(PGREPORT, had);
 	head = __page_reporting_head(page);
-	order = buddy_order(head);
-	if (had + joined == 1UL << order) {
-		__page_reporting_set(head, zone, order);
+	whole = buddy_order(head);
+	if (had + joined == 1UL << whole) {
+		__page_reporting_set(head, zone, whole);
+		/* The marked blocks that it merged with are in no level. */
+		state->of[mt]->level = level;
 		return true;
 	}
 	count_vm_events(PGREPORT_MERGE, had + joined);
-	__page_reporting_came(zone, order, mt);
+	__page_reporting_came(zone, whole, mt, order);
 	return false;
 }
 
@@ -480,7 +498,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 		list_move(&page->buddy_list, list);
 		if (PageReported(page)) {
 			__page_reporting_forget(page, zone, order);
-			__page_reporting_came(zone, order, mt);
+			__page_reporting_came(zone, order, mt, order);
 		}
 	}
 	left = state ? state->reported[order] : 0;

@@ -923,6 +923,24 @@ struct page *fpr_isolate_pageblock(struct fpr_fake *fake)
 	return page;
 }
 
+/* Without memory hotplug, code outside page_alloc.c can set types only at boot. */
+#ifdef CONFIG_MEMORY_HOTPLUG
+/* Sets the type of a pageblock that is free or in use as a whole. */
+void fpr_set_type(struct page *page, int mt)
+{
+	struct zone *zone = page_zone(page);
+	bool is_free;
+
+	spin_lock_irq(&zone->lock);
+	is_free = PageBuddy(page) &&
+		  __isolate_free_block(page, pageblock_order);
+	init_pageblock_migratetype(page, mt, false);
+	if (is_free)
+		__putback_isolated_page(page, pageblock_order, mt);
+	spin_unlock_irq(&zone->lock);
+}
+#endif
+
 /*
  * Counters
  */

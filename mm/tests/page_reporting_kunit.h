@@ -252,6 +252,7 @@ void fpr_put_pair(struct fpr_pair *pair);
 void fpr_free_upper_half(struct page *page);
 void fpr_need_isolation(struct kunit *test);
 struct page *fpr_isolate_pageblock(struct fpr_fake *fake);
+void fpr_set_type(struct page *page, int mt);
 int fpr_try_isolate(struct fpr_fake *fake, struct page *page);
 void fpr_unisolate(struct fpr_fake *fake, struct page *page);
 

@@ -20,6 +20,11 @@
 #include "../shuffle.h"
 #include "page_reporting_kunit.h"
 
+static void get_order_desc(const unsigned int *order, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "order %u", *order);
+}
+
 /* Does the hook for a free of this order request a pass? */
 static bool notify_asks(struct fpr_fake *fake, unsigned int order)
 {
@@ -28,7 +33,8 @@ static bool notify_asks(struct fpr_fake *fake, unsigned int order)
 
 	fpr_calm(fake);
 	spin_lock_irq(&zone->lock);
-	page_reporting_notify_free(zone, order, MIGRATE_MOVABLE);
+	page_reporting_notify_free(zone, order, order,
+				   MIGRATE_MOVABLE);
 	spin_unlock_irq(&zone->lock);
 	fpr_free(page);
 	return fpr_state(fake) == PAGE_REPORTING_REQUESTED;
@@ -698,6 +704,86 @@ static void each_pool_has_its_own_level(struct kunit *test)
 	KUNIT_FAIL(test, "not in any of %u tries", i);
 }
 
+/* B6: A block that two pools count a part of each leaves no part in either. */
+static void block_in_two_levels_leaves_both(struct kunit *test)
+{
+	struct page_reporting_demand *movable, *kernel;
+	s64 half = MAX_ORDER_NR_PAGES / 2, before, left = -1, moved = -1;
+	struct fpr_fake *fake = test->priv;
+	unsigned int tries = 10;
+	struct page *page;
+	struct zone *zone;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	/* Others may free or take a block of this order meanwhile. */
+	while ((left || moved != half) && tries--) {
+		fpr_report_all(fake);
+		page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+		zone = page_zone(page);
+		fpr_free_past_lists(page);
+		spin_lock_irq(&zone->lock);
+		movable = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE];
+		kernel = &zone->page_reporting->pool[PAGE_REPORTING_KERNEL];
+		movable->level += kernel->level - half;
+		kernel->level = half;
+		before = movable->level;
+		spin_unlock_irq(&zone->lock);
+		fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+		left = level_of(zone, PAGE_REPORTING_KERNEL);
+		moved = before - level_of(zone, PAGE_REPORTING_MOVABLE);
+	}
+	KUNIT_EXPECT_EQ(test, 0, left);
+	KUNIT_EXPECT_EQ(test, half, moved);
+}
+
+#ifdef CONFIG_MEMORY_HOTPLUG
+/*
+ * Frees an unmovable half of a block, and then the other half, which is movable.
+ * Returns whether the levels changed by just that.
+ */
+static bool half_moves(struct fpr_fake *fake, bool report)
+{
+	struct page *page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	s64 half = MAX_ORDER_NR_PAGES / 2;
+	struct zone *zone = page_zone(page);
+	struct levels before, first, both;
+
+	fpr_set_type(page, MIGRATE_MOVABLE);
+	fpr_set_type(page + half, MIGRATE_UNMOVABLE);
+	fpr_report_all(fake);
+	before = levels_of(zone, PAGE_REPORTING_KERNEL);
+	fpr_free_upper_half(page);
+	drain_all_pages(zone);
+	if (report)
+		fpr_report_all(fake);
+	first = levels_of(zone, PAGE_REPORTING_KERNEL);
+	fpr_free_past_lists(page);
+	both = levels_of(zone, PAGE_REPORTING_KERNEL);
+	return first.own == before.own + (report ? 0 : half) &&
+	       first.other == before.other && both.own == before.own &&
+	       both.other == before.other + 2 * half;
+}
+
+/* B6: A free block that merges with one of another type counts in that one's pool. */
+static void merged_block_changes_its_pool(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned int report, tries;
+
+	if (pageblock_order != MAX_PAGE_ORDER - 1)
+		kunit_skip(test, "needs two pageblocks in a largest block");
+	fpr_set_order(fake, pageblock_order);
+	fpr_register(fake, 0);
+	for (report = 0; report < 2; report++) {
+		/* Others may free or take such a block meanwhile. */
+		for (tries = 10; tries && !half_moves(fake, report); tries--)
+			;
+		KUNIT_EXPECT_NE_MSG(test, 0, tries, "reported: %u", report);
+	}
+}
+#endif
+
 /* Expects that the levels that the hooks update are those computed from the lists. */
 static void expect_counted(struct kunit *test, const char *when)
 {
@@ -726,12 +812,7 @@ static void expect_counted(struct kunit *test, const char *when)
 
 static const unsigned int level_orders[] = { 4, 9, MAX_PAGE_ORDER };
 
-static void get_level_order_desc(const unsigned int *order, char *desc)
-{
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "order %u", *order);
-}
-
-KUNIT_ARRAY_PARAM(level_order, level_orders, get_level_order_desc);
+KUNIT_ARRAY_PARAM(level_order, level_orders, get_order_desc);
 
 static void take_each_order(struct fpr_fake *fake, gfp_t first, gfp_t second)
 {
@@ -760,6 +841,9 @@ static void levels_follow_the_lists(struct kunit *test)
 	expect_counted(test, "all was freed");
 	take_each_order(fake, GFP_HIGHUSER_MOVABLE, GFP_KERNEL);
 	expect_counted(test, "unmarked blocks were used");
+	/* Not marked: it was freed last. */
+	fpr_split_largest(fake, 4);
+	expect_counted(test, "a largest block was split");
 	fpr_free_all(fake);
 	drain_all_pages(NULL);
 	fpr_pass(fake);
@@ -907,37 +991,38 @@ static void sweep_without_marks_looks_at_no_page(struct kunit *test)
 	KUNIT_EXPECT_LT(test, sweep_ns, walk_ns / 4);
 }
 
-static void take_for_report(struct fpr_fake *fake, struct page *page)
+static void take_for_report(struct fpr_fake *fake, struct page *page,
+			    unsigned int order)
 {
 	struct zone *zone = page_zone(page);
 	bool isolated;
 
 	spin_lock_irq(&zone->lock);
-	isolated = PageBuddy(page) && buddy_order(page) == FPR_ORDER &&
-		   __isolate_free_block(page, FPR_ORDER);
+	isolated = PageBuddy(page) && buddy_order(page) == order &&
+		   __isolate_free_block(page, order);
 	spin_unlock_irq(&zone->lock);
 	KUNIT_ASSERT_TRUE(fake->test, isolated);
 }
 
 /* Returns true if the block is marked afterwards. */
-static bool put_back_reported(struct page *page)
+static bool put_back_reported(struct page *page, unsigned int order)
 {
 	struct zone *zone = page_zone(page);
 	bool marked;
 
 	spin_lock_irq(&zone->lock);
-	marked = __page_reporting_put_back(page, zone, FPR_ORDER, true);
+	marked = __page_reporting_put_back(page, zone, order, true);
 	spin_unlock_irq(&zone->lock);
 	return marked;
 }
 
 /* Is the page part of a larger block that is marked? */
-static bool is_in_marked_block(struct page *page)
+static bool is_in_marked_block(struct page *page, unsigned int part)
 {
 	unsigned int order;
 	struct page *head;
 
-	for (order = FPR_ORDER + 1; order < NR_PAGE_ORDERS; order++) {
+	for (order = part + 1; order < NR_PAGE_ORDERS; order++) {
 		head = pfn_to_page(ALIGN_DOWN(page_to_pfn(page), 1UL << order));
 		if (PageBuddy(head) && buddy_order(head) == order &&
 		    PageReported(head))
@@ -946,32 +1031,41 @@ static bool is_in_marked_block(struct page *page)
 	return false;
 }
 
-/* B8: Two buddies in one batch, the second freed after the first was isolated. */
+static const unsigned int part_orders[] = { FPR_ORDER, MAX_PAGE_ORDER - 1 };
+
+KUNIT_ARRAY_PARAM(part_order, part_orders, get_order_desc);
+
+/* B6 B8: Two buddies in one batch, the second freed after the first was isolated. */
 static void marked_blocks_make_a_marked_one(struct kunit *test)
 {
+	unsigned int order = *(const unsigned int *)test->param_value;
 	struct fpr_fake *fake = test->priv;
 	struct fpr_pair *pair = &fake->pairs[0];
 	struct page *lo, *hi;
 
 	fpr_need_counters(test);
-	fpr_set_order(fake, FPR_ORDER);
+	fpr_set_order(fake, order);
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
+	pair->order = order;
 	fpr_get_pair(fake, pair, GFP_KERNEL);
 	lo = pair->lo;
 	hi = pair->hi;
 
 	fpr_put(&pair->lo);
-	take_for_report(fake, lo);
+	drain_all_pages(NULL);
+	take_for_report(fake, lo, order);
 	fpr_put(&pair->hi);
-	take_for_report(fake, hi);
-	KUNIT_EXPECT_TRUE(test, put_back_reported(lo));
+	drain_all_pages(NULL);
+	take_for_report(fake, hi, order);
+	KUNIT_EXPECT_TRUE(test, put_back_reported(lo, order));
 	KUNIT_EXPECT_TRUE(test, PageReported(lo));
-	KUNIT_EXPECT_TRUE(test, put_back_reported(hi));
-	KUNIT_EXPECT_FALSE(test, PageBuddy(lo) && buddy_order(lo) == FPR_ORDER);
+	KUNIT_EXPECT_TRUE(test, put_back_reported(hi, order));
+	KUNIT_EXPECT_FALSE(test, PageBuddy(lo) && buddy_order(lo) == order);
 	/* However far it has merged, all the other blocks were marked, too. */
-	KUNIT_EXPECT_TRUE(test, is_in_marked_block(lo));
+	KUNIT_EXPECT_TRUE(test, is_in_marked_block(lo, order));
 	fpr_expect_identity(test);
+	expect_counted(test, "both are put back");
 }
 
 /* The engine marks one of the words. The other is marked non-atomically. */
@@ -1115,12 +1209,16 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(ballooning_teaches_nothing),
 	KUNIT_CASE(window_ends_by_an_event),
 	KUNIT_CASE_PARAM(each_pool_has_its_own_level, pool_gen_params),
+	KUNIT_CASE(block_in_two_levels_leaves_both),
+#ifdef CONFIG_MEMORY_HOTPLUG
+	KUNIT_CASE(merged_block_changes_its_pool),
+#endif
 	KUNIT_CASE_PARAM(levels_follow_the_lists, level_order_gen_params),
 	KUNIT_CASE(bad_page_leaves_no_silence),
 	KUNIT_CASE(bad_page_is_no_refault_of_its_block),
 	KUNIT_CASE(isolated_pageblock_is_no_refault),
 	KUNIT_CASE_SLOW(sweep_without_marks_looks_at_no_page),
-	KUNIT_CASE(marked_blocks_make_a_marked_one),
+	KUNIT_CASE_PARAM(marked_blocks_make_a_marked_one, part_order_gen_params),
 	KUNIT_CASE(mark_leaves_other_flags_alone),
 	{}
 };

@@ -1319,26 +1319,11 @@ static void half_a_pageblock_keeps_its_type(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
-/* Without memory hotplug, code outside page_alloc.c can set types only at boot. */
+/* See fpr_set_type(). */
 #if defined(CONFIG_MEMORY_HOTPLUG) && defined(CONFIG_CMA)
-/* Sets the type of a pageblock that is free or in use as a whole. */
-static void set_type(struct page *page, int mt)
-{
-	struct zone *zone = page_zone(page);
-	bool is_free;
-
-	spin_lock_irq(&zone->lock);
-	is_free = PageBuddy(page) &&
-		  __isolate_free_block(page, pageblock_order);
-	init_pageblock_migratetype(page, mt, false);
-	if (is_free)
-		__putback_isolated_page(page, pageblock_order, mt);
-	spin_unlock_irq(&zone->lock);
-}
-
 static void end_type(void *page)
 {
-	set_type(page, MIGRATE_MOVABLE);
+	fpr_set_type(page, MIGRATE_MOVABLE);
 }
 
 struct reserve {
@@ -1363,7 +1348,7 @@ static void reserves_stay_accounted(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_report_all(fake);
 	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, pageblock_order);
-	set_type(page, reserve->mt);
+	fpr_set_type(page, reserve->mt);
 	KUNIT_ASSERT_EQ(test, 0,
 			kunit_add_action_or_reset(test, end_type, page));
 	fpr_free_past_lists(page);

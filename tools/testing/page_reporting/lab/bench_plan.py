@@ -162,9 +162,9 @@ def _stall(of):
                    columns=WITH_OFF, seconds=130, together=3, runs=EXACT_RUNS)
 
 
-def _hotpath(order, cpus, state):
-    return Variant("hotpath", f"order{order}-{cpus}cpu-{state}", HOTPATH,
-                   ("hotpath", {"order": order, "cpus": cpus, "state": state}), seconds=6, together=2,
+def _hotpath(order, cpus, state, **largest):
+    return Variant("hotpath", f"{'split' if largest else 'order'}{order}-{cpus}cpu-{state}", HOTPATH,
+                   ("hotpath", {"order": order, "cpus": cpus, "state": state, **largest}), seconds=6, together=2,
                    runs=EXACT_RUNS, builds=("off",) if state == "off" else ("",), modules=("measure",))
 
 
@@ -223,6 +223,7 @@ VARIANTS = (
     _one_block("movable", busy=True),
     *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device")
       for cpus, orders in ((1, range(11)), (2, (0, 9))) for order in orders),
+    *(_hotpath(order, 1, state, largest=1) for state in ("nodevice", "device") for order in (4, 8)),
     Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
             together=2),
     Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),

@@ -645,11 +645,12 @@ def scale(boot, show, mem_mib):
 BALLOON = {"off": None, "nodevice": "off", "device": "on"}
 
 
-def hotpath(boot, show, order, cpus, state):
+def hotpath(boot, show, order, cpus, state, largest=0):
     """Blocks allocated and freed at once: what that costs without the feature, without a device,
-    and with a device that has nothing to do."""
+    and with a device that has nothing to do. largest: each time, a largest block is split and merged."""
     steps = [["churn", "mem=4M", f"pause={REPORTING_MS}", "count=1"],
-             ["module", "load", "measure", "what=pairs", f"order={order}", f"cpus={cpus}"],
+             ["module", "load", "measure", "what=pairs", f"order={order}", f"cpus={cpus}",
+              f"largest={largest}"],
              ["module", "show", "measure"]]
     with boot(steps=steps, build="off" if state == "off" else "", modules=("measure",),
               balloon=BALLOON[state], smp=cpus, mem_mib=512, accel="tcg", extra_args=ICOUNT,

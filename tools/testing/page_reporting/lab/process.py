@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from . import console
 from .errors import DirtyConsole, GuestDied, GuestError, StepFailed
 
-SAMPLE_PERIOD_S = 0.05
+SAMPLE_PERIOD_S = 0.02
 # How long to go on reading after the first sign of a failure: what follows explains it.
 GRACE_S = 0.5
 

@@ -7,8 +7,9 @@
  * measurement. The results are parameters, which can be read once the module is loaded:
  *
  *   pairs	allocate and free one block of "order", "count" times, on the first
- *		"cpus" CPUs in turn, with interrupts off; an order without per-CPU lists is
- *		split off a largest block each time; result: insns_per_pair
+ *		"cpus" CPUs in turn, with interrupts off. An order without per-CPU lists is a
+ *		free block of its own, its buddy in use; with "largest", each pair splits a
+ *		largest block and merges it again. Result: insns_per_pair
  *   passes	a device that takes each report at once. When all free memory is reported, measure
  *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was
  *		freed; results: idle_pass_insns, one_block_pass_insns, reported_pages. With "busy",
@@ -55,8 +56,9 @@ module_param(mib, uint, 0444);
 module_param(pause_ms, uint, 0444);
 static char *type = "unmovable";
 module_param(type, charp, 0444);
-static bool busy;
+static bool busy, largest;
 module_param(busy, bool, 0444);
+module_param(largest, bool, 0444);
 
 static unsigned long insns_per_pair, idle_pass_insns, one_block_pass_insns;
 static unsigned long reported_pages, repeated_pages, busy_pages, passes;
@@ -130,20 +132,34 @@ static bool is_first_part(struct page *page)
 	return IS_ALIGNED(page_to_pfn(page), BIT(MAX_PAGE_ORDER));
 }
 
+/* Takes the buddy of @page, too, so that the only free block of this order is @page. */
+static bool take_buddy(struct page *page, struct list_head *taken)
+{
+	struct page *buddy = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+
+	if (!buddy)
+		return false;
+	list_add(&buddy->lru, taken);
+	return buddy == page + BIT(order);
+}
+
 /*
- * Takes all smaller blocks, so that each pair splits a largest block and merges it again,
- * whatever else was free. Orders with per-CPU lists do not need that.
+ * Takes all other free blocks, so that each pair finds the same, whatever else was free.
+ * Orders with per-CPU lists do not need that.
  */
-static bool take_smaller(struct list_head *taken)
+static bool take_others(struct list_head *taken)
 {
 	struct page *page;
+	bool alone = true;
 
 	if (order <= PAGE_ALLOC_COSTLY_ORDER)
 		return true;
 	while ((page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order))) {
 		if (is_first_part(page)) {
+			if (!largest && order < MAX_PAGE_ORDER)
+				alone = take_buddy(page, taken);
 			__free_pages(page, order);
-			return true;
+			return alone;
 		}
 		list_add(&page->lru, taken);
 	}
@@ -159,7 +175,7 @@ static int measure_pairs(void)
 
 	if (!count || !cpus || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
 		return -EINVAL;
-	pairs_failed = !take_smaller(&taken);
+	pairs_failed = !take_others(&taken);
 	on_each_cpu(run_pairs, NULL, true);
 	list_for_each_entry_safe(page, next, &taken, lru)
 		__free_pages(page, order);
