@@ -42,6 +42,9 @@ enum page_reporting_pool {
 	PAGE_REPORTING_POOLS,
 };
 
+/* Blocks of each of the kernel's lists that a pass counts. See "zones". */
+#define PAGE_REPORTING_COUNTED		32
+
 /*
  * @level: unreported free pages. May be off by a few blocks, and even negative,
  * until __page_reporting_count_levels() corrects it.

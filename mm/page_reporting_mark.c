@@ -63,10 +63,13 @@
  * Programs and the kernel allocate from lists of different migratetypes, and
  * take a marked block of their own type before an unmarked one of another. If
  * one level covered both, two demands that peak in turn would show a surplus
- * that neither has. So each has a pool. Memory that was free before the device
- * was registered counts as movable, as its types are unknown without a walk
- * over all lists. Blocks below the unit of account have another price than
- * larger ones, and are a third pool.
+ * that neither has. So each has a pool. The allocator does not count free blocks
+ * by type. So each pass counts those on the kernel's lists, which are short where
+ * programs have most of the memory: a single block in the wrong pool would show
+ * a surplus for ever, in place of which a busy block is reported again and again.
+ * Where a list is too long for that, memory that was free before the device was
+ * registered counts as movable. Blocks below the unit of account have another
+ * price than larger ones, and are a third pool.
  */
 
 #include <linux/align.h>
@@ -112,6 +115,35 @@ u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
 }
 
 /*
+ * Unreported pages in blocks of order @low or above on the kernel's lists. If a
+ * list is too long to count, not less than @level.
+ */
+static s64 __page_reporting_kernel_level(struct zone *zone, unsigned int low,
+					 s64 level)
+{
+	unsigned int order, nr;
+	struct page *page;
+	s64 pages = 0;
+	int mt;
+
+	for (order = low; order < NR_PAGE_ORDERS; order++) {
+		for (mt = 0; mt < MIGRATE_TYPES; mt++) {
+			if (page_reporting_pool(order, mt) != PAGE_REPORTING_KERNEL)
+				continue;
+			nr = 0;
+			list_for_each_entry(page, &zone->free_area[order].free_list[mt],
+					    buddy_list) {
+				if (nr++ == PAGE_REPORTING_COUNTED)
+					return max(pages, level);
+				if (!PageReported(page))
+					pages += 1LL << order;
+			}
+		}
+	}
+	return pages;
+}
+
+/*
  * Computes the level of each pool anew. The hooks miss blocks that come to a
  * free list without a free: the rest of a block of which a page turned bad, and
  * blocks whose isolation ends. If compaction captures a merged block, what it
@@ -122,10 +154,20 @@ void __page_reporting_count_levels(struct zone *zone)
 	struct page_reporting_zone *state = zone->page_reporting;
 	unsigned int unit = max(state->order, PAGE_REPORTING_UNIT_ORDER);
 	s64 sum = __page_reporting_unreported(zone, unit, NR_PAGE_ORDERS);
+	struct page_reporting_demand *movable = &state->pool[PAGE_REPORTING_MOVABLE];
 	struct page_reporting_demand *kernel = &state->pool[PAGE_REPORTING_KERNEL];
+	s64 level = kernel->level;
 
+	kernel->level = __page_reporting_kernel_level(zone, unit, level);
 	kernel->level = clamp(kernel->level, 0LL, sum);
-	state->pool[PAGE_REPORTING_MOVABLE].level = sum - kernel->level;
+	movable->level = sum - kernel->level;
+	/* What changes the pool was in the old one by mistake. */
+	if (kernel->level > level)
+		page_reporting_pacing_isolated(&movable->pacing,
+					       kernel->level - level);
+	else
+		page_reporting_pacing_isolated(&kernel->pacing,
+					       level - kernel->level);
 	state->pool[PAGE_REPORTING_SMALL].level =
 		__page_reporting_unreported(zone, state->order, unit);
 }

@@ -737,6 +737,84 @@ static void block_in_two_levels_leaves_both(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, half, moved);
 }
 
+/* Counts again after all was counted as movable. Returns whether that is corrected. */
+static bool is_corrected(struct zone *zone)
+{
+	struct page_reporting_demand *movable, *kernel;
+	s64 of_kernel, of_movable;
+	bool right;
+
+	spin_lock_irq(&zone->lock);
+	movable = &zone->page_reporting->pool[PAGE_REPORTING_MOVABLE];
+	kernel = &zone->page_reporting->pool[PAGE_REPORTING_KERNEL];
+	of_kernel = kernel->level;
+	of_movable = movable->level;
+	movable->level += of_kernel;
+	kernel->level = 0;
+	movable->pacing.low = movable->level;
+	__page_reporting_count_levels(zone);
+	/* By mistake, it was part of the movable surplus, too. */
+	right = kernel->level == of_kernel && movable->level == of_movable &&
+		movable->pacing.low == of_movable;
+	spin_unlock_irq(&zone->lock);
+	return right;
+}
+
+/*
+ * B6: One free block of the kernel that counts as movable would be a surplus that
+ * programs do not have, for ever.
+ */
+static void kernel_blocks_are_counted(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct page *marked, *page, *movable;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	marked = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	movable = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
+	fpr_free_past_lists(marked);
+	fpr_report_all(fake);
+	fpr_free_past_lists(page);
+	fpr_free_past_lists(movable);
+	if (page_reporting_pool(MAX_PAGE_ORDER, get_pageblock_migratetype(page)) !=
+	    PAGE_REPORTING_KERNEL)
+		kunit_skip(test, "no block of this type");
+	KUNIT_EXPECT_TRUE(test, is_corrected(page_zone(page)));
+	KUNIT_EXPECT_GE(test, level_of(page_zone(page), PAGE_REPORTING_KERNEL),
+			MAX_ORDER_NR_PAGES);
+}
+
+/* B6 B7: The blocks of a long list are not counted, and keep their level. */
+static void long_list_is_not_counted(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	struct fpr_fake *fake = test->priv;
+	struct page_reporting_demand *kernel;
+	s64 before, after;
+	unsigned int i;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	for (i = 0; i < 2 * PAGE_REPORTING_COUNTED; i++)
+		fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_free_all(fake);
+	drain_all_pages(NULL);
+	spin_lock_irq(&zone->lock);
+	kernel = &zone->page_reporting->pool[PAGE_REPORTING_KERNEL];
+	/* To see that it is not counted, it has to be wrong. */
+	kernel->level -= MAX_ORDER_NR_PAGES;
+	before = kernel->level;
+	__page_reporting_count_levels(zone);
+	after = kernel->level;
+	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_GT(test, before,
+			(s64)PAGE_REPORTING_COUNTED * MAX_ORDER_NR_PAGES);
+	KUNIT_EXPECT_EQ(test, before, after);
+}
+
 #ifdef CONFIG_MEMORY_HOTPLUG
 /*
  * Frees an unmovable half of a block, and then the other half, which is movable.
@@ -839,11 +917,13 @@ static void levels_follow_the_lists(struct kunit *test)
 	fpr_free_all(fake);
 	drain_all_pages(NULL);
 	expect_counted(test, "all was freed");
-	take_each_order(fake, GFP_HIGHUSER_MOVABLE, GFP_KERNEL);
-	expect_counted(test, "unmarked blocks were used");
-	/* Not marked: it was freed last. */
+	/* Not a marked one: these are last. */
 	fpr_split_largest(fake, 4);
 	expect_counted(test, "a largest block was split");
+	fpr_free_all(fake);
+	drain_all_pages(NULL);
+	take_each_order(fake, GFP_HIGHUSER_MOVABLE, GFP_KERNEL);
+	expect_counted(test, "unmarked blocks were used");
 	fpr_free_all(fake);
 	drain_all_pages(NULL);
 	fpr_pass(fake);
@@ -1210,6 +1290,8 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(window_ends_by_an_event),
 	KUNIT_CASE_PARAM(each_pool_has_its_own_level, pool_gen_params),
 	KUNIT_CASE(block_in_two_levels_leaves_both),
+	KUNIT_CASE(kernel_blocks_are_counted),
+	KUNIT_CASE(long_list_is_not_counted),
 #ifdef CONFIG_MEMORY_HOTPLUG
 	KUNIT_CASE(merged_block_changes_its_pool),
 #endif
