@@ -33,8 +33,7 @@ static bool notify_asks(struct fpr_fake *fake, unsigned int order)
 
 	fpr_calm(fake);
 	spin_lock_irq(&zone->lock);
-	page_reporting_notify_free(zone, order, order,
-				   MIGRATE_MOVABLE);
+	page_reporting_notify_free(zone, order, order, MIGRATE_MOVABLE);
 	spin_unlock_irq(&zone->lock);
 	fpr_free(page);
 	return fpr_state(fake) == PAGE_REPORTING_REQUESTED;
