@@ -21,7 +21,7 @@ endif
 
 # The kernel's own make must not see this one's flags and variables.
 unexport MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION SIGNOFF ACCEL SCENARIO REPEAT STRESS_S TOP_S JOBS
+export BASE MEM FREE ORDER DELAY KERNEL BRANCH VERSION SIGNOFF ACCEL SCENARIO REPEAT EARLIER STRESS_S TOP_S JOBS
 
 # "make test" ends in the line that counts passed and failed, also when it fails: in question
 # mode (which runs a recipe only with a +) the exit status 1 of the recipe becomes make's own,
@@ -64,6 +64,7 @@ help:
 	@echo '    ORDER=n DELAY=ms  parameters of reporting: order of the smallest block, delay of a pass'
 	@echo '    TOP_S=n           seconds until top ends by itself'
 	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
+	@echo '                      EARLIER=a runs.json of another bench, whose runs of these kernels count'
 	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
 	@echo '  for mutants:        JOBS=n mutants in parallel (default: as many as there are CPUs)'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'

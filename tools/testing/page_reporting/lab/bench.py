@@ -32,6 +32,9 @@ def arguments(parser):
     parser.add_argument("--repeat", default=os.environ.get("REPEAT", ""),
                         help="runs of each kernel (or REPEAT in the environment); "
                              f"{DEFAULT_REPEAT} by default")
+    parser.add_argument("--earlier", default=os.environ.get("EARLIER") or None, type=Path, metavar="FILE",
+                        help="runs.json of another bench (or EARLIER in the environment): its runs of these very "
+                             "kernels are not measured again")
     parser.add_argument("--selfcheck", action="store_true", help="compare stock with stock")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--kernels", action="store_true", help="list the kernels that are needed, and start nothing")
@@ -165,8 +168,8 @@ def run_all(args, jobs, store, bootable):
     """Run what has no record yet."""
     todo = [job for job in jobs if not store.load(job)]
     if len(todo) < len(jobs):
-        print(f"{len(jobs) - len(todo)} of {len(jobs)} runs are there already, in "
-              f"{paths.shown(args.out)}/raw", flush=True)
+        where = f"{paths.shown(args.out)}/raw" + (f" and {args.earlier}" if args.earlier else "")
+        print(f"{len(jobs) - len(todo)} of {len(jobs)} runs are there already, in {where}", flush=True)
     bootable.prepare(todo)
     batches = bench_plan.batches(todo)
     ticker = Ticker(batches)
@@ -239,7 +242,8 @@ def make_store(args, initrd):
         return {"kernels": [digest(path) if path.is_file() else None for path in paths_used],
                 "modules": [digest(modules.SOURCE / f"{name}.c") for name in job.variant.modules],
                 "inputs": [digest(path) for path in inputs_of(job.variant)]}
-    return bench_store.Store(args.out / "raw", depends_on, setting)
+    earlier = bench_store.read_runs(args.earlier) if args.earlier else ()
+    return bench_store.Store(args.out / "raw", depends_on, setting, earlier)
 
 
 def draw(out, variants, records, results):
@@ -248,7 +252,8 @@ def draw(out, variants, records, results):
     meta, drawn = results["meta"], []
     subtitle = f"Linux {meta['base']}, {meta['qemu']}, {meta['accel']}"
     for variant in variants:
-        points = {column: [record["points"] for record in records[variant.title, column]]
+        # A run of another bench comes without its curve.
+        points = {column: [record.get("points") for record in records[variant.title, column]]
                   for column in variant.columns}
         if all(all(runs) for runs in points.values()):
             drawn.append(out / f"{variant.scenario}-{variant.name}.png")
@@ -336,6 +341,8 @@ def main(args):
         args.ours = args.stock
     args.out = args.out or paths.BUILD / ("bench-selfcheck" if args.selfcheck else "bench")
     repeat = check(args.scenario, args.repeat, args.selfcheck)
+    if args.earlier and not args.earlier.is_file():
+        raise BadInput(f"EARLIER={args.earlier}: no such file; give the runs.json of another bench")
     qemu.choose_accel()
     if args.kernels:
         variants = bench_plan.chosen(args.scenario, args.selfcheck)

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import files
 from .errors import LabError
 
+RECORD = {"scenario", "variant", "column", "repeat", "figures", "reasons", "accel", "identity"}
 OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.M)
 
 
@@ -24,27 +25,46 @@ def file_digest(path):
 
 class Store:
     """The records in `folder`; depends_on(job) gives the digests of what a run boots, `setting` is
-    what else counts."""
+    what else counts. `earlier` are records of another bench's runs.json, which count as well."""
 
-    def __init__(self, folder, depends_on, setting):
+    def __init__(self, folder, depends_on, setting, earlier=()):
         self._folder, self._depends_on, self._setting = Path(folder), depends_on, setting
+        self._earlier = {self._name(record, record["identity"]): record for record in earlier}
 
     def identity(self, job):
         """What the run of `job` depends on."""
         return {**self._depends_on(job), "workload": job.variant.workload, **self._setting}
 
+    @staticmethod
+    def _name(record, identity):
+        """The name of a run's record, which has "scenario", "variant", "column" and "repeat"."""
+        text = json.dumps(identity, sort_keys=True)
+        stem = "-".join(str(record[part]) for part in ("scenario", "variant", "column", "repeat"))
+        return f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
     def path(self, job):
         """Where the record of `job` is."""
-        text = json.dumps(self.identity(job), sort_keys=True)
-        return self._folder / f"{job.stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+        parts = {"scenario": job.variant.scenario, "variant": job.variant.name, "column": job.column,
+                 "repeat": job.repeat}
+        return self._folder / self._name(parts, self.identity(job))
 
     def load(self, job):
         """The record of a finished run; None if there is none."""
-        return files.read_json(self.path(job))
+        path = self.path(job)
+        return files.read_json(path) or self._earlier.get(path.name)
 
     def save(self, job, record):
         """Keep the record of a finished run."""
         files.write_json(self.path(job), record, indent=None)
+
+
+def read_runs(path):
+    """The records in a runs.json; LabError for any other file."""
+    records = files.read_json(path)
+    if not isinstance(records, list) or not all(isinstance(record, dict) and RECORD <= record.keys()
+                                                for record in records):
+        raise LabError(f"read {path}: it is not there, or not a runs.json of the bench")
+    return records
 
 
 def options(text):

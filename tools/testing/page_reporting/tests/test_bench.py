@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import random
 import subprocess
@@ -229,7 +230,7 @@ def test_record_counts_for_its_method_and_inputs(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_runs, "RECORDED", tmp_path)
     trace = tmp_path / "relink.csv"
     trace.write_text("0,1\n", encoding="utf-8")
-    args = types.SimpleNamespace(out=tmp_path, stock=kernel, ours=kernel)
+    args = types.SimpleNamespace(out=tmp_path, stock=kernel, ours=kernel, earlier=None)
     relink, compiled = (next(v for v in bench_plan.VARIANTS if v.name == name) for name in ("relink", "c-compile"))
 
     def paths_of(variant):
@@ -243,6 +244,25 @@ def test_record_counts_for_its_method_and_inputs(tmp_path, monkeypatch):
     assert paths_of(relink) != before
     compiler = bench.inputs_of(compiled)[0]
     assert compiler.name == "cc1" and compiler.is_file()
+
+
+def test_runs_of_another_bench_count_for_the_same_kernel(tmp_path):
+    """They come from its runs.json, and are not measured again."""
+    job, runs = Job(VARIANT, "ours", 1), tmp_path / "runs.json"
+    record = {"scenario": VARIANT.scenario, "variant": VARIANT.name, "column": "ours", "repeat": 1, "reasons": {},
+              "accel": "tcg", "figures": {}, "identity": json.loads(json.dumps(store_in(tmp_path).identity(job)))}
+    runs.write_text(json.dumps([record]), encoding="utf-8")
+    earlier = bench_store.read_runs(runs)
+    assert bench_store.Store(tmp_path / "raw", lambda job: {"kernels": ["k2"]}, {"programs": "p1"},
+                             earlier).load(job) == record
+    for kernel, programs in (("k3", "p1"), ("k2", "p2")):
+        store = bench_store.Store(tmp_path / "raw", lambda job, kernel=kernel: {"kernels": [kernel]},
+                                  {"programs": programs}, earlier)
+        assert store.load(job) is None
+    for text in ("", "{}", '[{"scenario": "release"}]'):
+        runs.write_text(text, encoding="utf-8")
+        with pytest.raises(LabError, match="not a runs.json"):
+            bench_store.read_runs(runs)
 
 
 NO_GUESTS = types.SimpleNamespace(prepare=lambda jobs: None, boot=lambda job, guests: None)
@@ -266,7 +286,7 @@ def fake_measure(monkeypatch):
 
 def test_interrupted_bench_goes_on(tmp_path, fake_measure):
     """What failed or was not reached is measured by the next bench, and nothing else."""
-    args, jobs = types.SimpleNamespace(out=tmp_path), bench_plan.schedule([VARIANT], 2)
+    args, jobs = types.SimpleNamespace(out=tmp_path, earlier=None), bench_plan.schedule([VARIANT], 2)
     store = store_in(tmp_path / "raw")
     with pytest.raises(LabError, match="the guest died"):
         bench.run_all(args, jobs, store, NO_GUESTS)
