@@ -242,8 +242,7 @@ def make_store(args, initrd):
         return {"kernels": [digest(path) if path.is_file() else None for path in paths_used],
                 "modules": [digest(modules.SOURCE / f"{name}.c") for name in job.variant.modules],
                 "inputs": [digest(path) for path in inputs_of(job.variant)]}
-    earlier = bench_store.read_runs(args.earlier) if args.earlier else ()
-    return bench_store.Store(args.out / "raw", depends_on, setting, earlier)
+    return bench_store.Store(args.out / "raw", depends_on, setting, args.earlier_runs)
 
 
 def draw(out, variants, records, results):
@@ -341,8 +340,7 @@ def main(args):
         args.ours = args.stock
     args.out = args.out or paths.BUILD / ("bench-selfcheck" if args.selfcheck else "bench")
     repeat = check(args.scenario, args.repeat, args.selfcheck)
-    if args.earlier and not args.earlier.is_file():
-        raise BadInput(f"EARLIER={args.earlier}: no such file; give the runs.json of another bench")
+    args.earlier_runs = bench_store.read_runs(args.earlier) if args.earlier else ()
     qemu.choose_accel()
     if args.kernels:
         variants = bench_plan.chosen(args.scenario, args.selfcheck)

@@ -11,9 +11,10 @@ import re
 from pathlib import Path
 
 from . import files
-from .errors import LabError
+from .errors import BadInput, LabError
 
-RECORD = {"scenario", "variant", "column", "repeat", "figures", "reasons", "accel", "identity"}
+RUN = ("scenario", "variant", "column", "repeat")      # which run a record is of
+RECORD = {*RUN, "figures", "reasons", "accel", "identity"}
 OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.M)
 
 
@@ -29,41 +30,42 @@ class Store:
 
     def __init__(self, folder, depends_on, setting, earlier=()):
         self._folder, self._depends_on, self._setting = Path(folder), depends_on, setting
-        self._earlier = {self._name(record, record["identity"]): record for record in earlier}
+        self._earlier = {tuple(record[part] for part in RUN): record for record in earlier}
 
     def identity(self, job):
         """What the run of `job` depends on."""
         return {**self._depends_on(job), "workload": job.variant.workload, **self._setting}
 
-    @staticmethod
-    def _name(record, identity):
-        """The name of a run's record, which has "scenario", "variant", "column" and "repeat"."""
-        text = json.dumps(identity, sort_keys=True)
-        stem = "-".join(str(record[part]) for part in ("scenario", "variant", "column", "repeat"))
-        return f"{stem}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
-
     def path(self, job):
         """Where the record of `job` is."""
-        parts = {"scenario": job.variant.scenario, "variant": job.variant.name, "column": job.column,
-                 "repeat": job.repeat}
-        return self._folder / self._name(parts, self.identity(job))
+        digest = hashlib.sha256(identity_text(self.identity(job)).encode()).hexdigest()
+        return self._folder / f"{job.stem}-{digest[:12]}.json"
 
     def load(self, job):
         """The record of a finished run; None if there is none."""
-        path = self.path(job)
-        return files.read_json(path) or self._earlier.get(path.name)
+        return files.read_json(self.path(job)) or self._load_earlier(job)
+
+    def _load_earlier(self, job):
+        record = self._earlier.get((job.variant.scenario, job.variant.name, job.column, job.repeat))
+        same = record and identity_text(record["identity"]) == identity_text(self.identity(job))
+        return record if same else None
 
     def save(self, job, record):
         """Keep the record of a finished run."""
         files.write_json(self.path(job), record, indent=None)
 
 
+def identity_text(identity):
+    """A text that is the same for equal identities; JSON has no tuples."""
+    return json.dumps(identity, sort_keys=True)
+
+
 def read_runs(path):
-    """The records in a runs.json; LabError for any other file."""
-    records = files.read_json(path)
+    """The records in a runs.json; BadInput for any other file."""
+    records = files.read_json(path) if path.is_file() else None
     if not isinstance(records, list) or not all(isinstance(record, dict) and RECORD <= record.keys()
                                                 for record in records):
-        raise LabError(f"read {path}: it is not there, or not a runs.json of the bench")
+        raise BadInput(f"EARLIER={path}: no such file, or not a runs.json; give the one of another bench")
     return records
 
 

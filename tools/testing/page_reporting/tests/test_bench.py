@@ -230,7 +230,7 @@ def test_record_counts_for_its_method_and_inputs(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_runs, "RECORDED", tmp_path)
     trace = tmp_path / "relink.csv"
     trace.write_text("0,1\n", encoding="utf-8")
-    args = types.SimpleNamespace(out=tmp_path, stock=kernel, ours=kernel, earlier=None)
+    args = types.SimpleNamespace(out=tmp_path, stock=kernel, ours=kernel, earlier_runs=())
     relink, compiled = (next(v for v in bench_plan.VARIANTS if v.name == name) for name in ("relink", "c-compile"))
 
     def paths_of(variant):
