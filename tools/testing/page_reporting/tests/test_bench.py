@@ -255,9 +255,9 @@ def test_runs_of_another_bench_count_for_the_same_kernel(tmp_path):
     earlier = bench_store.read_runs(runs)
     assert bench_store.Store(tmp_path / "raw", lambda job: {"kernels": ["k2"]}, {"programs": "p1"},
                              earlier).load(job) == record
-    for kernel, programs in (("k3", "p1"), ("k2", "p2")):
+    for kernel, packed in (("k3", "p1"), ("k2", "p2")):
         store = bench_store.Store(tmp_path / "raw", lambda job, kernel=kernel: {"kernels": [kernel]},
-                                  {"programs": programs}, earlier)
+                                  {"programs": packed}, earlier)
         assert store.load(job) is None
     for text in ("", "{}", '[{"scenario": "release"}]'):
         runs.write_text(text, encoding="utf-8")
