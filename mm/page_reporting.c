@@ -595,6 +595,8 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 	/* The delay is read in this section, see page_reporting_set_delay(). */
 	guard(rcu)();
 	rcu_assign_pointer(page_reporting_dev, prdev);
+	/* Pairs with page_reporting_set_delay(): one of us sees the other. */
+	smp_mb();
 	/* A flush that has found the device meanwhile keeps its pass. */
 	page_reporting_queue(prdev, page_reporting_next_delay());
 	return 0;
@@ -723,6 +725,8 @@ void page_reporting_set_delay(unsigned int delay_ms)
 	if (delay_ms == page_reporting_delay_ms)
 		return;
 	WRITE_ONCE(page_reporting_delay_ms, delay_ms);
+	/* Pairs with page_reporting_register(). */
+	smp_mb();
 	if (!rcu_access_pointer(page_reporting_dev))
 		return;
 	/* After this, all code that read the old delay has queued the work. */

@@ -157,13 +157,11 @@ static bool __page_reporting_has_larger(struct zone *zone,
 }
 
 /*
- * Is it better not to report this rest of a grant? An allocation takes a block
- * of the lowest order that will do, marked or not, before it splits a larger
- * one. So a surplus consists of the largest blocks. If a rest is smaller than
- * one of these, a smaller block would be refaulted in its place, again and
- * again: 1.5 % of 128 MiB in huge pages that are idle for 0.5 s at a time,
- * instead of 0.1 %. With demand gone, or a rest of two huge pages of the host,
- * memory comes first.
+ * Is it better not to report this rest of a grant? Allocations take blocks of
+ * the lowest order that will do, so a surplus consists of the largest ones. If
+ * the rest is smaller than one of these, a smaller block would be refaulted in
+ * its place, again and again: 1.5 % of 128 MiB, used every 0.5 s, instead of
+ * 0.1 %. With demand gone, or 4 MiB or more, memory comes first.
  */
 static bool __page_reporting_stays(struct page_reporting_budget *budget,
 				   struct zone *zone, u64 rest)

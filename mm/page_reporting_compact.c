@@ -475,6 +475,16 @@ static struct folio *page_reporting_fill_hole(struct folio *src,
 	return alloc_hooks(page_reporting_fill_hole_noprof(src, unused));
 }
 
+/* Its other callback: takes back a hole that was not filled. */
+static void page_reporting_put_hole(struct folio *hole, unsigned long unused)
+{
+	unsigned int order = folio_order(hole);
+
+	/* Whoever holds another reference will free it. */
+	if (folio_put_testzero(hole) && free_pages_prepare(&hole->page, order))
+		list_add(&hole->lru, &page_reporting_holes.ready[order]);
+}
+
 /* Has the folio more references than migration expects, for a pin or a walk? */
 static bool page_reporting_is_pinned(struct folio *folio)
 {
@@ -544,9 +554,8 @@ static bool page_reporting_move(struct page_reporting_compact *compact,
 
 	if (list_empty(folios))
 		return true;
-	/* Without a callback, new folios that are not needed are freed. */
-	migrate_pages(folios, page_reporting_fill_hole, NULL, 0, MIGRATE_ASYNC,
-		      MR_COMPACTION, &moved);
+	migrate_pages(folios, page_reporting_fill_hole, page_reporting_put_hole,
+		      0, MIGRATE_ASYNC, MR_COMPACTION, &moved);
 	compact->moved += moved;
 	count_vm_events(PGREPORT_MOVE, moved);
 	return page_reporting_put_folios(folios);
@@ -867,7 +876,7 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 		lru_add_drain_all();
 	else
 		lru_add_drain();
-	drain_all_pages(zone);
+	page_reporting_drain_pcps(zone);
 	memset(&compact->survey, 0, sizeof(compact->survey));
 	memset(&compact->planned, 0, sizeof(compact->planned));
 	compact->surplus = surplus;
@@ -910,13 +919,14 @@ static void page_reporting_end_round(struct page_reporting_compact *compact,
 				     compact->moved, now_ms - compact->begin_ms);
 }
 
-/* The zone's state, or NULL if its allocation failed: a later pass retries. */
+/* The zone's state, or NULL: not allocated, or what it freed would not leave. */
 static struct page_reporting_compact *
 page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone)
 {
 	struct page_reporting_compact *compact;
 
-	if (!page_reporting_enter_zone(zone, pass->order))
+	if (!page_reporting_enter_zone(zone, pass->order) ||
+	    page_reporting_is_hopeless(pass, zone))
 		return NULL;
 	compact = zone->page_reporting->compact;
 	if (compact)

@@ -50,9 +50,8 @@ page_reporting_flush_rounds(unsigned long wanted,
 	unsigned int round;
 	struct zone *zone;
 
-	/* A drain of all zones at once does nothing while another one runs. */
 	for_each_populated_zone(zone)
-		drain_all_pages(zone);
+		page_reporting_drain_pcps(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
 		struct page_reporting_flushed served;
 

@@ -103,25 +103,16 @@ static inline enum page_reporting_pool page_reporting_pool(unsigned int order,
 	return PAGE_REPORTING_MOVABLE;
 }
 
-/*
- * The pool whose level counts a block of which @pages are about to leave. The
- * level of the kernel's pool may be lower than @pages, see "zones". What is
- * left of this level then moves to the movable pool, which all of @pages leave:
- * they are not split between two pools.
- */
+/* The pool whose level counts @pages of a block, see "zones". */
 static inline enum page_reporting_pool
-page_reporting_counts_in(struct page_reporting_zone *state, unsigned int order,
-			 int mt, s64 pages)
+page_reporting_counts_in(const struct page_reporting_zone *state,
+			 unsigned int order, int mt, s64 pages)
 {
 	enum page_reporting_pool pool = page_reporting_pool(order, mt);
-	struct page_reporting_demand *kernel;
 
-	kernel = &state->pool[PAGE_REPORTING_KERNEL];
-	if (pool != PAGE_REPORTING_KERNEL || kernel->level >= pages)
-		return pool;
-	state->pool[PAGE_REPORTING_MOVABLE].level += kernel->level;
-	kernel->level = 0;
-	return PAGE_REPORTING_MOVABLE;
+	if (pool == PAGE_REPORTING_KERNEL && state->pool[pool].level < pages)
+		return PAGE_REPORTING_MOVABLE;
+	return pool;
 }
 
 u64 __page_reporting_unreported(struct zone *zone, unsigned int low,
@@ -215,6 +206,9 @@ struct page_reporting_pass {
 };
 
 void page_reporting_walk(struct page_reporting_pass *pass);
+bool page_reporting_is_hopeless(const struct page_reporting_pass *pass,
+				struct zone *zone);
+void page_reporting_drain_pcps(struct zone *zone);
 unsigned long page_reporting_usable(struct zone *zone, int mt);
 bool page_reporting_in_report(void);
 unsigned int page_reporting_report_age_ms(void);

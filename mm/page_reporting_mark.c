@@ -68,8 +68,9 @@
  * programs have most of the memory: a single block in the wrong pool would show
  * a surplus for ever, in place of which a busy block is reported again and again.
  * Where a list is too long for that, memory that was free before the device was
- * registered counts as movable. Blocks below the unit of account have another
- * price than larger ones, and are a third pool.
+ * registered counts as movable. So a block can be larger than the level of the
+ * kernel's pool, and then leaves the movable pool, whole. Blocks below the unit
+ * of account have another price than larger ones, and are a third pool.
  */
 
 #include <linux/align.h>
@@ -283,6 +284,24 @@ static void __page_reporting_came(struct zone *zone, unsigned int order, int mt,
 }
 
 /*
+ * The pool that @pages leave now. If the kernel's level is lower than that, what
+ * it has is first added to the level of the movable pool.
+ */
+static struct page_reporting_demand *
+__page_reporting_leaves(struct page_reporting_zone *state, unsigned int order,
+			int mt, s64 pages)
+{
+	enum page_reporting_pool pool;
+
+	pool = page_reporting_counts_in(state, order, mt, pages);
+	if (pool != page_reporting_pool(order, mt)) {
+		state->pool[pool].level += state->pool[PAGE_REPORTING_KERNEL].level;
+		state->pool[PAGE_REPORTING_KERNEL].level = 0;
+	}
+	return &state->pool[pool];
+}
+
+/*
  * An unreported block was removed from its free list, but was not allocated.
  * @isolated: pacing is to treat it as if it had never been free
  */
@@ -297,8 +316,7 @@ static void __page_reporting_went(struct zone *zone, unsigned int order, int mt,
 	pool = &state->pool[page_reporting_pool(order, mt)];
 	if (order < pool->pacing.order)
 		return;
-	pool = &state->pool[page_reporting_counts_in(state, order, mt,
-						     1LL << order)];
+	pool = __page_reporting_leaves(state, order, mt, 1LL << order);
 	__page_reporting_change(pool, -(1LL << order));
 	if (isolated)
 		page_reporting_pacing_isolated(&pool->pacing, 1ULL << order);
@@ -327,7 +345,7 @@ __page_reporting_taken_any(struct page *page, struct zone *zone,
 	if (high < pool->pacing.order)
 		return;
 	pages = 1LL << max(low, pool->pacing.order);
-	pool = &state->pool[page_reporting_counts_in(state, high, mt, pages)];
+	pool = __page_reporting_leaves(state, high, mt, pages);
 	__page_reporting_change(pool, -pages);
 	if (page_reporting_is_balloon())
 		page_reporting_pacing_isolated(&pool->pacing, pages);

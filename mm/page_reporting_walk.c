@@ -198,12 +198,12 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 }
 
 /* Is the zone too small to ever have room? A watermark boost is temporary. */
-static bool page_reporting_is_hopeless(const struct page_reporting_pass *pass)
+bool page_reporting_is_hopeless(const struct page_reporting_pass *pass,
+				struct zone *zone)
 {
 	unsigned long batch = (unsigned long)pass->budget.capacity << pass->order;
 
-	return zone_managed_pages(pass->zone) <
-	       pass->zone->_watermark[WMARK_LOW] + batch;
+	return zone_managed_pages(zone) < zone->_watermark[WMARK_LOW] + batch;
 }
 
 /* Blocks that may still be taken from a list. */
@@ -543,6 +543,32 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 	       page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
 }
 
+static void page_reporting_drain_batch(struct zone *zone,
+				       struct per_cpu_pages *pcp)
+{
+	KUNIT_STATIC_STUB_REDIRECT(page_reporting_drain_batch, zone, pcp);
+	drain_zone_pages(zone, pcp);
+}
+
+/*
+ * Frees what the per-CPU lists of a zone hold now, a batch at a time: 63 pages
+ * at most. drain_all_pages() would free up to 32 batches under zone->lock.
+ */
+void page_reporting_drain_pcps(struct zone *zone)
+{
+	struct per_cpu_pages *pcp;
+	int cpu, left;
+
+	for_each_online_cpu(cpu) {
+		pcp = per_cpu_ptr(zone->per_cpu_pageset, cpu);
+		left = READ_ONCE(pcp->count);
+		for (; left > 0; left -= READ_ONCE(pcp->batch)) {
+			page_reporting_drain_batch(zone, pcp);
+			cond_resched();
+		}
+	}
+}
+
 /*
  * The per-CPU lists can hold an eighth of a zone, and shrink over many seconds
  * after the demand has ended. A pass that reported at least as much as they
@@ -560,7 +586,7 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 	for_each_online_cpu(cpu)
 		held += READ_ONCE(per_cpu_ptr(pass->zone->per_cpu_pageset, cpu)->count);
 	if (held >> pass->order && held <= reported) {
-		drain_all_pages(pass->zone);
+		page_reporting_drain_pcps(pass->zone);
 		if (pass->budget.ops->spent)
 			pass->budget.ops->spent(&pass->budget);
 	}
@@ -610,7 +636,7 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 	pass->zone = zone;
 	pass->short_of = false;
 	pass->put_off = !page_reporting_enter_zone(zone, pass->order);
-	if (!pass->put_off && !page_reporting_is_hopeless(pass)) {
+	if (!pass->put_off && !page_reporting_is_hopeless(pass, zone)) {
 		if (page_reporting_open_zone(pass))
 			go_on = page_reporting_walk_zone(pass);
 		page_reporting_drain_cpus(pass, pass->pages - pages);

@@ -31,3 +31,23 @@ void fpr_engine_set_debt(u64 ns)
 		.paid_ms = page_reporting_now_ms(),
 	};
 }
+
+/**
+ * fpr_engine_paced_blocks - how many blocks of a list pacing allows to report
+ * @zone: a zone that a pass has entered
+ * @order: the order of the list
+ * @mt: the migratetype of the list
+ * @pool: the pool that has a grant, of one block
+ *
+ * Context: zone->lock held.
+ * Return: the number of blocks.
+ */
+unsigned long fpr_engine_paced_blocks(struct zone *zone, unsigned int order,
+				      int mt, enum page_reporting_pool pool)
+{
+	struct page_reporting_budget budget = {};
+
+	budget.grant[pool] = 1ULL << order;
+	budget.all[pool] = true;
+	return __page_reporting_paced_blocks(&budget, zone, order, mt, 0);
+}

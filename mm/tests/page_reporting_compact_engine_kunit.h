@@ -78,6 +78,23 @@ void fpr_engine_put_holes(struct zone *zone)
 }
 
 /**
+ * fpr_engine_use_hole - try to move a page into one of the holes that are held
+ * @page: the page
+ *
+ * Return: by how many pages the holes shrink.
+ */
+unsigned int fpr_engine_use_hole(struct page *page)
+{
+	unsigned int before = page_reporting_holes.pages;
+	struct page_reporting_compact compact = {};
+	LIST_HEAD(folios);
+
+	if (page_reporting_take_folio(page, &folios))
+		page_reporting_move(&compact, &folios);
+	return before - page_reporting_holes.pages;
+}
+
+/**
  * fpr_engine_age_rounds - start a round in each zone, as if long ago
  * @ms: so long ago
  *

@@ -379,6 +379,25 @@ static void short_zone_moves_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
+/* B10: In a zone whose blocks are never reported, no page is moved. */
+static void hopeless_zone_moves_nothing(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	unsigned long low = zone->_watermark[WMARK_LOW], *before;
+	struct file *file;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	before = places_of(test, file);
+	zone->_watermark[WMARK_LOW] = zone_managed_pages(zone);
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
+	zone->_watermark[WMARK_LOW] = low;
+	if (page_zone(pfn_to_page(before[0])) == zone)
+		KUNIT_EXPECT_EQ(test, 0, nr_moved(test, before, file));
+	expect_stamps(test, file);
+}
+
 /* B10 H9: What a zone is said to end at may belong to another one by now. */
 static void block_of_another_zone_is_not_found(struct kunit *test)
 {
@@ -441,6 +460,34 @@ static void holes_that_make_a_whole_block_ask_for_a_pass(struct kunit *test)
 	fpr_calm(fake);
 	fpr_engine_put_holes(page_zone(page));
 	fpr_expect_requested(fake);
+}
+
+/*
+ * B10: A hole that was made ready for a page is still there if the page stays, for
+ * the next attempt to move it.
+ */
+static void hole_of_a_page_that_stays_is_kept(struct kunit *test)
+{
+	struct page *page, *first;
+	struct file *file;
+
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	lru_add_drain_all();
+	page = file_page(test, file, 0);
+	first = pfn_to_page(pageblock_start_pfn(page_to_pfn(page)));
+	KUNIT_EXPECT_GT(test, fpr_engine_hold_holes(first), 0);
+	/* Migration expects no reference but that of the file. */
+	lock_page(page);
+	put_page(page);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_use_hole(page));
+	unlock_page(page);
+	/* It was put back, which takes a batch. */
+	lru_add_drain();
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_use_hole(page));
+	fpr_engine_put_holes(page_zone(page));
+	expect_stamps(test, file);
 }
 
 /* B10: A round that could not go on for long is given up, as its survey is old. */
@@ -647,9 +694,11 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(isolation_stops_moves),
 	KUNIT_CASE(sleep_stops_moves),
 	KUNIT_CASE(short_zone_moves_nothing),
+	KUNIT_CASE(hopeless_zone_moves_nothing),
 	KUNIT_CASE(block_of_another_zone_is_not_found),
 	KUNIT_CASE(frozen_page_is_in_use),
 	KUNIT_CASE(holes_that_make_a_whole_block_ask_for_a_pass),
+	KUNIT_CASE(hole_of_a_page_that_stays_is_kept),
 	KUNIT_CASE(old_round_is_given_up),
 	KUNIT_CASE(fragment_asks_for_a_pass_once),
 	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),

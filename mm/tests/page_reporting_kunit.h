@@ -344,6 +344,9 @@ void fpr_engine_stub_unaccepted(struct kunit *test,
 				unsigned long (*stub)(struct zone *zone));
 void fpr_engine_stub_overdue(struct kunit *test, unsigned int (*stub)(void));
 unsigned long fpr_engine_room(struct fpr_zone *zone, int mt);
+void fpr_engine_stub_drain(struct kunit *test,
+			   void (*stub)(struct zone *zone,
+					struct per_cpu_pages *pcp));
 bool fpr_engine_is_hopeless(struct fpr_zone *zone);
 bool fpr_engine_is_due(struct zone *zone, unsigned int order);
 struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
@@ -352,6 +355,8 @@ struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 /* page_reporting_budget.c */
 u64 fpr_engine_debt_ns(void);
 void fpr_engine_set_debt(u64 ns);
+unsigned long fpr_engine_paced_blocks(struct zone *zone, unsigned int order,
+				      int mt, enum page_reporting_pool pool);
 
 /* page_reporting_compact.c */
 extern const unsigned int fpr_engine_fragment_order;
@@ -360,6 +365,7 @@ void fpr_engine_set_move_debt(u64 ns);
 bool fpr_engine_finds_block(struct zone *zone, struct page *page);
 bool fpr_engine_is_stuck(struct page *page);
 unsigned int fpr_engine_hold_holes(struct page *page);
+unsigned int fpr_engine_use_hole(struct page *page);
 void fpr_engine_put_holes(struct zone *zone);
 unsigned int fpr_engine_age_rounds(unsigned int ms);
 unsigned int fpr_engine_rounds(void);

@@ -736,6 +736,42 @@ static void block_in_two_levels_leaves_both(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, half, moved);
 }
 
+/*
+ * B6: To look at a block of the kernel, of which its level counts a part, takes
+ * nothing from that level: it is what other blocks of the kernel are granted by.
+ */
+static void looking_at_a_block_moves_no_level(struct kunit *test)
+{
+	struct zone *zone = fpr_largest_zone();
+	struct fpr_fake *fake = test->priv;
+	struct levels before, after;
+	struct page_reporting_demand *kernel;
+	unsigned long of_kernel, of_movable;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	fpr_engine_set_debt(0);
+	spin_lock_irq(&zone->lock);
+	kernel = &zone->page_reporting->pool[PAGE_REPORTING_KERNEL];
+	before.own = kernel->level;
+	kernel->level = MAX_ORDER_NR_PAGES / 2;
+	before.other = zone->page_reporting->pool[PAGE_REPORTING_MOVABLE].level;
+	of_kernel = fpr_engine_paced_blocks(zone, MAX_PAGE_ORDER, MIGRATE_UNMOVABLE,
+					    PAGE_REPORTING_KERNEL);
+	of_movable = fpr_engine_paced_blocks(zone, MAX_PAGE_ORDER, MIGRATE_UNMOVABLE,
+					     PAGE_REPORTING_MOVABLE);
+	after.own = kernel->level;
+	after.other = zone->page_reporting->pool[PAGE_REPORTING_MOVABLE].level;
+	kernel->level = before.own;
+	spin_unlock_irq(&zone->lock);
+	KUNIT_EXPECT_EQ(test, MAX_ORDER_NR_PAGES / 2, after.own);
+	KUNIT_EXPECT_EQ(test, before.other, after.other);
+	/* It would leave the movable pool, so that pool's grant counts. */
+	KUNIT_EXPECT_EQ(test, 0, of_kernel);
+	KUNIT_EXPECT_EQ(test, 1, of_movable);
+}
+
 /* Counts again after all was counted as movable. Returns whether that is corrected. */
 static bool is_corrected(struct zone *zone)
 {
@@ -1289,6 +1325,7 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(window_ends_by_an_event),
 	KUNIT_CASE_PARAM(each_pool_has_its_own_level, pool_gen_params),
 	KUNIT_CASE(block_in_two_levels_leaves_both),
+	KUNIT_CASE(looking_at_a_block_moves_no_level),
 	KUNIT_CASE(kernel_blocks_are_counted),
 	KUNIT_CASE(long_list_is_not_counted),
 #ifdef CONFIG_MEMORY_HOTPLUG

@@ -76,6 +76,18 @@ unsigned long fpr_engine_room(struct fpr_zone *zone, int mt)
 }
 
 /**
+ * fpr_engine_stub_drain - replace what frees a batch of a per-CPU list
+ * @test: the test; the stub is used in its thread
+ * @stub: what to call instead
+ */
+void fpr_engine_stub_drain(struct kunit *test,
+			   void (*stub)(struct zone *zone,
+					struct per_cpu_pages *pcp))
+{
+	__kunit_activate_static_stub(test, page_reporting_drain_batch, stub);
+}
+
+/**
  * fpr_engine_is_hopeless - is a zone too small to ever be reported?
  * @zone: the zone
  *
@@ -86,7 +98,7 @@ bool fpr_engine_is_hopeless(struct fpr_zone *zone)
 	struct page_reporting_pass pass =
 		fpr_engine_pass(&zone->zone, zone->order, zone->capacity);
 
-	return page_reporting_is_hopeless(&pass);
+	return page_reporting_is_hopeless(&pass, &zone->zone);
 }
 
 /**
@@ -104,7 +116,7 @@ bool fpr_engine_is_due(struct zone *zone, unsigned int order)
 	bool due;
 
 	spin_lock_irq(&zone->lock);
-	due = !page_reporting_is_hopeless(&pass) &&
+	due = !page_reporting_is_hopeless(&pass, zone) &&
 	      __page_reporting_unreported(zone, order, NR_PAGE_ORDERS);
 	spin_unlock_irq(&zone->lock);
 	return due;

@@ -971,6 +971,62 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
+/* How many pages left the per-CPU lists, and how many of them at once. */
+static unsigned long drained;
+static unsigned long drained_at_once;
+
+static void stub_drain(struct zone *zone, struct per_cpu_pages *pcp)
+{
+	unsigned long before = READ_ONCE(pcp->count), now;
+
+	drain_zone_pages(zone, pcp);
+	now = READ_ONCE(pcp->count);
+	if (now >= before)
+		return;
+	drained += before - now;
+	drained_at_once = max(drained_at_once, before - now);
+}
+
+/*
+ * B7: What the per-CPU lists hold, thousands of pages, is not freed under zone->lock
+ * in one piece. Others may use the list of this CPU meanwhile.
+ */
+static void per_cpu_lists_are_drained_in_batches(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned int order = min(pageblock_order, 9U), tries = 10;
+	struct zone *zone = alloc_and_free(1);
+	unsigned long held, batch;
+	bool flush;
+
+	KUNIT_ASSERT_NOT_NULL(test, zone);
+	fpr_set_order(fake, order);
+	fpr_engine_stub_drain(test, stub_drain);
+	for (flush = false; tries--; ) {
+		batch = READ_ONCE(raw_cpu_ptr(zone->per_cpu_pageset)->batch);
+		drained = 0;
+		drained_at_once = 0;
+		held = fill_per_cpu_lists(zone, 4UL << order);
+		if (held < 4 * batch)
+			continue;
+		/* A pass drains if it reports much: nothing is marked yet. */
+		fpr_register(fake, 0);
+		if (flush)
+			fpr_flush(ULONG_MAX);
+		else
+			fpr_report_all(fake);
+		fpr_unregister(fake);
+		if (drained < held / 2 || drained_at_once > batch)
+			continue;
+		if (flush)
+			return;
+		flush = true;
+	}
+	KUNIT_FAIL(test, "%s drained %lu of %lu pages, up to %lu at once, not %lu",
+		   flush ? "a flush" : "a pass", drained, held, drained_at_once,
+		   batch);
+}
+
 /* Length of a list whose walk takes many zone->lock sections. */
 #define LONG		2048
 /* Length of a list whose walk takes one section and a bit. */
@@ -1486,6 +1542,7 @@ static struct kunit_case page_reporting_walk_cases[] = {
 	KUNIT_CASE(interrupted_walk_turns_the_list),
 	KUNIT_CASE(idle_zone_costs_nothing),
 	KUNIT_CASE(idle_pages_of_per_cpu_lists_are_reported),
+	KUNIT_CASE(per_cpu_lists_are_drained_in_batches),
 	KUNIT_CASE_SLOW(walk_pauses),
 	KUNIT_CASE_SLOW(short_list_is_walked_once),
 	KUNIT_CASE_SLOW(one_block_costs_no_walk_of_other_types),
