@@ -269,7 +269,7 @@ __page_reporting_fill(struct page_reporting_pass *pass,
 	enum page_reporting_stop stop;
 	struct page *page, *next;
 
-	/* blocks() may move a level between pools: call it only if needed. */
+	/* Nothing left to report does not mean that the budget is spent. */
 	if (!unreported)
 		return PAGE_REPORTING_END;
 	if (!__page_reporting_blocks(pass, list))
