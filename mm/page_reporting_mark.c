@@ -17,9 +17,9 @@
  * - pgreport_merge: the block became a part of a larger, unmarked one. So do
  *   reported blocks that merge while they are put back, and they count, too
  * - pgreport_clear: any other reason. The balloon or free page hinting took the
- *   block; it was isolated, to go offline or for a contiguous allocation; a
- *   page of it turned bad; the order was raised; the device was unregistered;
- *   the system hibernated
+ *   block; it was isolated, to go offline or for a contiguous allocation; a page
+ *   of it turned bad; the order was raised; a flush is to report all of it again;
+ *   the device was unregistered; the system hibernated
  *
  * While nothing is in flight, and once each CPU has folded its share of the
  * counts into the totals,
