@@ -2,7 +2,7 @@
 # The front door. Every target is a script that runs on its own too.
 
 lab	:= /usr/bin/python3 tools/testing/page_reporting/lab
-kernels	:= guest debug debug/bzImage off nomigration hyperv
+kernels	:= guest debug debug/bzImage off hyperv
 bases	:= $(notdir $(wildcard bases/*))
 out	:= build$(patsubst %,/%,$(filter-out 6.12,$(BASE)))
 sanitizers := kasan kcsan

@@ -604,7 +604,8 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 	count_vm_event(PAGE_REPORTING_TRY);
 	moved = page_reporting_move_block(compact, page);
 	/* The pages that were vacated are on per-CPU lists of this CPU. */
-	lru_add_drain_cpu_zone(page_zone(page));
+	lru_add_drain();
+	page_reporting_drain_pcp(page_zone(page), raw_smp_processor_id());
 	if (moved && page_reporting_whole_order(page)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);

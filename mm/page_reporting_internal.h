@@ -208,6 +208,7 @@ struct page_reporting_pass {
 void page_reporting_walk(struct page_reporting_pass *pass);
 bool page_reporting_is_hopeless(const struct page_reporting_pass *pass,
 				struct zone *zone);
+void page_reporting_drain_pcp(struct zone *zone, int cpu);
 void page_reporting_drain_pcps(struct zone *zone);
 unsigned long page_reporting_usable(struct zone *zone, int mt);
 bool page_reporting_in_report(void);

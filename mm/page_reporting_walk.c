@@ -551,22 +551,28 @@ static void page_reporting_drain_batch(struct zone *zone,
 }
 
 /*
- * Frees what the per-CPU lists of a zone hold now, a batch at a time: 63 pages
- * at most. drain_all_pages() would free up to 32 batches under zone->lock.
+ * Frees what a per-CPU list of the zone holds now, a batch at a time: 63 blocks
+ * at most. drain_all_pages() would free up to 32 batches under zone->lock. Finds
+ * the list anew each time, as the zone may lose it while others run: when its
+ * last memory goes offline.
  */
+void page_reporting_drain_pcp(struct zone *zone, int cpu)
+{
+	struct per_cpu_pages *pcp = per_cpu_ptr(zone->per_cpu_pageset, cpu);
+	int left = READ_ONCE(pcp->count), batch = max(READ_ONCE(pcp->batch), 1);
+
+	for (; left > 0; left -= batch) {
+		page_reporting_drain_batch(zone, per_cpu_ptr(zone->per_cpu_pageset, cpu));
+		cond_resched();
+	}
+}
+
 void page_reporting_drain_pcps(struct zone *zone)
 {
-	struct per_cpu_pages *pcp;
-	int cpu, left;
+	int cpu;
 
-	for_each_online_cpu(cpu) {
-		pcp = per_cpu_ptr(zone->per_cpu_pageset, cpu);
-		left = READ_ONCE(pcp->count);
-		for (; left > 0; left -= READ_ONCE(pcp->batch)) {
-			page_reporting_drain_batch(zone, pcp);
-			cond_resched();
-		}
-	}
+	for_each_online_cpu(cpu)
+		page_reporting_drain_pcp(zone, cpu);
 }
 
 /*

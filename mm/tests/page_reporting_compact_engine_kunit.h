@@ -86,7 +86,7 @@ void fpr_engine_put_holes(struct zone *zone)
 unsigned int fpr_engine_use_hole(struct page *page)
 {
 	unsigned int before = page_reporting_holes.pages;
-	struct page_reporting_compact compact = {};
+	static struct page_reporting_compact compact;
 	LIST_HEAD(folios);
 
 	if (page_reporting_take_folio(page, &folios))

@@ -68,6 +68,7 @@ def test_memory_stays_without_reporting(boot):
     assert fall.returned_pct < 5
 
 
+@pytest.mark.ci
 def test_kernel_without_migration():
     """It has no switch for what it cannot do, says so, and reports as any other; a flush that asks for it is one of
     all."""

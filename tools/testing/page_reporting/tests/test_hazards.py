@@ -49,9 +49,9 @@ def test_h01_suspend_while_in_flight(initrd, state):
                             await_stat("pages", PAGES), UNLOAD], [f"{DELAY}=100"])
     assert any("suspend debug: Waiting for" in line for line in result.console)
     suspended = drivers.last(result, "suspended")
-    # Of the time that it took, five seconds went by with everything frozen, as mdelay() counts them.
+    # Of the time that it took, five seconds went by with everything frozen, as mdelay() counts them: fewer by the clock
+    # if the machine was slower when the kernel measured how fast it counts.
     awake_s = suspended.number("ms") / 1000 - 5
-    assert awake_s >= -0.1
     assert suspended.number("after") - suspended.number("before") <= max(0, awake_s) / 0.1 + 5
 
 

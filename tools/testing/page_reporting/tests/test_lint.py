@@ -141,7 +141,7 @@ def test_abi_and_docs_find_wrong_entries_and_references(copy):
     for name, path, old, new, reason in (
             ("abi", ENTRY, "/sys/kernel/mm/page_reporting/flush\n", "/sys/kernel/mm/page_reporting/flash\n",
              "/sys/kernel/mm/page_reporting/flush: no ABI entry"),
-            ("abi", ENTRY, "KernelVersion:\t6.12\n", "", "/sys/kernel/mm/page_reporting/: no KernelVersion:"),
+            ("abi", ENTRY, "KernelVersion:\t7.4\n", "", "/sys/kernel/mm/page_reporting/: no KernelVersion:"),
             ("abi", ENTRY, "What:\t\t/sys/kernel/mm/page_reporting/order",
              "Where:\t\t/sys/kernel/mm/page_reporting/order", "tag 'Where' is invalid"),
             ("docs", GUIDE, "Documentation/mm/free_page_reporting.rst", "Documentation/mm/no_such_page.rst",

@@ -16,6 +16,7 @@ FILES = ("test_boot", "test_demo", "test_flush", "test_hazards", "test_kunit", "
          "test_stress", "test_tool", "test_top", "test_tree")
 TEST = """import os
 import pytest
+@pytest.mark.product
 def test_one():
     with open("{calls}", "a") as file:
         print("test {name}", os.environ.get("BASE") or "6.12", file=file)

@@ -418,7 +418,7 @@ def ours(request):
 def test_series_gives_the_tree_of_each_base(ours):
     """git am, without fuzz, on the base as it is; then all files but the lab's are those of "make tree"."""
     _, env = ours
-    done = subprocess.run([SCRIPTS / "check-series", "am", "tree", "bytes"], env=env, timeout=300, capture_output=True,
+    done = subprocess.run([SCRIPTS / "check-series", "am", "tree", "bytes"], env=env, timeout=900, capture_output=True,
                           text=True, check=False)
     assert done.returncode == 0 and "3 of 3 passed" in done.stdout, done.stdout + done.stderr
 
