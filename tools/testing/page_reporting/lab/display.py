@@ -122,7 +122,8 @@ class Rows:
         """Write what was shown last to an SVG file, as a terminal of MAX_WIDTH columns would show it."""
         from rich.console import Console
         from rich.terminal_theme import SVG_EXPORT_THEME
-        console = Console(record=True, width=MAX_WIDTH, force_terminal=True, color_system="truecolor", file=io.StringIO())
+        console = Console(record=True, width=MAX_WIDTH, force_terminal=True, color_system="truecolor",
+                          file=io.StringIO())
         console.print(self._picture(console, *self._said))
         # rich's own format has the viewer fetch a font
         whole = console.export_svg(title=title, theme=SVG_EXPORT_THEME)

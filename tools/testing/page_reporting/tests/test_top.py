@@ -26,8 +26,8 @@ LINE = re.compile(r"(\d+):(\d\d) free (\d+) MiB, reported (\d+) MiB, refaulted (
 def test_reported_memory_is_used_again_and_counted(tmp_path):
     """A line a second; memory is reported, used again, and gone from the host in between. The last is a picture."""
     picture = tmp_path / "top.svg"
-    run = subprocess.run([*LAB, "top", "--picture", picture], env=environment(TOP_S="14", **SMALL), text=True, capture_output=True,
-                         timeout=200, stdin=subprocess.DEVNULL)
+    run = subprocess.run([*LAB, "top", "--picture", picture], env=environment(TOP_S="14", **SMALL), text=True,
+                         capture_output=True, timeout=200, stdin=subprocess.DEVNULL)
     assert (run.returncode, run.stderr) == (0, "")
     title, *lines, reports, uses = run.stdout.splitlines()
     assert title.startswith(f"Guest of 1536M, Linux {paths.BASE}") and "\x1b" not in run.stdout
