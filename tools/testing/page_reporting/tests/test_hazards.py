@@ -249,6 +249,7 @@ def test_h12_dead_host_does_not_hold_up_the_end(initrd, how, said):
     assert left_ms < 2000
 
 
+@pytest.mark.waits
 def test_h12_dead_host_is_named(initrd):
     """After a minute, once, with the driver and the size; and not when it answers in time."""
     result = guest(initrd, [load(order=9, capacity=2, delay_ms=75000), await_stat("reports", 1),
