@@ -14,7 +14,7 @@
  *   churn=S	how long to replace pages, at most one every 20 us (0)
  *
  * Events: touched; scattered, after the free; flushed, with the time it took; settled, after the
- * wait, with the pages moved; churned, with the number of replacements, their mean time, the CPU
+ * wait, with the pages moved and refaulted since the free; churned, with the number of replacements, their mean time, the CPU
  * time of the kernel's workers, and the times to touch a new page and to read an existing one (50th,
  * 99th and 99.9th percentile, in ns); rounds, after the last one, with the pages moved; intact, if
  * nothing was lost.
@@ -187,14 +187,30 @@ static void replace_one(void)
 	add_time(&reads, now_ns() - begin);
 }
 
-/* What the kernel has moved up to now, on the line of an event. */
+/*
+ * What the kernel has moved since the first call, on the line of an event; -1 for what it
+ * does not count.
+ */
 static const char *moves(void)
 {
+	static const char * const names[][2] = {
+		{ "moved", "pgreport_move" }, { "emptied", "page_reporting_empty" },
+		{ "failed", "page_reporting_empty_fail" }, { "refaults", "pgreport_refault" },
+	};
+	static long long first[ARRAY_SIZE(names)];
+	static bool called;
 	static char text[128];
+	size_t i, len = 0;
 
-	snprintf(text, sizeof(text), "moved=%lld emptied=%lld failed=%lld refaults=%lld",
-		 read_counter("pgreport_move"), read_counter("page_reporting_empty"),
-		 read_counter("page_reporting_empty_fail"), read_counter("pgreport_refault"));
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		long long now = read_counter(names[i][1]);
+
+		if (!called)
+			first[i] = now < 0 ? 0 : now;
+		len += snprintf(text + len, sizeof(text) - len, "%s%s=%lld", i ? " " : "",
+				names[i][0], now - first[i]);
+	}
+	called = true;
 	return text;
 }
 
@@ -318,7 +334,7 @@ int main(int argc, char **argv)
 	while (there > nr / 100 * (100 - free_percent))
 		give_one();
 	workers = workers_ms();
-	report("event=scattered t_ms=%lld", now_ms());
+	report("event=scattered t_ms=%lld %s", now_ms(), moves());
 	if (flush) {
 		sleep(wait_s / 2);
 		flush_now();
