@@ -14,10 +14,10 @@
  *   churn=S	how long to replace pages, at most one every 20 us (0)
  *
  * Events: touched; scattered, after the free; flushed, with the time it took; settled, after the
- * wait, with the pages moved and refaulted since the free; churned, with the number of replacements, their mean time, the CPU
- * time of the kernel's workers, and the times to touch a new page and to read an existing one (50th,
- * 99th and 99.9th percentile, in ns); rounds, after the last one, with the pages moved; intact, if
- * nothing was lost.
+ * wait, with the pages moved, and refaulted since the free; churned, with the number of
+ * replacements, their mean time, the CPU time of the kernel's workers, and the times to touch a new
+ * page and to read an existing one (50th, 99th and 99.9th percentile, in ns); rounds, after the last
+ * one, with the pages moved; intact, if nothing was lost.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -45,6 +45,8 @@ static long mib, free_percent = 90, wait_s = 20, flush, churn_s, rounds;
 static unsigned int *pages;
 static unsigned long nr, there;
 static char *mem;
+/* The kernel's count of refaults when the pages had been freed. */
+static long long refaulted;
 
 struct times {
 	unsigned long counts[BUCKETS];
@@ -187,30 +189,22 @@ static void replace_one(void)
 	add_time(&reads, now_ns() - begin);
 }
 
-/*
- * What the kernel has moved since the first call, on the line of an event; -1 for what it
- * does not count.
- */
+/* Pages refaulted since the free; -1 if this kernel does not count them. */
+static long long refaults(void)
+{
+	long long counter = read_counter("pgreport_refault");
+
+	return counter < 0 ? -1 : counter - refaulted;
+}
+
+/* What the kernel has moved up to now, on the line of an event. */
 static const char *moves(void)
 {
-	static const char * const names[][2] = {
-		{ "moved", "pgreport_move" }, { "emptied", "page_reporting_empty" },
-		{ "failed", "page_reporting_empty_fail" }, { "refaults", "pgreport_refault" },
-	};
-	static long long first[ARRAY_SIZE(names)];
-	static bool called;
 	static char text[128];
-	size_t i, len = 0;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		long long now = read_counter(names[i][1]);
-
-		if (!called)
-			first[i] = now < 0 ? 0 : now;
-		len += snprintf(text + len, sizeof(text) - len, "%s%s=%lld", i ? " " : "",
-				names[i][0], now - first[i]);
-	}
-	called = true;
+	snprintf(text, sizeof(text), "moved=%lld emptied=%lld failed=%lld refaults=%lld",
+		 read_counter("pgreport_move"), read_counter("page_reporting_empty"),
+		 read_counter("page_reporting_empty_fail"), refaults());
 	return text;
 }
 
@@ -334,7 +328,8 @@ int main(int argc, char **argv)
 	while (there > nr / 100 * (100 - free_percent))
 		give_one();
 	workers = workers_ms();
-	report("event=scattered t_ms=%lld %s", now_ms(), moves());
+	refaulted = read_counter("pgreport_refault");
+	report("event=scattered t_ms=%lld", now_ms());
 	if (flush) {
 		sleep(wait_s / 2);
 		flush_now();

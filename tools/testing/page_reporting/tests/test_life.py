@@ -290,7 +290,7 @@ def reading_backs():
         return psutil.Process().memory_info().rss - before > size // 2
 
 
-# It is too small to be reported.
+# ZONE_DMA is too small to be reported.
 ZONE_DMA_MIB = 16
 
 
@@ -392,7 +392,8 @@ def test_migrated_with_hinting(tmp_path):
         before = check(vm)
         migrate(monitor, image, lambda: vm.sleep(5))
         qmp.cont(monitor)
-        rest_mib = settle(vm, rest_mib + tell_again(vm) + 20)
+        rest_mib += tell_again(vm)
+        settle(vm, rest_mib + 20)
         after = check_alerts(vm, before)
         left_s.append(leaves_s(vm, rest_mib))
         check(vm)
@@ -414,9 +415,9 @@ def test_migrated_with_hinting(tmp_path):
         end(vm)
 
 
-# A program that works while hinting holds all other free memory uses ZONE_DMA, which is too small to be reported, and
-# leaves fragments. No round is worth less than one of 64 pages.
-SCATTERED_MIB = 16 + MEM_MIB // 64
+# A program that works while hinting holds all other free memory uses ZONE_DMA, and leaves fragments. No round is worth
+# less than one of 64 pages.
+SCATTERED_MIB = ZONE_DMA_MIB + MEM_MIB // 64
 
 
 def test_reports_while_it_is_migrated_with_hinting(tmp_path):

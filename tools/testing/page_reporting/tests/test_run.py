@@ -141,6 +141,23 @@ def test_only_a_full_run_has_tests_of_its_own(project):
             number + 1, project.out     # two of the other base, but without the feature
 
 
+def test_that_waits_runs_once(project):
+    path = project.path / HERE / "tests" / "test_life.py"
+    path.write_text(path.read_text() + "@pytest.mark.product\n@pytest.mark.waits\ndef test_two():\n    pass\n")
+    status, last, _ = project.run("guest")
+    assert (status, last) == (0, f"{2 * len(FILES) + 4} passed, 0 failed"), project.out
+    assert len([line for line in project.out.splitlines()
+                if "test_life.py::test_two" in line and "PASSED" in line]) == 1
+
+
+def test_tests_of_the_other_base_boot_its_kernel(project):
+    path = project.path / HERE / "tests" / "test_boot.py"
+    path.write_text(path.read_text() + "def test_two():\n    assert os.environ.get('PR_KERNEL', '').endswith("
+                    "'build/7.3/debug/vmlinux') == (os.environ.get('BASE') == '7.3')\n")
+    status, last, _ = project.run("guest")
+    assert (status, last) == (0, f"{2 * len(FILES) + 5} passed, 0 failed"), project.out
+
+
 LEAKS = ("PR_KERNEL", "PR_FIXES", "PR_COUNTS", "STRESS_S", "ACCEL", "SCENARIO", "BASE", "REPEAT", "KERNEL", "ARCH",
          "MAKEFLAGS", "SETUP_DEB", "JOBS", "PYTEST_ADDOPTS", "MEM", "DELAY")
 
