@@ -26,8 +26,8 @@
  * **Derivation.** All of the surplus is reported at once, as each page of it is
  * worth the same, but for a rest that is smaller than the largest blocks: see
  * __page_reporting_stays(). The lowest level is kept for each window of B / 16: the open
- * one and 32 closed ones. 16 windows span B, so no page leaves before it was
- * idle for B, and all 32 span 2 B. A window is closed by the first event after
+ * one and 64 closed ones. 16 windows span B, so no page leaves before it was
+ * idle for B, and all 64 span 4 B. A window is closed by the first event after
  * its end: a block is added to the free lists or removed, or a pass runs. The
  * level does not change between events, so no timer has to close windows.
  * Reported pages leave from the bottom of the stack, and lower all minima by as
@@ -35,15 +35,19 @@
  *
  * **Keeping.** With tau = B, the cost is at most twice that with a known
  * future. But demand is often periodic. Memory that is needed every 1.2 B costs
- * a refault each time with tau = B, and none with tau = 2 B. To keep it for
- * longer never pays: a report after B and the refault cost less. So pages are
- * kept for B or for 2 B, and the policy learns how many to keep for 2 B:
+ * a refault each time with tau = B, and none with tau = 2 B. Where programs
+ * that work in cycles run side by side, the sum of their demands peaks more
+ * rarely than any of them, and the number of pageblocks that it takes wanders,
+ * as they share some. So pages are kept for B or for 4 B, and the policy learns
+ * how many to keep for 4 B:
  *
- * - one more for each page that is refaulted within B of its report: if kept,
+ * - one more for each page that is refaulted within 3 B of its report: if kept,
  *   it would have been there;
- * - one less for each page that is reported after 2 B: it was kept in vain.
+ * - one less for every four pages that are reported after 4 B: they were kept
+ *   in vain. To learn more from each would forget a peak that fails to come
+ *   just once.
  *
- * The surplus is what was idle for 2 B, or what was idle for B less the pages
+ * The surplus is what was idle for 4 B, or what was idle for B less the pages
  * to keep, whichever is more. Nothing is learned from the mere passing of time:
  * not from a night without demand, a stall, or ballooning.
  *
@@ -61,13 +65,17 @@
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
  * B costs B, three windows and a refault, less than 2 1/4 times as much. One
- * that leaves after 2 B costs up to 3 1/4 times as much, but was kept because
- * another page was needed again after B to 2 B, at a cost of at most 2 1/4, and
- * each such page accounts for only one page that is kept. So the two together
- * cost at most 2 3/4 times as much as with a known future, and so does any sum
- * of such pairs and single pages. This assumes that the free lists behave as
- * one stack, that the price of a page does not depend on how many are reported,
- * that passes run in time, and that the CPU cap does not limit reports.
+ * that is kept and used costs at most four times as much. One that leaves after
+ * 4 B costs up to 5 1/4 times as much, but was kept because another page was
+ * refaulted within 4 B, at a cost of at most 2 1/4, and each such page accounts
+ * for only four pages that are kept in vain. So the five together cost at most
+ * 4 3/4 times as much as with a known future, and so does any sum of such groups
+ * and single pages. The most that was found is 3.8. This assumes that the free
+ * lists behave as one stack, that the price of a page does not depend on how
+ * many are reported, that passes run in time, and that the CPU cap does not
+ * limit reports. To keep pages for no more than 2 B would cost at most 2 3/4
+ * times as much, but refaults programs that run side by side, which a guest
+ * without reports would not see.
  *
  * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB, it is 4.0 us and 3.6 us. (From the raw data of
@@ -101,26 +109,28 @@
  * as a share of the memory that a periodic demand takes, once it is learned;
  * the cost as a multiple of that with a known future:
  *
- * ==============================  ============================  =======  =======
- * without                         in                               with  without
- * ==============================  ============================  =======  =======
- * keeping for 2 B                 512 MiB/0.9 s, refaults           0 %    100 %
- * keeping for B only              release of 1.5 GiB, 90 %       0.77 s    1.5 s
- * an amount rather than a flag    bursts, cost                     2.03     2.64
- * a fall by what is kept in vain  day and night, cost              1.38     1.55
- * forgetting reports after B      128 MiB every 1.8 s, cost        2.06     2.66
- * leaving out the start           release after the boot         0.77 s   1.55 s
- * looking for stalls              512 MiB, stop of 1.5 s          0 MiB  879 MiB
- * a wait for the oldest window    512 MiB/0.9 s, passes           1.3/s   22.2/s
- * a wait longer by two windows    512 MiB/0.5 s, passes           1.2/s    2.5/s
- * 16 windows, but eight           release of 1.5 GiB, 90 %       0.77 s   0.81 s
- * a price for small blocks        order 4, holes, refaults          7 %    100 %
- * the CPU cap                     2 ms a report, CPU time           1 %     16 %
- * a level for each migratetype    two types of 0.9 s, refaults      0 %     40 %
- * a rest that stays               80 MiB/0.5 s, refaults            0 %    1.4 %
- * ==============================  ============================  =======  =======
+ * ==============================  ==============================  =======  =======
+ * without                         in                                 with  without
+ * ==============================  ==============================  =======  =======
+ * keeping for 4 B                 512 MiB/0.9 s, refaults             0 %    100 %
+ * keeping for more than 2 B       64 MiB/2 s and /2.3 s               0 %    4.2 %
+ * keeping for B only              release of 1.5 GiB, 90 %         0.77 s    2.9 s
+ * an amount rather than a flag    bursts, cost                       2.13     3.91
+ * a fall by what is kept in vain  bursts, cost                       2.13     2.29
+ * a fall by a quarter of that     128 MiB/0.5 s and /0.3 s          0.5 %    1.7 %
+ * forgetting reports after 3 B    32 MiB/0.9 s, 1 GiB/3 s, cost      2.06     4.15
+ * leaving out the start           release after the boot           0.77 s    3.0 s
+ * looking for stalls              512 MiB, stop of 5 s              0 MiB  545 MiB
+ * a wait for the oldest window    512 MiB/0.9 s, passes             1.2/s   22.2/s
+ * a wait longer by two windows    512 MiB/0.5 s, passes             1.2/s    2.2/s
+ * 16 windows, but eight           release of 1.5 GiB, 90 %         0.77 s   0.81 s
+ * a price for small blocks        order 4, holes, refaults            5 %    100 %
+ * the CPU cap                     2 ms a report, CPU time             1 %     16 %
+ * a level for each migratetype    two types of 0.9 s, refaults        0 %     17 %
+ * a rest that stays               80 MiB/0.9 s, refaults              0 %    1.0 %
+ * ==============================  ==============================  =======  =======
  *
- * **End.** Once demand has ended, all free memory is reported after at most 2 B
+ * **End.** Once demand has ended, all free memory is reported after at most 4 B
  * and three windows. After that, no pass is due until a block is freed.
  */
 
@@ -143,6 +153,9 @@
 
 /* B is a multiple of this, so that a window is a whole number of ms. */
 #define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
+
+/* Of what was kept in vain, so much is not kept again. See "Keeping". */
+#define VAIN_SHARE			4
 
 /* Windows without an event that count if a pass is late. See "Stalls". */
 #define LATE_WINDOWS			4
@@ -253,10 +266,12 @@ static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 	return low;
 }
 
-/* Pages reported more than B ago would be reported by now with 2 B, too. */
+/* Pages reported more than 3 B ago would be reported by now with 4 B, too. */
 static void forget(struct page_reporting_pacing *pacing, u64 now_ms)
 {
-	if (elapsed(now_ms, pacing->recent_ms) >= pacing->break_even_ms)
+	u64 most_ms = (PAGE_REPORTING_KEPT - 1) * (u64)pacing->break_even_ms;
+
+	if (elapsed(now_ms, pacing->recent_ms) >= most_ms)
 		pacing->recent = 0;
 }
 
@@ -355,13 +370,13 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
-	u64 for_b, for_2b, pages;
+	u64 for_b, for_4b, pages;
 
 	page_reporting_pacing_begin(pacing, level, now_ms);
 	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
-	for_2b = min(idle(pacing, PAGE_REPORTING_PAST), level);
+	for_4b = min(idle(pacing, PAGE_REPORTING_PAST), level);
 	pages = for_b - min(for_b, pacing->keep);
-	pacing->late = for_2b - min(for_2b, pages);
+	pacing->late = for_4b - min(for_4b, pages);
 	pages += pacing->late;
 	return pages >> pacing->order << pacing->order;
 }
@@ -387,8 +402,8 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 	u64 late = min(pages, pacing->late), b_ms = pacing->break_even_ms;
 
 	pacing->late -= late;
-	pacing->keep -= min(pacing->keep, late);
-	/* To keep the late ones for 2 B has saved no refault. */
+	pacing->keep -= min(pacing->keep, late / VAIN_SHARE);
+	/* To keep the late ones for 4 B has saved no refault. */
 	pages -= late;
 	/* The first use of memory costs a fault anyway, reported or not. */
 	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)

@@ -12,9 +12,11 @@
 /* What it is taken to cost to move 4 KiB, in ns. */
 #define PAGE_REPORTING_MOVE_NS		2000U
 
-/* B is as long as PAGE_REPORTING_WINDOWS windows. Those of 2 B are kept. */
+/* B is as long as PAGE_REPORTING_WINDOWS windows. */
 #define PAGE_REPORTING_WINDOWS		16
-#define PAGE_REPORTING_PAST		(2 * PAGE_REPORTING_WINDOWS)
+/* Pages are kept for so many B at most. Its windows are known. */
+#define PAGE_REPORTING_KEPT		4
+#define PAGE_REPORTING_PAST		(PAGE_REPORTING_KEPT * PAGE_REPORTING_WINDOWS)
 
 /*
  * A wait is longer by this many windows. A pass that comes more than as many
@@ -41,10 +43,10 @@ struct page_reporting_pacing {
 	u64 closes_ms;		/* when it ends */
 	u64 due_ms;		/* next pass, PAGE_REPORTING_PASS_RUNS, or U64_MAX */
 	u64 started_ms;		/* when most free memory was unused */
-	u64 recent;		/* reported less than B ago and not used since */
+	u64 recent;		/* reported less than 3 B ago, not used since */
 	u64 recent_ms;		/* when most of @recent were reported */
-	u64 keep;		/* how much of the surplus to keep for 2 B */
-	u64 late;		/* of the latest grant, what had waited for 2 B */
+	u64 keep;		/* how much of the surplus to keep for 4 B */
+	u64 late;		/* of the latest grant, what had waited for 4 B */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */
 };

@@ -533,7 +533,7 @@ static struct zone *free_unreported(struct fpr_fake *fake)
 	return zone;
 }
 
-/* Makes all free memory of the kernel look idle for 2 B. No window ends soon. */
+/* Makes all free memory of the kernel look idle for 4 B. No window ends soon. */
 static void fake_idle(struct zone *zone)
 {
 	struct page_reporting_pacing *pacing;

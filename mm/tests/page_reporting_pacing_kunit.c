@@ -568,7 +568,7 @@ static void rest_leaves_in_its_own_time(struct kunit *test)
 	unsigned int tries = IDLE_PASSES;
 	struct page *one, *other;
 
-	/* Never reported, so that they are not kept for 2 B. */
+	/* Never reported, so that they are not kept for 4 B. */
 	one = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	other = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
 	fpr_set_order(fake, MAX_PAGE_ORDER);

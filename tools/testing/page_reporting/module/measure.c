@@ -9,7 +9,9 @@
  *   pairs	allocate and free one block of "order", "count" times, on the first
  *		"cpus" CPUs in turn, with interrupts off. An order without per-CPU lists is a
  *		free block of its own, its buddy in use; with "largest", each pair splits a
- *		largest block and merges it again. Result: insns_per_pair
+ *		largest block and merges it again. Orders with per-CPU lists: the mean of
+ *		ROUNDS blocks, as the number may depend on the block by some instructions.
+ *		Result: insns_per_pair
  *   passes	a device that takes each report at once. When all free memory is reported, measure
  *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was
  *		freed; results: idle_pass_insns, one_block_pass_insns, reported_pages. With "busy",
@@ -25,6 +27,7 @@
 #include <linux/completion.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
+#include <linux/llist.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/page_reporting.h>
@@ -38,6 +41,7 @@
 
 #define QUIET_S		30		/* after this without a pass, all is reported */
 #define WARM_UP		100		/* pairs that are not measured, at first */
+#define ROUNDS		16		/* pairs are measured with so many blocks */
 #define BLOCK_ORDER	10		/* 4 MiB */
 #define BLOCK_PAGES	BIT(BLOCK_ORDER)
 #define NUDGE_PIECES	16
@@ -82,6 +86,13 @@ static void sleep_ms(unsigned int ms)
 static atomic_t arrived;
 static cycles_t began, ended[NR_CPUS];
 static bool pairs_failed;
+/* Blocks of earlier rounds, so that the next one has another block. */
+static LLIST_HEAD(held);
+
+static bool has_cpu_lists(void)
+{
+	return order <= PAGE_ALLOC_COSTLY_ORDER;
+}
 
 /* Waits until all CPUs are here. PAUSE makes the emulator run another CPU. */
 static void meet(unsigned int nr)
@@ -103,6 +114,16 @@ static bool one_pair(void)
 	return true;
 }
 
+static void hold_block(void)
+{
+	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+
+	if (page)
+		llist_add(&page->pcp_llist, &held);
+	else
+		pairs_failed = true;
+}
+
 static void run_pairs(void *unused)
 {
 	unsigned int i;
@@ -115,10 +136,12 @@ static void run_pairs(void *unused)
 			pairs_failed = true;
 	meet(2);
 	WRITE_ONCE(began, get_cycles());
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count / ROUNDS; i++)
 		if (!one_pair())
 			pairs_failed = true;
 	ended[smp_processor_id()] = get_cycles();
+	if (has_cpu_lists())
+		hold_block();
 }
 
 /* Was @page just split off a largest block, of which all the rest is free? */
@@ -145,15 +168,13 @@ static bool take_buddy(struct page *page, struct list_head *taken)
 
 /*
  * Takes all other free blocks, so that each pair finds the same, whatever else was free.
- * Orders with per-CPU lists do not need that.
+ * Only for orders without per-CPU lists.
  */
 static bool take_others(struct list_head *taken)
 {
 	struct page *page;
 	bool alone = true;
 
-	if (order <= PAGE_ALLOC_COSTLY_ORDER)
-		return true;
 	while ((page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order))) {
 		if (is_first_part(page)) {
 			if (!largest && order < MAX_PAGE_ORDER)
@@ -166,22 +187,37 @@ static bool take_others(struct list_head *taken)
 	return false;
 }
 
-static int measure_pairs(void)
+/* One round on all CPUs. Returns how long it took. */
+static cycles_t run_round(void)
 {
-	struct page *page, *next;
 	cycles_t end = 0;
 	unsigned int cpu;
-	LIST_HEAD(taken);
 
-	if (!count || !cpus || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
-		return -EINVAL;
-	pairs_failed = !take_others(&taken);
+	atomic_set(&arrived, 0);
 	on_each_cpu(run_pairs, NULL, true);
-	list_for_each_entry_safe(page, next, &taken, lru)
-		__free_pages(page, order);
 	for (cpu = 0; cpu < cpus; cpu++)
 		end = max(end, ended[cpu]);
-	insns_per_pair = (end - began) / ((unsigned long)count * cpus);
+	return end - began;
+}
+
+static int measure_pairs(void)
+{
+	unsigned long pairs = (unsigned long)count / ROUNDS * ROUNDS * cpus;
+	struct page *page, *next;
+	unsigned int round;
+	cycles_t took = 0;
+	LIST_HEAD(taken);
+
+	if (!pairs || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
+		return -EINVAL;
+	pairs_failed = !has_cpu_lists() && !take_others(&taken);
+	for (round = 0; round < ROUNDS; round++)
+		took += run_round();
+	llist_for_each_entry_safe(page, next, llist_del_all(&held), pcp_llist)
+		__free_pages(page, order);
+	list_for_each_entry_safe(page, next, &taken, lru)
+		__free_pages(page, order);
+	insns_per_pair = took / pairs;
 	return pairs_failed ? -ENOMEM : 0;
 }
 

@@ -53,6 +53,10 @@ static const struct workload workloads[] = {
 				  CHURN(1024, 300, 3000, 9, 9, MOVABLE) } },
 	{ "32m-0.9s+1g-3s", 2, { CHURN(32, 50, 900, 9, 9, MOVABLE),
 				 CHURN(1024, 300, 3000, 9, 9, MOVABLE) } },
+	{ "4k-128m-0.5s+128m-0.3s", 2, { CHURN(128, 150, 500, 0, 0, MOVABLE),
+					 CHURN(128, 120, 300, 0, 0, MOVABLE) } },
+	{ "128m-0.5s+128m-0.3s", 2, { CHURN(128, 150, 500, 9, 9, MOVABLE),
+				      CHURN(128, 120, 300, 9, 9, MOVABLE) } },
 	{ "64m-2s+64m-2.3s", 2, { CHURN(64, 50, 2000, 9, 9, MOVABLE),
 				  CHURN(64, 50, 2300, 9, 9, MOVABLE) } },
 	{ "128m-1.8s huge", 1, { CHURN(128, 50, 1800, 9, 9, MOVABLE) } },
@@ -254,6 +258,7 @@ int main(int argc, char **argv)
 	stall(&workloads[4], 1500);
 	stall(&workloads[2], 1500);
 	stall(&workloads[2], 500);
+	stall(&workloads[2], 5000);
 	release("after boot", 200, &none, false);
 	release("after idle", 0, &none, false);
 	release("after 32m-0.9s", 0, &workloads[5].churns[0], false);

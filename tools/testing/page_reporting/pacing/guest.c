@@ -485,7 +485,7 @@ void guest_give(struct guest *guest, unsigned int pfn, unsigned int order)
 }
 
 /*
- * 2 B and three windows, and the wait for the CPU cap, rounded up by two windows: a pass
+ * 4 B and three windows, and the wait for the CPU cap, rounded up by two windows: a pass
  * that the cap has ended is followed by one a window later, which it may end, too. The
  * armed timer may have been set when timers were later than now. Then some windows are
  * not counted.
@@ -499,7 +499,7 @@ u64 guest_longest_wait_ms(const struct guest *guest)
 		const struct range *range = &guest->ranges[i];
 		u64 b_ms = range->pacing.break_even_ms;
 
-		longest_ms = max(longest_ms, 2 * b_ms +
+		longest_ms = max(longest_ms, PAGE_REPORTING_KEPT * b_ms +
 				 (3 + PAGE_REPORTING_SLACK) * b_ms / PAGE_REPORTING_WINDOWS);
 		blocks += level_of(guest, range) >> range->pacing.order;
 	}

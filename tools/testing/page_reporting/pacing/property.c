@@ -14,11 +14,11 @@
 static const unsigned int orders[] = { 0, 4, 8, 9, 10 };
 static const unsigned int prices_ns[] = { 14000, 140000, 1000, 14000 };
 
-/* A time that matters to the policy: around a window, B, or 2 B. */
+/* A time that matters to the policy: around a window, B, or 4 B. */
 static u64 some_ms(u64 *seed, u64 break_even_ms)
 {
 	static const unsigned int per_mille[] = { 1, 10, 60, 125, 500, 900, 1000, 1130,
-						  1300, 2000, 2300, 5000, 40000 };
+						  1300, 2000, 4000, 4300, 7000, 40000 };
 	u64 which = draw(seed, sizeof(per_mille) / sizeof(*per_mille));
 
 	return break_even_ms * per_mille[which] / 1000 + draw(seed, 3);
@@ -216,7 +216,8 @@ static void check_release(u64 churn_mib, u64 late_ms, u64 price_ns)
 	}
 	guest_run(&s.guest, s.guest.now_ms + 900);
 	CHECK_LE(guest_level(&s.guest), 3 * GIB / 10);
-	guest_run(&s.guest, s.guest.now_ms + 800);
+	/* What the churn has taught to keep is kept for 4 B and three windows. */
+	guest_run(&s.guest, s.guest.now_ms + (churn_mib ? 2200 : 800));
 	CHECK_LE(guest_level(&s.guest), 3 * GIB / 100);
 	churn_free(&churn);
 	cleanup(&s);
@@ -255,6 +256,9 @@ static const struct workload workloads[] = {
 	{ 2, { CHURN(128, 50, 900, 0, 0, MOVABLE), CHURN(128, 50, 980, 4, 8, UNMOVABLE) } },
 	{ 2, { CHURN(512, 300, 900, 9, 9, MOVABLE), CHURN(512, 330, 9910, 9, 9, MOVABLE) } },
 	{ 2, { CHURN(512, 300, 1080, 9, 9, MOVABLE), CHURN(2, 50, 1330, 9, 9, MOVABLE) } },
+	{ 2, { CHURN(128, 150, 500, 0, 0, MOVABLE), CHURN(128, 120, 300, 0, 0, MOVABLE) } },
+	{ 2, { CHURN(128, 80, 500, 0, 0, MOVABLE), CHURN(128, 60, 300, 0, 0, MOVABLE) } },
+	{ 2, { CHURN(128, 150, 500, 9, 9, MOVABLE), CHURN(128, 120, 300, 9, 9, MOVABLE) } },
 };
 
 #define NR_WORKLOADS	(sizeof(workloads) / sizeof(*workloads))
@@ -360,12 +364,12 @@ CASE(old_accounting_refaults_what_is_churned)
 
 /*
  * Refaults of a churn of 80 MiB in 15 s, in 1/10000, once it is known. 2 MiB beside it
- * are used every 5 s, and the buddy of one of its blocks is in use.
+ * are used every 9 s, and the buddy of one of its blocks is in use.
  */
 static u64 refaulted_beside_an_odd_block(bool spends_rests)
 {
-	const struct workload workload = { 2, { CHURN(80, 30, 500, 9, 9, MOVABLE),
-						CHURN(2, 10, 5000, 9, 9, MOVABLE) } };
+	const struct workload workload = { 2, { CHURN(80, 30, 900, 9, 9, MOVABLE),
+						CHURN(2, 10, 9000, 9, 9, MOVABLE) } };
 	struct guest_config config = two_gib;
 	struct known known;
 	u64 parts;
@@ -385,8 +389,8 @@ static u64 refaulted_beside_an_odd_block(bool spends_rests)
  */
 CASE(rest_spent_on_smaller_blocks_refaults_what_is_churned)
 {
-	CHECK(refaulted_beside_an_odd_block(true) > 100);
-	CHECK_LE(refaulted_beside_an_odd_block(false), 50);
+	CHECK(refaulted_beside_an_odd_block(true) > 50);
+	CHECK_LE(refaulted_beside_an_odd_block(false), 20);
 }
 
 /* Memory that is kept in one type does not help another type with marked blocks. */
@@ -462,22 +466,24 @@ CASE(inflating_teaches_nothing)
 	guest_free(&guest);
 }
 
-/* Memory that is used again after ten seconds is reported soon after its free. */
+/* Memory that is used again after ten seconds is reported soon after its free, once this is known. */
 CASE(churn_with_long_pauses_is_reported)
 {
 	const struct workload workload = { 1, { CHURN(512, 300, 10000, 9, 9, MOVABLE) } };
 	struct known known;
+	unsigned int i;
 	u64 held;
 
 	know(&known, &workload, &two_gib);
 	/* As after a churn with short pauses. */
 	known.guest.ranges[0].pacing.keep = 512 * MIB;
-	churn_run(known.churns, 1, &known.guest, LEARNED_MS + 10300);
-	held = known.guest.held;
-	churn_run(known.churns, 1, &known.guest, LEARNED_MS + 113300);
-	held = (known.guest.held - held) / (512 * MIB) / 10;
-	CHECK_LE(held, 10 * B_MS / 8);
-	CHECK_EQ(known.guest.ranges[0].pacing.keep, 0);
+	for (i = 0; i < 2; i++) {
+		held = known.guest.held;
+		churn_run(known.churns, 1, &known.guest, known.guest.now_ms + 10 * 10300);
+		held = (known.guest.held - held) / (512 * MIB) / 10;
+		CHECK_LE(held, i ? 10 * B_MS / 8 : 5 * B_MS / 2);
+	}
+	CHECK_LE(known.guest.ranges[0].pacing.keep, 512 * MIB / 100);
 	end(&known);
 }
 
@@ -515,19 +521,19 @@ static void check_bound(u64 seed, unsigned int eighths)
 	cleanup(&s);
 }
 
-CASE(at_most_2_75_times_the_cost_of_a_known_future)
+CASE(at_most_4_75_times_the_cost_of_a_known_future)
 {
 	u64 seed;
 
 	for (seed = 1; seed <= 2 * GUESTS; seed++)
-		check_bound(seed, 22);
+		check_bound(seed, 38);
 }
 
-/* The worst case: memory is used just after its report, and then never again. */
+/* The worst case: memory is used just after its report, and then it is kept in vain. */
 CASE(worst_demand)
 {
 	struct guest_config config = { .nr_pages = GIB, .order = ORDER, .now_ms = START_MS };
-	u64 i, before, best, freed_ms;
+	u64 i, before, best, stays, freed_ms;
 	struct guest *guest;
 	struct setup s;
 
@@ -537,17 +543,23 @@ CASE(worst_demand)
 	guest_run(guest, guest->now_ms + 10 * B_MS);
 	before = guest->held + B_MS * guest->refaulted;
 	best = guest->best;
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 200; i++) {
+		/* What is used 3 B after its report or later teaches nothing. */
+		bool vain = guest->ranges[0].pacing.keep > GIB / 2;
+
 		churn_stop(&s.churns[0], guest);
 		freed_ms = guest->now_ms;
-		while (guest_level(guest) && guest->now_ms < freed_ms + 60000)
+		stays = vain ? 0 : GIB - 1;
+		while (guest_level(guest) > stays && guest->now_ms < freed_ms + 60000)
 			guest_run(guest, guest->now_ms + 1);
-		CHECK_EQ(guest_level(guest), 0);
+		CHECK_LE(guest_level(guest), stays);
+		if (vain)
+			guest_run(guest, guest->now_ms + 3 * B_MS);
 		churn_take(&s.churns[0], guest, GIB);
 	}
 	before = guest->held + B_MS * guest->refaulted - before;
 	best = guest->best - best;
-	CHECK_LE(8 * before, 22 * best);
-	CHECK(before > 2 * best);
+	CHECK_LE(8 * before, 38 * best);
+	CHECK(2 * before > 7 * best);
 	cleanup(&s);
 }

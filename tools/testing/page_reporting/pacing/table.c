@@ -59,13 +59,13 @@ static u64 wait_of(struct setup *s, u64 level)
 	return page_reporting_pacing_wait(&s->pacing, level, 0, s->now_ms);
 }
 
-/* The level has not changed for 2 B. A window has just begun. */
+/* The level has not changed for 4 B. A window has just begun. */
 static struct setup settled(u64 level)
 {
 	struct setup s = setup();
 
 	rise(&s, level, level, 0);
-	s.pacing.due_ms = s.now_ms + 4 * B_MS;
+	s.pacing.due_ms = s.now_ms + 5 * B_MS;
 	decide(&s, level, (PAGE_REPORTING_PAST + 1) * W_MS);
 	s.pacing.late = 0;
 	return s;
@@ -284,11 +284,11 @@ CASE(wait_for_pages_that_are_kept)
 {
 	struct setup s = settled(100 * BLOCK);
 
-	/* For kept pages, the windows of 2 B count. A pass still looks after 10/8 B. */
+	/* For kept pages, the windows of 4 B count. A pass still looks after 19/16 B. */
 	s.pacing.keep = 100 * BLOCK;
-	s.pacing.past[28] = 0;
+	s.pacing.past[PAGE_REPORTING_PAST - 4] = 0;
 	CHECK_EQ(wait_of(&s, 100 * BLOCK), (4 + 2) * W_MS);
-	s.pacing.past[28] = 100 * BLOCK;
+	s.pacing.past[PAGE_REPORTING_PAST - 4] = 100 * BLOCK;
 	s.pacing.past[0] = 0;
 	CHECK_EQ(wait_of(&s, 100 * BLOCK), (PAGE_REPORTING_WINDOWS + 3) * W_MS);
 }
@@ -307,11 +307,11 @@ CASE(refaults_raise_what_is_kept)
 {
 	CHECK_EQ(kept_after(0, 10), 0);
 	CHECK_EQ(kept_after(BLOCK, 10), BLOCK);
-	CHECK_EQ(kept_after(300 * MIB, B_MS - 1), 300 * MIB);
+	CHECK_EQ(kept_after(300 * MIB, 3 * B_MS - 1), 300 * MIB);
 	/* Refaults beyond the recent reports are of memory reported earlier. */
 	CHECK_EQ(kept_after(3 * GIB, 10), 300 * MIB);
-	/* Later than B after the report, they do not count. */
-	CHECK_EQ(kept_after(300 * MIB, B_MS), 0);
+	/* Later than 3 B after the report, they do not count. */
+	CHECK_EQ(kept_after(300 * MIB, 3 * B_MS), 0);
 }
 
 CASE(each_report_counts_once)
@@ -327,7 +327,7 @@ CASE(each_report_counts_once)
 	CHECK_EQ(s.pacing.keep, 150 * MIB);
 }
 
-CASE(kept_pages_stay_for_2_b)
+CASE(kept_pages_stay_for_4_b)
 {
 	struct setup s = settled(0);
 	unsigned int i;
@@ -338,27 +338,27 @@ CASE(kept_pages_stay_for_2_b)
 		CHECK_EQ(decide(&s, 300 * BLOCK, W_MS), 0);
 	CHECK_EQ(decide(&s, 300 * BLOCK, W_MS), 200 * BLOCK);
 	report(&s, 200 * BLOCK);
-	for (i = 0; i < PAGE_REPORTING_WINDOWS - 1; i++)
+	for (i = 0; i < 3 * PAGE_REPORTING_WINDOWS - 1; i++)
 		CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 0);
 	CHECK_EQ(s.pacing.keep, 100 * BLOCK);
 	CHECK_EQ(decide(&s, 100 * BLOCK, W_MS), 100 * BLOCK);
 }
 
-CASE(pages_kept_in_vain_lower_what_is_kept)
+CASE(pages_kept_in_vain_lower_what_is_kept_by_a_quarter)
 {
 	struct setup s = settled(300 * BLOCK);
 
 	s.pacing.keep = 100 * BLOCK;
 	CHECK_EQ(decide(&s, 300 * BLOCK, 0), 300 * BLOCK);
-	/* If the CPU cap ends the pass, pages that were kept for 2 B count first. */
+	/* If the CPU cap ends the pass, pages that were kept for 4 B count first. */
 	report(&s, 40 * BLOCK);
-	CHECK_EQ(s.pacing.keep, 60 * BLOCK);
+	CHECK_EQ(s.pacing.keep, 90 * BLOCK);
 	report(&s, 260 * BLOCK);
-	CHECK_EQ(s.pacing.keep, 0);
+	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
 }
 
-/* Otherwise, they would be kept for 2 B again, and cost more each time. */
-CASE(refaults_after_2_b_do_not_count)
+/* Otherwise, they would be kept for 4 B again, and cost more each time. */
+CASE(refaults_after_4_b_do_not_count)
 {
 	struct setup s = settled(300 * BLOCK);
 
@@ -366,7 +366,7 @@ CASE(refaults_after_2_b_do_not_count)
 	decide(&s, 300 * BLOCK, 0);
 	report(&s, 100 * BLOCK);
 	refault(&s, 100 * BLOCK, 1);
-	CHECK_EQ(s.pacing.keep, 0);
+	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
 }
 
 CASE(old_reports_are_forgotten)
@@ -374,7 +374,7 @@ CASE(old_reports_are_forgotten)
 	struct setup s = settled(GIB);
 
 	report(&s, 100 * MIB);
-	s.now_ms += B_MS;
+	s.now_ms += 3 * B_MS;
 	report(&s, 30 * MIB);
 	CHECK_EQ(s.pacing.recent, 30 * MIB);
 }
@@ -385,7 +385,7 @@ CASE(an_early_report_does_not_age_a_large_one)
 	struct setup s = settled(GIB);
 
 	report(&s, 2 * MIB);
-	s.now_ms += B_MS - W_MS;
+	s.now_ms += 3 * B_MS - W_MS;
 	report(&s, 512 * MIB);
 	refault(&s, 512 * MIB, 2 * W_MS);
 	CHECK_EQ(s.pacing.keep, 512 * MIB);
