@@ -125,7 +125,6 @@
 #include <linux/workqueue.h>
 #include <trace/events/page_reporting.h>
 
-#include "page_reporting.h"
 #include "page_reporting_internal.h"
 
 #define PAGE_REPORTING_READY_MS		2000U	/* after registration */
@@ -289,26 +288,24 @@ static unsigned long page_reporting_join(struct page_reporting_pass *pass)
 /* Tells the request what the pass did. False if nobody waits for it anymore. */
 static bool page_reporting_tell(const struct page_reporting_pass *pass, bool last)
 {
-	struct page_reporting_request *request;
+	bool waits;
 
 	spin_lock(&page_reporting_request_lock);
-	request = page_reporting_request;
-	if (request && !request->joined)
-		request = NULL;
-	if (request)
-		request->served = (struct page_reporting_flushed) {
+	waits = page_reporting_request && page_reporting_request->joined;
+	if (waits)
+		page_reporting_request->served = (struct page_reporting_flushed) {
 			.nr_pages = pass->pages,
 			.moved = pass->moved,
 			/* After a deferral, merged blocks were not checked. */
 			.more = pass->more || (pass->put_off && pass->pages),
 			.err = pass->stopped ?: pass->err,
 		};
-	if (request && last) {
+	if (waits && last) {
+		complete(&page_reporting_request->done);
 		page_reporting_request = NULL;
-		complete(&request->done);
 	}
 	spin_unlock(&page_reporting_request_lock);
-	return request;
+	return waits;
 }
 
 /* No pass will follow: fails the current request. */
@@ -331,9 +328,7 @@ static void page_reporting_give_up(int err)
  * A signal ends the wait at once. The pass then ends before its next report.
  *
  * Context: Process context, one caller at a time. Sleeps until the pass ends.
- * Return: what the pass did. Its error is -ENODEV if there is no device, -EBUSY
- * before a sleep or at shutdown, -ERESTARTSYS after a signal, or what the
- * driver returned.
+ * Return: what the pass did. For its error, see page_reporting_flush().
  */
 struct page_reporting_flushed page_reporting_serve(unsigned long wanted,
 						   enum page_reporting_first first)
@@ -369,8 +364,7 @@ static bool page_reporting_going_down(void)
 	enum system_states now = READ_ONCE(system_state);
 
 	KUNIT_STATIC_STUB_REDIRECT(page_reporting_going_down);
-	return now == SYSTEM_HALT || now == SYSTEM_POWER_OFF ||
-	       now == SYSTEM_RESTART;
+	return now >= SYSTEM_HALT && now <= SYSTEM_RESTART;
 }
 
 /* A negative errno that says why the pass has to end now, or 0. */
@@ -450,12 +444,15 @@ static void page_reporting_begin_pass(struct page_reporting_pass *pass)
 	pass->order = page_reporting_begin_order();
 	capacity = page_reporting_capacity(pass->prdev, pass->order);
 	wanted = page_reporting_join(pass);
-	if (wanted)
-		pass->budget = page_reporting_flush_budget(capacity, wanted);
-	else if (page_reporting_is_adaptive())
-		pass->budget = page_reporting_paced_budget(capacity);
-	else
-		pass->budget = page_reporting_fixed_budget(capacity);
+	pass->budget = (struct page_reporting_budget) {
+		.ops = wanted ? &page_reporting_flush_ops :
+				&page_reporting_fixed_ops,
+		.capacity = capacity,
+		.wanted = wanted,
+		.wait_ms = PAGE_REPORTING_NEVER,
+	};
+	if (!wanted && page_reporting_is_adaptive())
+		page_reporting_budget_pace(&pass->budget);
 	pass->limit = max(capacity >> min(2 * page_reporting_errors, 31U), 1U);
 	trace_page_reporting_pass_begin(pass->order, wanted);
 }

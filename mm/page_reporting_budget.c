@@ -31,9 +31,6 @@
 #include <linux/sched.h>
 #include <linux/sched/cputime.h>
 
-#include "internal.h"
-#include "page_alloc.h"
-#include "page_reporting.h"
 #include "page_reporting_internal.h"
 
 /*
@@ -44,8 +41,6 @@
 
 /* The CPU cap. Registration resets it, and only the work item uses it. */
 static struct page_reporting_cap page_reporting_cap;
-
-/* fixed */
 
 static unsigned long
 __page_reporting_fixed_blocks(struct page_reporting_budget *budget,
@@ -59,20 +54,9 @@ __page_reporting_fixed_blocks(struct page_reporting_budget *budget,
 	return share - min(share, taken);
 }
 
-static const struct page_reporting_budget_ops page_reporting_fixed_ops = {
+const struct page_reporting_budget_ops page_reporting_fixed_ops = {
 	.blocks = __page_reporting_fixed_blocks,
 };
-
-struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity)
-{
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_fixed_ops,
-		.capacity = capacity,
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
-}
-
-/* flush */
 
 static unsigned long
 __page_reporting_flush_blocks(struct page_reporting_budget *budget,
@@ -95,23 +79,10 @@ static void __page_reporting_flush_take(struct page_reporting_budget *budget,
 	budget->wanted -= min(budget->wanted, 1UL << order);
 }
 
-static const struct page_reporting_budget_ops page_reporting_flush_ops = {
+const struct page_reporting_budget_ops page_reporting_flush_ops = {
 	.blocks = __page_reporting_flush_blocks,
 	.take = __page_reporting_flush_take,
 };
-
-struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
-							 unsigned long wanted)
-{
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_flush_ops,
-		.capacity = capacity,
-		.wanted = wanted,
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
-}
-
-/* paced */
 
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
@@ -142,18 +113,15 @@ static bool __page_reporting_has_larger(struct zone *zone,
 					enum page_reporting_pool pool,
 					unsigned int order)
 {
-	struct page_reporting_demand *pools = zone->page_reporting->pool;
-	u64 larger, others = 0;
+	enum page_reporting_pool other = pool == PAGE_REPORTING_KERNEL ?
+					 PAGE_REPORTING_MOVABLE :
+					 PAGE_REPORTING_KERNEL;
 
 	if (pool == PAGE_REPORTING_SMALL)
 		return __page_reporting_unreported(zone, order + 1,
 						   PAGE_REPORTING_UNIT_ORDER);
-	larger = __page_reporting_unreported(zone, order + 1, NR_PAGE_ORDERS);
-	if (larger)
-		others = page_reporting_level(&pools[pool == PAGE_REPORTING_KERNEL ?
-						     PAGE_REPORTING_MOVABLE :
-						     PAGE_REPORTING_KERNEL]);
-	return larger > others;
+	return __page_reporting_unreported(zone, order + 1, NR_PAGE_ORDERS) >
+	       page_reporting_level(&zone->page_reporting->pool[other]);
 }
 
 /*
@@ -240,7 +208,8 @@ static const struct page_reporting_budget_ops page_reporting_paced_ops = {
 	.close = page_reporting_paced_close,
 };
 
-struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
+/* Limits a pass by what pacing grants, instead of what @budget->ops says. */
+void page_reporting_budget_pace(struct page_reporting_budget *budget)
 {
 	struct page_reporting_zone *state;
 	enum page_reporting_pool pool;
@@ -255,13 +224,9 @@ struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity)
 						    page_reporting_now_ms());
 		spin_unlock_irq(&zone->lock);
 	}
-	return (struct page_reporting_budget) {
-		.ops = &page_reporting_paced_ops,
-		.capacity = capacity,
-		/* Not under zone->lock: scheduler locks must be taken first. */
-		.cpu_ns = task_sched_runtime(current),
-		.wait_ms = PAGE_REPORTING_NEVER,
-	};
+	budget->ops = &page_reporting_paced_ops;
+	/* Not under zone->lock: scheduler locks must be taken first. */
+	budget->cpu_ns = task_sched_runtime(current);
 }
 
 /* Resets the CPU cap for a new device. */

@@ -47,7 +47,6 @@
 
 #include "internal.h"
 #include "page_alloc.h"
-#include "page_reporting.h"
 #include "page_reporting_internal.h"
 
 /* Checks of a zone that have to fail in a row before it is a violation. */
@@ -95,24 +94,13 @@ static void page_reporting_debug_add(unsigned long *entry, unsigned int order)
 	WRITE_ONCE(*entry, *entry + (1UL << order));
 }
 
-/**
- * page_reporting_debug_isolated - a block was taken off its free list
- * @order: its order
- *
- * Context: zone->lock held.
- */
+/* A block was taken off its free list. With zone->lock held. */
 void page_reporting_debug_isolated(unsigned int order)
 {
 	page_reporting_debug_add(&page_reporting_ledger.isolated, order);
 }
 
-/**
- * page_reporting_debug_back - a block, or a part of one, is free again
- * @order: its order when it was put back, before it merged
- * @reported: it carries the mark now
- *
- * Context: zone->lock held.
- */
+/* A block of @order, or a part of one, was put back. With zone->lock held. */
 void page_reporting_debug_back(unsigned int order, bool reported)
 {
 	page_reporting_debug_add(reported ? &page_reporting_ledger.reported :
@@ -127,17 +115,12 @@ static unsigned long page_reporting_in_flight(void)
 	       READ_ONCE(page_reporting_ledger.unreported);
 }
 
-/**
- * page_reporting_debug_begin_pass - a pass starts, and may isolate blocks
- */
 void page_reporting_debug_begin_pass(void)
 {
 	WRITE_ONCE(page_reporting_runs, true);
 }
 
-/**
- * page_reporting_debug_end_pass - a pass has put back all of its blocks
- */
+/* A pass has put back all of its blocks. */
 void page_reporting_debug_end_pass(void)
 {
 	page_reporting_assert(!page_reporting_in_flight());

@@ -25,17 +25,9 @@ enum page_reporting_check {
 	PAGE_REPORTING_CHECKS,
 };
 
-/**
- * struct page_reporting_verdict - what a walk over all free lists found
- * @violations: how often each check failed
- * @zones: zones walked
- * @blocks: free blocks looked at
- * @free_pages: pages in them
- * @reported_pages: pages in those that are marked as reported
- * @in_flight: pages that are isolated and not put back yet
- */
+/* What a walk over all free lists found. */
 struct page_reporting_verdict {
-	unsigned long violations[PAGE_REPORTING_CHECKS];
+	unsigned long violations[PAGE_REPORTING_CHECKS];	/* of each check */
 	unsigned long zones;
 	unsigned long blocks;
 	unsigned long free_pages;
@@ -57,21 +49,10 @@ const char *page_reporting_verify(struct page_reporting_verdict *verdict);
 
 #define page_reporting_assert(cond)	BUILD_BUG_ON_INVALID(cond)
 
-static inline void page_reporting_debug_begin_pass(void)
-{
-}
-
-static inline void page_reporting_debug_isolated(unsigned int order)
-{
-}
-
-static inline void page_reporting_debug_back(unsigned int order, bool reported)
-{
-}
-
-static inline void page_reporting_debug_end_pass(void)
-{
-}
+static inline void page_reporting_debug_begin_pass(void) { }
+static inline void page_reporting_debug_isolated(unsigned int order) { }
+static inline void page_reporting_debug_back(unsigned int order, bool reported) { }
+static inline void page_reporting_debug_end_pass(void) { }
 
 static inline const char *
 page_reporting_verify(struct page_reporting_verdict *verdict)

@@ -23,12 +23,10 @@
  * pages, those that are zero as well. So a flush can clear all marks first.
  */
 
-#include <linux/gfp.h>
 #include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
 
-#include "page_alloc.h"
 #include "page_reporting_internal.h"
 
 /* Passes of one flush: the first reports nearly all, the others what merged. */
@@ -45,7 +43,7 @@ static struct page_reporting_flushed
 page_reporting_flush_rounds(unsigned long wanted,
 			    enum page_reporting_first first)
 {
-	struct page_reporting_flushed flushed = {};
+	struct page_reporting_flushed flushed = {}, served;
 	ktime_t begin = ktime_get();
 	unsigned int round;
 	struct zone *zone;
@@ -53,11 +51,8 @@ page_reporting_flush_rounds(unsigned long wanted,
 	for_each_populated_zone(zone)
 		page_reporting_drain_pcps(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
-		struct page_reporting_flushed served;
-
-		served = page_reporting_serve(wanted - flushed.nr_pages,
-					      round ? PAGE_REPORTING_NOTHING_FIRST :
-						      first);
+		served = page_reporting_serve(wanted - flushed.nr_pages, first);
+		first = PAGE_REPORTING_NOTHING_FIRST;
 		flushed.nr_pages += served.nr_pages;
 		flushed.moved += served.moved;
 		flushed.err = served.err;

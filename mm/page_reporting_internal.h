@@ -42,6 +42,9 @@ enum page_reporting_pool {
 	PAGE_REPORTING_POOLS,
 };
 
+/* Blocks that a walk or a sweep looks at in one zone->lock section: about 20 us. */
+#define PAGE_REPORTING_STEPS		256
+
 /* Blocks of each of the kernel's lists that a pass counts. See "zones". */
 #define PAGE_REPORTING_COUNTED		32
 
@@ -163,10 +166,9 @@ struct page_reporting_budget_ops {
 	void (*close)(struct page_reporting_budget *budget, struct zone *zone);
 };
 
-struct page_reporting_budget page_reporting_fixed_budget(unsigned int capacity);
-struct page_reporting_budget page_reporting_paced_budget(unsigned int capacity);
-struct page_reporting_budget page_reporting_flush_budget(unsigned int capacity,
-							 unsigned long wanted);
+extern const struct page_reporting_budget_ops page_reporting_fixed_ops;
+extern const struct page_reporting_budget_ops page_reporting_flush_ops;
+void page_reporting_budget_pace(struct page_reporting_budget *budget);
 void page_reporting_budget_reset(void);
 
 /* page_reporting_walk.c */

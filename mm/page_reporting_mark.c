@@ -10,24 +10,12 @@
  * told that it is free. Only this file sets and clears the mark, under
  * zone->lock, and updates the counters at the same time, so that they cannot
  * differ from the lists. nr_free_reported counts the pages of the blocks that
- * are marked now, and events count the pages that lose the mark:
- *
- * - pgreport_refault: the block was allocated, or filled by compaction. The
- *   parts of a split block that stay marked do not count, see "unit"
- * - pgreport_merge: the block became a part of a larger, unmarked one. So do
- *   reported blocks that merge while they are put back, and they count, too
- * - pgreport_clear: any other reason. The balloon or free page hinting took the
- *   block; it was isolated, to go offline or for a contiguous allocation; a page
- *   of it turned bad; the order was raised; a flush is to report all of it again;
- *   the device was unregistered; the system hibernated
- *
- * While nothing is in flight, and once each CPU has folded its share of the
- * counts into the totals,
- *
- *	pgreport = nr_free_reported + pgreport_refault + pgreport_merge +
- *	pgreport_clear
- *
- * Documentation/admin-guide/mm/free_page_reporting.rst has all counters.
+ * are marked now. A block that loses the mark counts in pgreport_refault if it
+ * was allocated, or filled by compaction, except for the parts that stay marked,
+ * see "unit"; in pgreport_merge if it became a part of a larger, unmarked one,
+ * maybe while it was put back; and otherwise in pgreport_clear.
+ * Documentation/admin-guide/mm/free_page_reporting.rst has all counters, the
+ * reasons, and how they add up.
  */
 
 /**
@@ -38,11 +26,8 @@
  * of account is such a huge page, or a pageblock where that is smaller. When a
  * marked block is split for an allocation, the parts of a unit or more stay
  * marked. Smaller parts lose the mark and count as refaulted, as the host has
- * to back them again. So
- *
- * - a marked block is one that the host does not back
- * - no part of a host's huge page is marked while another part is in use
- * - a report does not break up a huge page of the host
+ * to back them again. So no part of a host's huge page is marked while another
+ * part is in use, and no report breaks up a huge page of the host.
  *
  * If the operator sets a lower order, the host is assumed to back memory in
  * smaller pages, and parts down to this order stay marked. Pacing is still
@@ -84,11 +69,7 @@
 
 #include "internal.h"
 #include "page_alloc.h"
-#include "page_reporting.h"
 #include "page_reporting_internal.h"
-
-/* Blocks that a sweep looks at in one zone->lock section: about 20 us. */
-#define PAGE_REPORTING_SWEEP		256
 
 /*
  * Order of the smallest block that may be marked in any zone. It is lowered
@@ -173,12 +154,6 @@ void __page_reporting_count_levels(struct zone *zone)
 		__page_reporting_unreported(zone, state->order, unit);
 }
 
-/* Order of the smallest block that may be marked if @order is reported. */
-static unsigned int page_reporting_floor(unsigned int order)
-{
-	return min_t(unsigned int, order, PAGE_REPORTING_UNIT_ORDER);
-}
-
 static void __page_reporting_set(struct page *page, struct zone *zone,
 				 unsigned int order)
 {
@@ -201,42 +176,23 @@ static bool page_reporting_is_balloon(void)
 	return in_task() && current->flags & PF_BALLOON;
 }
 
-/*
- * Marks the parts of a split block that stay marked when expand() frees them,
- * see "unit" above. Returns the number of their pages.
- */
-static unsigned long
-__page_reporting_keep_parts(struct page *page, struct zone *zone,
-			    unsigned int low, unsigned int high)
-{
-	unsigned long kept = 0;
-
-	low = max(low, page_reporting_floor(zone->page_reporting->order));
-	while (high-- > low) {
-		/* Guard pages are on no free list. */
-		if (debug_guardpage_enabled() &&
-		    high < debug_guardpage_minorder())
-			continue;
-		__page_reporting_set(page + (1UL << high), zone, high);
-		kept += 1UL << high;
-	}
-	return kept;
-}
-
-static bool
-page_reporting_window_is_over(const struct page_reporting_demand *pool)
-{
-	return page_reporting_now_ms() >= pool->pacing.closes_ms;
-}
-
 static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 					unsigned int low, unsigned int high,
 					int mt)
 {
 	enum page_reporting_pool pool = page_reporting_pool(high, mt);
 	unsigned long used = 1UL << high;
+	unsigned int part = high;
 
-	used -= __page_reporting_keep_parts(page, zone, low, high);
+	low = max(low, min(zone->page_reporting->order, PAGE_REPORTING_UNIT_ORDER));
+	/* Parts that stay marked when expand() frees them, see "unit" above. */
+	while (part-- > low) {
+		/* Guard pages are on no free list. */
+		if (debug_guardpage_enabled() && part < debug_guardpage_minorder())
+			continue;
+		__page_reporting_set(page + (1UL << part), zone, part);
+		used -= 1UL << part;
+	}
 	__page_reporting_clear(page, zone, high);
 	if (page_reporting_is_balloon()) {
 		count_vm_events(PGREPORT_CLEAR, used);
@@ -255,7 +211,7 @@ static void __page_reporting_use_marked(struct page *page, struct zone *zone,
 static void __page_reporting_change(struct page_reporting_demand *pool,
 				    s64 change)
 {
-	if (page_reporting_window_is_over(pool))
+	if (page_reporting_now_ms() >= pool->pacing.closes_ms)
 		page_reporting_pacing_advance(&pool->pacing,
 					      page_reporting_level(pool),
 					      page_reporting_now_ms());
@@ -291,9 +247,8 @@ static struct page_reporting_demand *
 __page_reporting_leaves(struct page_reporting_zone *state, unsigned int order,
 			int mt, s64 pages)
 {
-	enum page_reporting_pool pool;
+	enum page_reporting_pool pool = page_reporting_counts_in(state, order, mt, pages);
 
-	pool = page_reporting_counts_in(state, order, mt, pages);
 	if (pool != page_reporting_pool(order, mt)) {
 		state->pool[pool].level += state->pool[PAGE_REPORTING_KERNEL].level;
 		state->pool[PAGE_REPORTING_KERNEL].level = 0;
@@ -373,7 +328,7 @@ __page_reporting_is_common(struct zone *zone, unsigned int order, int mt,
 		return false;
 	*pool = state->of[mt];
 	return likely(order >= (*pool)->pacing.order &&
-		      !page_reporting_window_is_over(*pool));
+		      page_reporting_now_ms() < (*pool)->pacing.closes_ms);
 }
 
 void __page_reporting_taken(struct page *page, struct zone *zone,
@@ -396,14 +351,6 @@ void __page_reporting_taken(struct page *page, struct zone *zone,
 	__page_reporting_taken_any(page, zone, low, high, mt);
 }
 
-/* Clears the mark for another reason than an allocation. */
-static void __page_reporting_forget(struct page *page, struct zone *zone,
-				    unsigned int order)
-{
-	__page_reporting_clear(page, zone, order);
-	count_vm_events(PGREPORT_CLEAR, 1UL << order);
-}
-
 /*
  * The block was removed for another reason than an allocation: to be reported,
  * isolated or taken offline, or because a page turned bad.
@@ -411,10 +358,12 @@ static void __page_reporting_forget(struct page *page, struct zone *zone,
 void __page_reporting_left(struct page *page, struct zone *zone,
 			   unsigned int order, int mt)
 {
-	if (PageReported(page))
-		__page_reporting_forget(page, zone, order);
-	else
+	if (!PageReported(page)) {
 		__page_reporting_went(zone, order, mt, true);
+		return;
+	}
+	__page_reporting_clear(page, zone, order);
+	count_vm_events(PGREPORT_CLEAR, 1UL << order);
 }
 
 static noinline void __page_reporting_freed_any(struct zone *zone,
@@ -515,7 +464,6 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 	unsigned int whole;
 	struct page *head;
 
-	lockdep_assert_held(&zone->lock);
 	page_reporting_assert(!reported || order >= page_reporting_mark_order);
 
 	state->joined = &joined;
@@ -546,7 +494,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 {
 	struct list_head *list = &zone->free_area[order].free_list[mt];
 	struct page_reporting_zone *state;
-	unsigned int steps = PAGE_REPORTING_SWEEP;
+	unsigned int steps = PAGE_REPORTING_STEPS;
 	unsigned long left;
 
 	spin_lock_irq(&zone->lock);
@@ -557,7 +505,7 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
 
 		list_move(&page->buddy_list, list);
 		if (PageReported(page)) {
-			__page_reporting_forget(page, zone, order);
+			__page_reporting_left(page, zone, order, mt);
 			__page_reporting_came(zone, order, mt, order);
 		}
 	}
@@ -587,25 +535,6 @@ void page_reporting_sweep(unsigned int below)
 	put_online_mems();
 }
 
-static void __page_reporting_init_zone(struct page_reporting_zone *state,
-				       unsigned int order)
-{
-	unsigned int unit = max(order, PAGE_REPORTING_UNIT_ORDER);
-	u64 now_ms = page_reporting_now_ms();
-	enum page_reporting_pool pool;
-	int mt;
-
-	for (mt = 0; mt < MIGRATE_TYPES; mt++)
-		state->of[mt] = &state->pool[page_reporting_pool(MAX_PAGE_ORDER, mt)];
-	state->order = order;
-	state->pool[PAGE_REPORTING_KERNEL].level = 0;
-	__page_reporting_count_levels(state->zone);
-	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
-		page_reporting_pacing_init(&state->pool[pool].pacing,
-					   pool == PAGE_REPORTING_SMALL ? order : unit,
-					   state->pool[pool].level, now_ms);
-}
-
 /*
  * Prepares the state of a zone for a pass with this order, for one caller at a
  * time. If the order has changed, what pacing learned with the old one is
@@ -615,6 +544,10 @@ static void __page_reporting_init_zone(struct page_reporting_zone *state,
 bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 {
 	struct page_reporting_zone *state = zone->page_reporting;
+	unsigned int unit = max(order, PAGE_REPORTING_UNIT_ORDER);
+	u64 now_ms = page_reporting_now_ms();
+	enum page_reporting_pool pool;
+	int mt;
 
 	if (!state) {
 		/* Must not wait for memory: the host may be what frees it. */
@@ -629,7 +562,15 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
 
 	spin_lock_irq(&zone->lock);
 	zone->page_reporting = state;
-	__page_reporting_init_zone(state, order);
+	for (mt = 0; mt < MIGRATE_TYPES; mt++)
+		state->of[mt] = &state->pool[page_reporting_pool(MAX_PAGE_ORDER, mt)];
+	state->order = order;
+	state->pool[PAGE_REPORTING_KERNEL].level = 0;
+	__page_reporting_count_levels(zone);
+	for (pool = 0; pool < PAGE_REPORTING_POOLS; pool++)
+		page_reporting_pacing_init(&state->pool[pool].pacing,
+					   pool == PAGE_REPORTING_SMALL ? order : unit,
+					   state->pool[pool].level, now_ms);
 	spin_unlock_irq(&zone->lock);
 	return true;
 }
@@ -641,7 +582,7 @@ bool page_reporting_enter_zone(struct zone *zone, unsigned int order)
  */
 void page_reporting_mark_begin(unsigned int order)
 {
-	unsigned int floor = page_reporting_floor(order);
+	unsigned int floor = min(order, PAGE_REPORTING_UNIT_ORDER);
 	struct page_reporting_zone *state;
 
 	if (page_reporting_mark_order < floor) {

@@ -15,31 +15,27 @@
  * **Observation.** Free lists behave like a stack: allocation takes from the
  * head, freed blocks go to the head, reported blocks to the tail. Let the level
  * be the number of unreported free pages. A page at a given depth is touched
- * exactly when the level falls below this depth. So the pages that were not
- * needed during the last tau are those below the lowest level of that time: the
- * *surplus*. A few minima of a counter tell it, without time stamps in pages
- * and without a search. As the level is a sum over the lists of all orders, the
- * surplus is a quantity, not a set of pages: at no time during tau would that
- * many pages have been missed. Migratetypes do not share their lists, so each
- * pool of them has a level of its own: see "zones" in mm/page_reporting_mark.c.
+ * exactly when the level falls below this depth. So the lowest level during the
+ * last tau is how many pages were not needed in that time: the *surplus*. It is
+ * a quantity, not a set of pages, as the level is a sum over all orders.
+ * Migratetypes do not share their lists, so each pool of them has a level of
+ * its own: see "zones" in mm/page_reporting_mark.c.
  *
  * **Derivation.** All of the surplus is reported at once, as each page of it is
  * worth the same, but for a rest that is smaller than the largest blocks: see
- * __page_reporting_stays(). The lowest level is kept for each window of B / 16: the open
- * one and 64 closed ones. 16 windows span B, so no page leaves before it was
- * idle for B, and all 64 span 4 B. A window is closed by the first event after
- * its end: a block is added to the free lists or removed, or a pass runs. The
- * level does not change between events, so no timer has to close windows.
+ * __page_reporting_stays(). The lowest level is kept for each window of B / 16:
+ * the open one and 64 closed ones. 16 windows span B, so no page leaves before
+ * it was idle for B, and all 64 span 4 B. A window is closed by the first event
+ * after its end: a block is added to the free lists or removed, or a pass runs.
+ * The level does not change between events, so no timer has to close windows.
  * Reported pages leave from the bottom of the stack, and lower all minima by as
  * much.
  *
  * **Keeping.** With tau = B, the cost is at most twice that with a known
- * future. But demand is often periodic. Memory that is needed every 1.2 B costs
- * a refault each time with tau = B, and none with tau = 2 B. Where programs
- * that work in cycles run side by side, the sum of their demands peaks more
- * rarely than any of them, and the number of pageblocks that it takes wanders,
- * as they share some. So pages are kept for B or for 4 B, and the policy learns
- * how many to keep for 4 B:
+ * future. But demand is often periodic: what is needed every 1.2 B would be
+ * refaulted each time. Where such programs run side by side, the sum of their
+ * demands peaks even more rarely. So pages are kept for B or for 4 B, and the
+ * policy learns how many to keep for 4 B:
  *
  * - one more for each page that is refaulted within 3 B of its report: if kept,
  *   it would have been there;
@@ -73,9 +69,7 @@
  * and single pages. The most that was found is 3.8. This assumes that the free
  * lists behave as one stack, that the price of a page does not depend on how
  * many are reported, that passes run in time, and that the CPU cap does not
- * limit reports. To keep pages for no more than 2 B would cost at most 2 3/4
- * times as much, but refaults programs that run side by side, which a guest
- * without reports would not see.
+ * limit reports.
  *
  * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB, it is 4.0 us and 3.6 us. (From the raw data of
@@ -151,9 +145,6 @@
 #define SMALL_FACTOR			2
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
 
-/* B is a multiple of this, so that a window is a whole number of ms. */
-#define BREAK_EVEN_MULTIPLE		PAGE_REPORTING_WINDOWS
-
 /* Of what was kept in vain, so much is not kept again. See "Keeping". */
 #define VAIN_SHARE			4
 
@@ -209,10 +200,8 @@ u64 page_reporting_pacing_price_ns(u64 pages)
 /* What it costs to keep so many pages, 4 GiB at most, as CPU time. */
 u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms)
 {
-	u64 most = UNITS_PER_CPU;
-
-	return div64_u64(min(units(pages), most) * min(ms, RENT_MAX_MS) * 1000000,
-			 UNITS_PER_CPU);
+	return div64_u64(min(units(pages), UNITS_PER_CPU) *
+			 min(ms, RENT_MAX_MS) * 1000000, UNITS_PER_CPU);
 }
 
 /* For how long these pages can be kept at the price of so much CPU time. */
@@ -223,12 +212,12 @@ u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns)
 	return div64_u64(min(ns, RENT_MAX_NS) * UNITS_PER_CPU + ms_ns - 1, ms_ns);
 }
 
-/* B for a price per 4 KiB. */
+/* B for a price per 4 KiB, such that a window is a whole number of ms. */
 static unsigned int break_even_ms(u64 ns)
 {
 	unsigned int ms = div64_u64(ns * UNITS_PER_CPU, 1000000);
 
-	return ms - ms % BREAK_EVEN_MULTIPLE;
+	return ms - ms % PAGE_REPORTING_WINDOWS;
 }
 
 static unsigned int window_ms(const struct page_reporting_pacing *pacing)
@@ -240,13 +229,6 @@ static unsigned int window_ms(const struct page_reporting_pacing *pacing)
 static unsigned int first_ms(unsigned int b_ms)
 {
 	return b_ms + b_ms / PAGE_REPORTING_WINDOWS;
-}
-
-/* Delay in ms from a free to a pass, if none was requested before. */
-unsigned int
-page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing)
-{
-	return first_ms(pacing->break_even_ms);
 }
 
 static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
@@ -287,7 +269,7 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 
 	/* Each free requests a pass, which is then due after this. */
 	if (pacing->due_ms == U64_MAX || late)
-		pacing->due_ms = now_ms + page_reporting_pacing_first_ms(pacing);
+		pacing->due_ms = now_ms + first_ms(pacing->break_even_ms);
 	pacing->closes_ms = pacing->opened_ms + length_ms;
 	if (!over)
 		return;
@@ -429,26 +411,18 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
 }
 
-static void start(struct page_reporting_pacing *pacing, unsigned int order,
-		  unsigned int b_ms, u64 level, u64 now_ms)
+/* Starts with nothing learned. @order is that of the smallest block. */
+void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
+				unsigned int order, u64 level, u64 now_ms)
 {
 	*pacing = (struct page_reporting_pacing) {
 		.low = level,
 		.due_ms = U64_MAX,
 		.started_ms = now_ms,
-		.recent_ms = now_ms,
-		.break_even_ms = b_ms,
+		.break_even_ms = break_even_ms(price_ns(order + PAGE_SHIFT)),
 		.order = order,
 	};
 	open_window(pacing, now_ms);
-}
-
-/* Starts with nothing learned. @order is that of the smallest block. */
-void page_reporting_pacing_init(struct page_reporting_pacing *pacing,
-				unsigned int order, u64 level, u64 now_ms)
-{
-	start(pacing, order, break_even_ms(price_ns(order + PAGE_SHIFT)), level,
-	      now_ms);
 }
 
 /* For fragments, of which whole blocks of @order can be made. */
@@ -456,10 +430,11 @@ void page_reporting_pacing_init_fragments(struct page_reporting_pacing *pacing,
 					  unsigned int order, u64 level,
 					  u64 now_ms)
 {
+	page_reporting_pacing_init(pacing, order, level, now_ms);
 	/* Half of a pageblock that is emptied is taken to be in use. */
-	start(pacing, order,
-	      break_even_ms(HUGE_PRICE_NS + PAGE_REPORTING_MOVE_NS / 2), level,
-	      now_ms);
+	pacing->break_even_ms =
+		break_even_ms(HUGE_PRICE_NS + PAGE_REPORTING_MOVE_NS / 2);
+	open_window(pacing, now_ms);
 }
 
 /* Starts without a debt. */

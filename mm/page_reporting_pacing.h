@@ -68,8 +68,6 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
-unsigned int
-page_reporting_pacing_first_ms(const struct page_reporting_pacing *pacing);
 unsigned int page_reporting_pacing_soonest_ms(void);
 u64 page_reporting_pacing_rent_ns(u64 pages, u64 ms);
 u64 page_reporting_pacing_rent_ms(u64 pages, u64 ns);

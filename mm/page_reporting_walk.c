@@ -38,20 +38,10 @@
  * #. Allocated, merged, split or taken offline: off the list, which clears the
  *    mark. See "unit" for the parts of a split block.
  *
- * memory_failure() sets PG_hwpoison without zone->lock, in the same word as the
- * mark, which is therefore set and cleared atomically. A page that turns bad
- * while it is in a batch is neither free nor in use: memory_failure() sets the
- * flag and does no more, as for any page that moves between lists, and a kernel
- * that checks pages at allocation will not hand it out.
- *
- * Invariants:
- *
- * - isolated = put back as reported + put back as not reported + in flight,
- *   and nothing is in flight unless a pass is running
- * - only the drain sets PG_reported, except that the parts of a split block may
- *   keep its mark; every removal from a free list clears it; both happen under
- *   zone->lock
- * - the driver's callback has one caller
+ * A page that turns bad while it is in a batch is neither free nor in use:
+ * memory_failure() sets PG_hwpoison and does no more, as for any page that moves
+ * between lists, and a kernel that checks pages at allocation will not hand it
+ * out.
  */
 
 /**
@@ -70,10 +60,7 @@
 #include <linux/gfp.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
-#include <linux/page-isolation.h>
-#include <linux/pageblock-flags.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
@@ -88,11 +75,7 @@
 
 #include "internal.h"
 #include "page_alloc.h"
-#include "page_reporting.h"
 #include "page_reporting_internal.h"
-
-/* Blocks that a walk looks at in one zone->lock section: about 20 us. */
-#define PAGE_REPORTING_STEPS		256
 
 /* Blocks that are put back in one zone->lock section: each may merge. */
 #define PAGE_REPORTING_DRAIN		8
@@ -115,20 +98,14 @@ struct page_reporting_list {
 	struct page *first;	/* the first that it has skipped, or NULL */
 };
 
-/* Why the walk of a free list stopped. */
+/* Why the walk of a free list stopped, or what to do after a batch. */
 enum page_reporting_stop {
-	PAGE_REPORTING_END,
-	PAGE_REPORTING_PAUSE,
+	PAGE_REPORTING_END,		/* the next list */
+	PAGE_REPORTING_PAUSE,		/* the rest of this list */
 	PAGE_REPORTING_BATCH_FULL,
 	PAGE_REPORTING_BUDGET_SPENT,
 	PAGE_REPORTING_NOT_NOW,
-};
-
-/* What to do after a batch. */
-enum page_reporting_next {
-	PAGE_REPORTING_NEXT_BATCH,
-	PAGE_REPORTING_NEXT_LIST,
-	PAGE_REPORTING_LEAVE,
+	PAGE_REPORTING_LEAVE,		/* end the pass */
 };
 
 /* The batch. Only one pass runs at a time. */
@@ -190,10 +167,9 @@ static unsigned long __page_reporting_room(const struct page_reporting_pass *pas
 {
 	unsigned long batch = (unsigned long)pass->budget.capacity << pass->order;
 	unsigned long low = low_wmark_pages(pass->zone);
-	unsigned long usable;
+	/* With the blocks in the batch, which are isolated already. */
+	unsigned long usable = page_reporting_usable(pass->zone, mt) + pass->nr_pages;
 
-	/* Add the blocks in the batch, which are isolated already. */
-	usable = page_reporting_usable(pass->zone, mt) + pass->nr_pages;
 	return usable < low + batch ? 0 : usable - low;
 }
 
@@ -206,7 +182,6 @@ bool page_reporting_is_hopeless(const struct page_reporting_pass *pass,
 	return zone_managed_pages(zone) < zone->_watermark[WMARK_LOW] + batch;
 }
 
-/* Blocks that may still be taken from a list. */
 static unsigned long
 __page_reporting_blocks(struct page_reporting_pass *pass,
 			const struct page_reporting_list *list)
@@ -224,8 +199,6 @@ __page_reporting_take(struct page_reporting_pass *pass,
 	struct page_reporting_budget *budget = &pass->budget;
 	unsigned int order = list->order;
 	unsigned long room;
-
-	lockdep_assert_held(&pass->zone->lock);
 
 	if (!__page_reporting_blocks(pass, list))
 		return PAGE_REPORTING_BUDGET_SPENT;
@@ -302,9 +275,11 @@ __page_reporting_fill(struct page_reporting_pass *pass,
  * Puts back the whole block, or each pageblock on the list of its own type if a
  * part has changed its type while it was isolated.
  */
-static void __page_reporting_putback(struct zone *zone, struct page *page,
-				     unsigned int order, bool reported)
+static void __page_reporting_putback(struct page_reporting_pass *pass,
+				     struct page *page, unsigned int order,
+				     bool reported)
 {
+	struct page_reporting_budget *budget = &pass->budget;
 	int mt = get_pageblock_migratetype(page);
 	unsigned int part = order;
 	unsigned long i;
@@ -314,27 +289,22 @@ static void __page_reporting_putback(struct zone *zone, struct page *page,
 		if (get_pageblock_migratetype(page + i) != mt)
 			part = pageblock_order;
 	for (i = 0; i < 1UL << order; i += 1UL << part) {
-		marked = __page_reporting_put_back(page + i, zone, part, reported);
+		marked = __page_reporting_put_back(page + i, pass->zone, part, reported);
 		page_reporting_debug_back(part, marked);
 	}
+	if (reported && budget->ops->back)
+		budget->ops->back(budget, pass->zone, order, mt);
 }
 
-/* Puts back all blocks of the batch. */
 static void page_reporting_drain(struct page_reporting_pass *pass,
 				 bool reported)
 {
-	struct page_reporting_budget *budget = &pass->budget;
 	struct scatterlist *sg;
-	unsigned int i, order;
-	int mt;
+	unsigned int i;
 
 	spin_lock_irq(&pass->zone->lock);
 	for_each_sg(page_reporting_sgl, sg, pass->nents, i) {
-		order = get_order(sg->length);
-		mt = get_pageblock_migratetype(sg_page(sg));
-		__page_reporting_putback(pass->zone, sg_page(sg), order, reported);
-		if (reported && budget->ops->back)
-			budget->ops->back(budget, pass->zone, order, mt);
+		__page_reporting_putback(pass, sg_page(sg), get_order(sg->length), reported);
 		if (i % PAGE_REPORTING_DRAIN == PAGE_REPORTING_DRAIN - 1) {
 			spin_unlock_irq(&pass->zone->lock);
 			spin_lock_irq(&pass->zone->lock);
@@ -384,7 +354,6 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	int err;
 
 	might_sleep();
-	lockdep_assert_not_held(&pass->zone->lock);
 	page_reporting_assert(pass->order >= READ_ONCE(page_reporting_order));
 
 	page_reporting_caller = pass;
@@ -412,20 +381,16 @@ static bool page_reporting_ends(struct page_reporting_pass *pass)
 }
 
 /*
- * Reports the batch, if there is anything in it. See "retries" for errors. If
- * the driver raised the order and returned an error, the pass ends: no further
- * batch may have smaller blocks.
+ * Reports the batch. See "retries" for errors. If the driver raised the order
+ * and returned an error, the pass ends: no further batch may have smaller blocks.
  */
-static enum page_reporting_next page_reporting_send(struct page_reporting_pass *pass)
+static enum page_reporting_stop page_reporting_send(struct page_reporting_pass *pass)
 {
 	bool single = pass->limit == 1;
 	int err;
 
-	if (!pass->nents)
-		return PAGE_REPORTING_NEXT_BATCH;
 	if (page_reporting_ends(pass)) {
 		page_reporting_drain(pass, false);
-		page_reporting_reset_batch(pass);
 		return PAGE_REPORTING_LEAVE;
 	}
 
@@ -445,47 +410,33 @@ static enum page_reporting_next page_reporting_send(struct page_reporting_pass *
 	if (pass->budget.ops->spent)
 		pass->budget.ops->spent(&pass->budget);
 	page_reporting_reset_batch(pass);
-	cond_resched();
 	if (page_reporting_ends(pass) ||
 	    (err && (!single || pass->order < READ_ONCE(page_reporting_order))))
 		return PAGE_REPORTING_LEAVE;
-	return err ? PAGE_REPORTING_NEXT_LIST : PAGE_REPORTING_NEXT_BATCH;
-}
-
-static enum page_reporting_stop
-page_reporting_fill(struct page_reporting_pass *pass,
-		    struct page_reporting_list *list)
-{
-	enum page_reporting_stop stop;
-
-	spin_lock_irq(&pass->zone->lock);
-	stop = __page_reporting_fill(pass, list);
-	spin_unlock_irq(&pass->zone->lock);
-	return stop;
+	return err ? PAGE_REPORTING_END : PAGE_REPORTING_PAUSE;
 }
 
 /* Reports what the budget allows of a free list. False ends the pass. */
 static bool page_reporting_cycle(struct page_reporting_pass *pass,
 				 struct page_reporting_list *list)
 {
-	enum page_reporting_next next = PAGE_REPORTING_NEXT_BATCH;
 	enum page_reporting_stop stop;
 
 	do {
-		stop = page_reporting_fill(pass, list);
+		spin_lock_irq(&pass->zone->lock);
+		stop = __page_reporting_fill(pass, list);
+		spin_unlock_irq(&pass->zone->lock);
 		if (stop == PAGE_REPORTING_BATCH_FULL)
-			next = page_reporting_send(pass);
+			stop = page_reporting_send(pass);
 		cond_resched();
-	} while (next == PAGE_REPORTING_NEXT_BATCH &&
-		 (stop == PAGE_REPORTING_BATCH_FULL ||
-		  stop == PAGE_REPORTING_PAUSE));
+	} while (stop == PAGE_REPORTING_PAUSE);
 
 	/* If the budget has close(), its wait_ms says when to come back. */
 	pass->more |= stop == PAGE_REPORTING_BUDGET_SPENT &&
 		      !pass->budget.ops->close;
 	pass->put_off |= stop == PAGE_REPORTING_NOT_NOW;
 	pass->short_of |= stop == PAGE_REPORTING_NOT_NOW;
-	return next != PAGE_REPORTING_LEAVE;
+	return stop != PAGE_REPORTING_LEAVE;
 }
 
 /* Walks the lists of an order, or their beginnings. False ends the pass. */
@@ -523,24 +474,17 @@ static bool page_reporting_walk_order(struct page_reporting_pass *pass,
 }
 
 /* From high to low, as allocations look at the low orders first. */
-static bool page_reporting_walk_orders(struct page_reporting_pass *pass,
-				       bool whole)
-{
-	int order;
-
-	for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
-		if (!page_reporting_walk_order(pass, order, whole))
-			return false;
-	return true;
-}
-
-/* The last batch of a zone is reported even if it is not full. */
 static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 {
+	int whole, order;
+
 	memset(page_reporting_nr_taken, 0, sizeof(page_reporting_nr_taken));
-	return page_reporting_walk_orders(pass, false) &&
-	       page_reporting_walk_orders(pass, true) &&
-	       page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+	for (whole = 0; whole < 2; whole++)
+		for (order = MAX_PAGE_ORDER; order >= (int)pass->order; order--)
+			if (!page_reporting_walk_order(pass, order, whole))
+				return false;
+	/* The last batch of a zone is reported even if it is not full. */
+	return !pass->nents || page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
 }
 
 static void page_reporting_drain_batch(struct zone *zone,
@@ -659,10 +603,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, with @prdev, @order, @budget, @ended, @flush, @first and
- *	@limit set by the caller, and the rest 0, except for what
- *	page_reporting_compact_now() has set. Says afterwards what was done and
- *	what is left
+ * @pass: the pass, as page_reporting_begin_pass() has set it up. Says afterwards
+ *	what was done and what is left
  *
  * Context: Process context. May sleep. One caller at a time.
  */

@@ -193,11 +193,12 @@ static void flush_leaves_no_debt(struct kunit *test)
 static unsigned long paced_blocks_of(u64 granted, bool all, unsigned int order,
 				     int mt)
 {
-	struct page_reporting_budget budget = page_reporting_paced_budget(32);
 	enum page_reporting_pool pool = page_reporting_pool(order, mt);
+	struct page_reporting_budget budget = { .capacity = 32 };
 	struct zone *zone = fpr_largest_zone();
 	unsigned long blocks;
 
+	page_reporting_budget_pace(&budget);
 	spin_lock_irq(&zone->lock);
 	/* Without a device, there is no state. */
 	if (zone->page_reporting)
@@ -322,7 +323,7 @@ static void long_pass_is_not_late(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct zone *zone = fpr_largest_zone();
-	struct page_reporting_budget budget;
+	struct page_reporting_budget budget = { .capacity = 32 };
 	struct page_reporting_pacing *pacing;
 	struct page_reporting_demand *pool;
 	unsigned int window_ms;
@@ -347,7 +348,7 @@ static void long_pass_is_not_late(struct kunit *test)
 	pacing->due_ms = page_reporting_now_ms();
 	spin_unlock_irq(&zone->lock);
 
-	budget = page_reporting_paced_budget(32);
+	page_reporting_budget_pace(&budget);
 	msleep(2 * PAGE_REPORTING_SLACK * window_ms);
 	spin_lock_irq(&zone->lock);
 	open = budget.ops->open(&budget, zone);

@@ -144,11 +144,16 @@ struct fpr_walked fpr_engine_walk_list(struct zone *zone, unsigned int order,
 		.marked = whole ? zone->free_area[order].nr_free :
 				  PAGE_REPORTING_GLANCE,
 	};
+	enum page_reporting_stop stop;
 	struct fpr_walked walked = {};
 
 	page_reporting_reset_batch(&pass);
-	while (page_reporting_fill(&pass, &list) == PAGE_REPORTING_PAUSE)
-		walked.pauses++;
+	do {
+		spin_lock_irq(&zone->lock);
+		stop = __page_reporting_fill(&pass, &list);
+		spin_unlock_irq(&zone->lock);
+		walked.pauses += stop == PAGE_REPORTING_PAUSE;
+	} while (stop == PAGE_REPORTING_PAUSE);
 	walked.nents = pass.nents;
 	page_reporting_drain(&pass, false);
 	return walked;

@@ -788,8 +788,10 @@ KUNIT_ARRAY_PARAM(list_budget, list_budgets, describe_list);
 static void budget_follows_the_list(struct kunit *test)
 {
 	const struct list_budget *list = test->param_value;
-	struct page_reporting_budget budget =
-		page_reporting_fixed_budget(list->capacity);
+	struct page_reporting_budget budget = {
+		.ops = &page_reporting_fixed_ops,
+		.capacity = list->capacity,
+	};
 	struct zone *zone = &new_zone(test, 0)->zone;
 
 	zone->free_area[9].nr_free = list->nr_free;

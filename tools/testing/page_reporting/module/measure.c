@@ -27,7 +27,6 @@
 #include <linux/completion.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
-#include <linux/llist.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/page_reporting.h>
@@ -86,8 +85,8 @@ static void sleep_ms(unsigned int ms)
 static atomic_t arrived;
 static cycles_t began, ended[NR_CPUS];
 static bool pairs_failed;
-/* Blocks of earlier rounds, so that the next one has another block. */
-static LLIST_HEAD(held);
+/* One of each CPU and round, so that the next round has another block. */
+static struct page *held[ROUNDS][NR_CPUS];
 
 static bool has_cpu_lists(void)
 {
@@ -114,21 +113,12 @@ static bool one_pair(void)
 	return true;
 }
 
-static void hold_block(void)
+static void run_pairs(void *round)
 {
-	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+	unsigned int i, cpu = smp_processor_id();
+	struct page **hold = round;
 
-	if (page)
-		llist_add(&page->pcp_llist, &held);
-	else
-		pairs_failed = true;
-}
-
-static void run_pairs(void *unused)
-{
-	unsigned int i;
-
-	if (smp_processor_id() >= cpus)
+	if (cpu >= cpus)
 		return;
 	meet(1);
 	for (i = 0; i < WARM_UP; i++)
@@ -139,9 +129,12 @@ static void run_pairs(void *unused)
 	for (i = 0; i < count / ROUNDS; i++)
 		if (!one_pair())
 			pairs_failed = true;
-	ended[smp_processor_id()] = get_cycles();
-	if (has_cpu_lists())
-		hold_block();
+	ended[cpu] = get_cycles();
+	if (!has_cpu_lists())
+		return;
+	hold[cpu] = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+	if (!hold[cpu])
+		pairs_failed = true;
 }
 
 /* Was @page just split off a largest block, of which all the rest is free? */
@@ -188,13 +181,13 @@ static bool take_others(struct list_head *taken)
 }
 
 /* One round on all CPUs. Returns how long it took. */
-static cycles_t run_round(void)
+static cycles_t run_round(struct page **hold)
 {
 	cycles_t end = 0;
 	unsigned int cpu;
 
 	atomic_set(&arrived, 0);
-	on_each_cpu(run_pairs, NULL, true);
+	on_each_cpu(run_pairs, hold, true);
 	for (cpu = 0; cpu < cpus; cpu++)
 		end = max(end, ended[cpu]);
 	return end - began;
@@ -204,7 +197,7 @@ static int measure_pairs(void)
 {
 	unsigned long pairs = (unsigned long)count / ROUNDS * ROUNDS * cpus;
 	struct page *page, *next;
-	unsigned int round;
+	unsigned int round, cpu;
 	cycles_t took = 0;
 	LIST_HEAD(taken);
 
@@ -212,9 +205,11 @@ static int measure_pairs(void)
 		return -EINVAL;
 	pairs_failed = !has_cpu_lists() && !take_others(&taken);
 	for (round = 0; round < ROUNDS; round++)
-		took += run_round();
-	llist_for_each_entry_safe(page, next, llist_del_all(&held), pcp_llist)
-		__free_pages(page, order);
+		took += run_round(held[round]);
+	for (round = 0; round < ROUNDS; round++)
+		for (cpu = 0; cpu < cpus; cpu++)
+			if (held[round][cpu])
+				__free_pages(held[round][cpu], order);
 	list_for_each_entry_safe(page, next, &taken, lru)
 		__free_pages(page, order);
 	insns_per_pair = took / pairs;

@@ -110,7 +110,8 @@ static void rise(struct guest *guest, struct range *range, u64 pages)
 		    guest->now_ms);
 	if (!guest->pass_ms)
 		guest->pass_ms = guest->now_ms + guest->late_ms +
-				 page_reporting_pacing_first_ms(&range->pacing);
+				 range->pacing.break_even_ms / PAGE_REPORTING_WINDOWS *
+				 (PAGE_REPORTING_WINDOWS + 1);
 }
 
 /* An unmarked block was allocated. Some of its parts may still be free. */

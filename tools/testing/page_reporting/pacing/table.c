@@ -86,9 +86,7 @@ CASE(break_even_grows_as_the_order_falls)
 
 CASE(first_pass_is_after_b_and_a_window)
 {
-	struct setup s = setup();
-
-	CHECK_EQ(page_reporting_pacing_first_ms(&s.pacing), B_MS + W_MS);
+	CHECK_EQ(page_reporting_pacing_soonest_ms(), B_MS + W_MS);
 }
 
 CASE(nothing_known_nothing_granted)
@@ -216,7 +214,7 @@ CASE(stall_after_the_first_free_block)
 
 	CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 1);
-	CHECK_EQ(s.pacing.due_ms, s.now_ms + page_reporting_pacing_first_ms(&s.pacing));
+	CHECK_EQ(s.pacing.due_ms, s.now_ms + B_MS + W_MS);
 	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
 }
 
