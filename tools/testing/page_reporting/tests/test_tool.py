@@ -599,7 +599,8 @@ BALLOON_ROWS = [
                 "cd /selftests", {"driver"}),
     ("bound", "echo $balloon > /sys/bus/virtio/drivers/virtio_balloon/bind; echo all > $files/flush", set()),
     # At last, as it counts from boot on: free memory is below what the zones want, in each of many passes.
-    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=700M hold=600000 & sleep 4; "
+    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=700M hold=600000 & "
+              "until [ $(grep MemFree /proc/meminfo | tr -dc 0-9) -lt 250000 ]; do sleep 0.2; done; "
               "for n in {1..40}; do echo all > $files/flush; done", {"shortage"}),
 ]
 SAMPLE = "/sys/module/page_reporting_sample/parameters"
