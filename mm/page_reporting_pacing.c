@@ -145,7 +145,7 @@
 #define SMALL_FACTOR			2
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
 
-/* Of what was kept in vain, so much is not kept again. See "Keeping". */
+/* One in so many pages that were kept in vain is forgotten. See "Keeping". */
 #define VAIN_SHARE			4
 
 /* Windows without an event that count if a pass is late. See "Stalls". */

@@ -11,6 +11,7 @@
  *		free block of its own, its buddy in use; with "largest", each pair splits a
  *		largest block and merges it again. Orders with per-CPU lists: the mean of
  *		ROUNDS blocks, as the number may depend on the block by some instructions.
+ *		"count" is rounded down to a multiple of ROUNDS, and is at least that.
  *		Result: insns_per_pair
  *   passes	a device that takes each report at once. When all free memory is reported, measure
  *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was

@@ -110,8 +110,7 @@ static void rise(struct guest *guest, struct range *range, u64 pages)
 		    guest->now_ms);
 	if (!guest->pass_ms)
 		guest->pass_ms = guest->now_ms + guest->late_ms +
-				 range->pacing.break_even_ms / PAGE_REPORTING_WINDOWS *
-				 (PAGE_REPORTING_WINDOWS + 1);
+				 page_reporting_pacing_soonest_ms();
 }
 
 /* An unmarked block was allocated. Some of its parts may still be free. */
