@@ -18,7 +18,7 @@ static const unsigned int prices_ns[] = { 14000, 140000, 1000, 14000 };
 static u64 some_ms(u64 *seed, u64 break_even_ms)
 {
 	static const unsigned int per_mille[] = { 1, 10, 60, 125, 500, 900, 1000, 1130,
-						  1300, 2000, 2300, 4000, 4300, 5000, 7000, 40000 };
+						  1300, 2000, 4000, 4300, 7000, 40000 };
 	u64 which = draw(seed, sizeof(per_mille) / sizeof(*per_mille));
 
 	return break_even_ms * per_mille[which] / 1000 + draw(seed, 3);
