@@ -9,10 +9,9 @@
  *   pairs	allocate and free one block of "order", "count" times, on the first
  *		"cpus" CPUs in turn, with interrupts off. An order without per-CPU lists is a
  *		free block of its own, its buddy in use; with "largest", each pair splits a
- *		largest block and merges it again. Orders with per-CPU lists: the mean of
- *		ROUNDS blocks, as the number may depend on the block by some instructions.
- *		"count" is rounded down to a multiple of ROUNDS, and is at least that.
- *		Result: insns_per_pair
+ *		largest block and merges it again. An order with per-CPU lists above 0: others of
+ *		its blocks are free, as the watermark check looks for one, and how long that
+ *		takes depends on where it finds one. Result: insns_per_pair
  *   passes	a device that takes each report at once. When all free memory is reported, measure
  *		a pass with nothing to do, and all passes after one block of 4 MiB of "type" was
  *		freed; results: idle_pass_insns, one_block_pass_insns, reported_pages. With "busy",
@@ -41,7 +40,7 @@
 
 #define QUIET_S		30		/* after this without a pass, all is reported */
 #define WARM_UP		100		/* pairs that are not measured, at first */
-#define ROUNDS		16		/* pairs are measured with so many blocks */
+#define OTHER_PAGES	16384U		/* half of these do not fit into a per-CPU list */
 #define BLOCK_ORDER	10		/* 4 MiB */
 #define BLOCK_PAGES	BIT(BLOCK_ORDER)
 #define NUDGE_PIECES	16
@@ -86,8 +85,7 @@ static void sleep_ms(unsigned int ms)
 static atomic_t arrived;
 static cycles_t began, ended[NR_CPUS];
 static bool pairs_failed;
-/* One of each CPU and round, so that the next round has another block. */
-static struct page *held[ROUNDS][NR_CPUS];
+static struct page *others[OTHER_PAGES];
 
 static bool has_cpu_lists(void)
 {
@@ -114,10 +112,9 @@ static bool one_pair(void)
 	return true;
 }
 
-static void run_pairs(void *round)
+static void run_pairs(void *unused)
 {
 	unsigned int i, cpu = smp_processor_id();
-	struct page **hold = round;
 
 	if (cpu >= cpus)
 		return;
@@ -127,15 +124,39 @@ static void run_pairs(void *round)
 			pairs_failed = true;
 	meet(2);
 	WRITE_ONCE(began, get_cycles());
-	for (i = 0; i < count / ROUNDS; i++)
+	for (i = 0; i < count; i++)
 		if (!one_pair())
 			pairs_failed = true;
 	ended[cpu] = get_cycles();
-	if (!has_cpu_lists())
-		return;
-	hold[cpu] = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
-	if (!hold[cpu])
-		pairs_failed = true;
+}
+
+static bool is_second(struct page *page)
+{
+	return page_to_pfn(page) & BIT(order);
+}
+
+/*
+ * Takes many blocks and frees those that are the second of two buddies, until some are on
+ * the zone's free list, as they do not all fit into the list of a CPU.
+ */
+static bool free_others(struct list_head *taken)
+{
+	unsigned int i, blocks = OTHER_PAGES >> order;
+
+	for (i = 0; i < blocks; i++) {
+		others[i] = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+		if (!others[i])
+			pairs_failed = true;
+		else if (!is_second(others[i]))
+			list_add(&others[i]->lru, taken);
+	}
+	for (i = 0; i < blocks; i++)
+		if (others[i] && is_second(others[i]))
+			__free_pages(others[i], order);
+	for (i = 0; i < blocks; i++)
+		if (others[i] && PageBuddy(others[i]) && page_private(others[i]) == order)
+			return true;
+	return false;
 }
 
 /* Was @page just split off a largest block, of which all the rest is free? */
@@ -181,39 +202,23 @@ static bool take_others(struct list_head *taken)
 	return false;
 }
 
-/* One round on all CPUs. Returns how long it took. */
-static cycles_t run_round(struct page **hold)
-{
-	cycles_t end = 0;
-	unsigned int cpu;
-
-	atomic_set(&arrived, 0);
-	on_each_cpu(run_pairs, hold, true);
-	for (cpu = 0; cpu < cpus; cpu++)
-		end = max(end, ended[cpu]);
-	return end - began;
-}
-
 static int measure_pairs(void)
 {
-	unsigned long pairs = (unsigned long)count / ROUNDS * ROUNDS * cpus;
 	struct page *page, *next;
-	unsigned int round, cpu;
-	cycles_t took = 0;
+	cycles_t end = 0;
 	LIST_HEAD(taken);
+	unsigned int cpu;
 
-	if (!pairs || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
+	if (!count || !cpus || cpus > num_online_cpus() || order > MAX_PAGE_ORDER)
 		return -EINVAL;
-	pairs_failed = !has_cpu_lists() && !take_others(&taken);
-	for (round = 0; round < ROUNDS; round++)
-		took += run_round(held[round]);
-	for (round = 0; round < ROUNDS; round++)
-		for (cpu = 0; cpu < cpus; cpu++)
-			if (held[round][cpu])
-				__free_pages(held[round][cpu], order);
+	if (order && !(has_cpu_lists() ? free_others(&taken) : take_others(&taken)))
+		pairs_failed = true;
+	on_each_cpu(run_pairs, NULL, true);
 	list_for_each_entry_safe(page, next, &taken, lru)
 		__free_pages(page, order);
-	insns_per_pair = took / pairs;
+	for (cpu = 0; cpu < cpus; cpu++)
+		end = max(end, ended[cpu]);
+	insns_per_pair = (end - began) / ((unsigned long)count * cpus);
 	return pairs_failed ? -ENOMEM : 0;
 }
 
