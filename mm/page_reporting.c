@@ -155,6 +155,9 @@ static u64 page_reporting_ready_at;	/* no report before, in jiffies */
 static unsigned int page_reporting_errors;
 static unsigned int page_reporting_retries;
 
+/* Did the latest pass have an error? Then the next one waits for longer. */
+static bool page_reporting_failed;
+
 static DEFINE_SPINLOCK(page_reporting_request_lock);
 static struct page_reporting_request *page_reporting_request;	/* or NULL */
 
@@ -470,7 +473,8 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 		errors++;
 	else if (pass->blocks)
 		errors = 0;
-	WRITE_ONCE(page_reporting_errors, errors);
+	page_reporting_errors = errors;
+	WRITE_ONCE(page_reporting_failed, pass->err);
 }
 
 /* When the next pass is due if nothing requests one. */
@@ -504,6 +508,7 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
+	page_reporting_budget_end(&pass->budget, wait_ms);
 	/* Another request may have come while the pass was running. */
 	if (!page_reporting_tell(pass, true) && READ_ONCE(page_reporting_request))
 		page_reporting_run_now();
@@ -574,6 +579,7 @@ int page_reporting_register(struct page_reporting_dev_info *prdev)
 		return -EBUSY;
 
 	page_reporting_errors = 0;
+	page_reporting_failed = false;
 	page_reporting_retries = 0;
 	page_reporting_ready_at = get_jiffies_64() +
 				  msecs_to_jiffies(PAGE_REPORTING_READY_MS);
@@ -705,10 +711,10 @@ static void page_reporting_requeue(struct page_reporting_dev_info *prdev)
 	if (!delayed_work_pending(&prdev->work))
 		return;
 	/* The wait after an error stays, up to a minute. */
-	if (READ_ONCE(page_reporting_errors))
+	if (READ_ONCE(page_reporting_failed))
 		page_reporting_queue(prdev, PAGE_REPORTING_RETRY_MAX_MS);
-	/* Again: a pass that ended the errors may have queued the next one. */
-	if (!READ_ONCE(page_reporting_errors))
+	/* Again: a pass without an error may have queued the next one. */
+	if (!READ_ONCE(page_reporting_failed))
 		page_reporting_queue_at(prdev, page_reporting_next_delay());
 }
 

@@ -229,6 +229,26 @@ void page_reporting_budget_pace(struct page_reporting_budget *budget)
 	budget->cpu_ns = task_sched_runtime(current);
 }
 
+/* A pass under this budget has ended. The next one is due in @wait_ms. */
+void page_reporting_budget_end(const struct page_reporting_budget *budget,
+			       unsigned int wait_ms)
+{
+	struct page_reporting_zone *state;
+	enum page_reporting_pool pool;
+	struct zone *zone;
+
+	if (budget->ops != &page_reporting_paced_ops)
+		return;
+	for_each_populated_zone(zone) {
+		spin_lock_irq(&zone->lock);
+		state = zone->page_reporting;
+		for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
+			page_reporting_pacing_end(&state->pool[pool].pacing,
+						  wait_ms, page_reporting_now_ms());
+		spin_unlock_irq(&zone->lock);
+	}
+}
+
 /* Resets the CPU cap for a new device. */
 void page_reporting_budget_reset(void)
 {

@@ -930,8 +930,12 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 	    page_reporting_is_hopeless(pass, zone))
 		return NULL;
 	compact = zone->page_reporting->compact;
-	if (compact)
+	if (compact) {
+		/* Memory may have come or gone. */
+		page_reporting_fragments_resize(&compact->fragments,
+						zone_managed_pages(zone));
 		return compact;
+	}
 	compact = kzalloc(sizeof(*compact), GFP_NOWAIT | __GFP_NOWARN);
 	if (!compact)
 		return NULL;

@@ -44,8 +44,9 @@
  *   just once.
  *
  * The surplus is what was idle for 4 B, or what was idle for B less the pages
- * to keep, whichever is more. Nothing is learned from the mere passing of time:
- * not from a night without demand, a stall, or ballooning.
+ * to keep, whichever is more. Both are in whole blocks: a block that is to be
+ * kept in part is kept. Nothing is learned from the mere passing of time: not
+ * from a night without demand, a stall, or ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
  * level is old enough. The next pass is requested for two windows after that,
@@ -129,6 +130,7 @@
  */
 
 #include <linux/bits.h>
+#include <linux/math.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
@@ -348,19 +350,39 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 	pacing->due_ms = PAGE_REPORTING_PASS_RUNS;
 }
 
+/*
+ * A pass has ended, and the next one is due in @wait_ms, unless that is
+ * PAGE_REPORTING_NEVER. Only matters for a pool that the pass did not see.
+ */
+void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
+			       unsigned int wait_ms, u64 now_ms)
+{
+	if (pacing->due_ms != PAGE_REPORTING_PASS_RUNS)
+		return;
+	pacing->due_ms = wait_ms == PAGE_REPORTING_NEVER ? U64_MAX :
+			 now_ms + wait_ms;
+	/* Have the next event set a new due time if there is none. */
+	pacing->closes_ms = 0;
+}
+
+static u64 whole_blocks(const struct page_reporting_pacing *pacing, u64 pages)
+{
+	return pages >> pacing->order << pacing->order;
+}
+
 /* The pages that may be reported now, a multiple of a block of @pacing->order. */
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
-	u64 for_b, for_4b, pages;
+	u64 for_b, for_4b, early, pages;
 
 	page_reporting_pacing_begin(pacing, level, now_ms);
 	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
 	for_4b = min(idle(pacing, PAGE_REPORTING_PAST), level);
-	pages = for_b - min(for_b, pacing->keep);
-	pacing->late = for_4b - min(for_4b, pages);
-	pages += pacing->late;
-	return pages >> pacing->order << pacing->order;
+	early = whole_blocks(pacing, for_b - min(for_b, pacing->keep));
+	pages = max(early, whole_blocks(pacing, for_4b));
+	pacing->late = pages - early;
+	return pages;
 }
 
 /*
@@ -384,7 +406,8 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 	u64 late = min(pages, pacing->late), b_ms = pacing->break_even_ms;
 
 	pacing->late -= late;
-	pacing->keep -= min(pacing->keep, late / VAIN_SHARE);
+	/* A block of less than four pages counts as four. */
+	pacing->keep -= min(pacing->keep, DIV_ROUND_UP(late, VAIN_SHARE));
 	/* To keep the late ones for 4 B has saved no refault. */
 	pages -= late;
 	/* The first use of memory costs a fault anyway, reported or not. */

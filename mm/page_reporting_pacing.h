@@ -66,6 +66,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
+void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
+			       unsigned int wait_ms, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
 unsigned int page_reporting_pacing_soonest_ms(void);

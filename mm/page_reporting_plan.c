@@ -231,6 +231,14 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 	return plan;
 }
 
+/* The zone has @pages now: how many fragments are too few changes with it. */
+void page_reporting_fragments_resize(struct page_reporting_fragments *fragments,
+				     u64 pages)
+{
+	fragments->least = max(pages / LEAST_SHARE,
+			       (u64)LEAST_BLOCKS << fragments->pacing.order);
+}
+
 /**
  * page_reporting_fragments_init - start with nothing known
  * @fragments: the demand
@@ -245,12 +253,12 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 {
 	*fragments = (struct page_reporting_fragments) {
 		.excess = level,
-		.least = max(pages / LEAST_SHARE, (u64)LEAST_BLOCKS << order),
 		.spent_ns = PRICE_PAGES / 8 * PAGE_REPORTING_MOVE_NS,
 		.moved = PRICE_PAGES / 8,
 	};
 	page_reporting_pacing_init_fragments(&fragments->pacing, order, level,
 					     now_ms);
+	page_reporting_fragments_resize(fragments, pages);
 }
 
 /* How much has to be idle for a round: at least as much as is not. */

@@ -133,6 +133,8 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 				   unsigned int order, u64 pages, u64 level,
 				   u64 now_ms);
+void page_reporting_fragments_resize(struct page_reporting_fragments *fragments,
+				     u64 pages);
 u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,
 				    struct page_reporting_free free, u64 now_ms);
 void page_reporting_fragments_put_off(struct page_reporting_fragments *fragments,

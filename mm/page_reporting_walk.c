@@ -100,7 +100,7 @@ struct page_reporting_list {
 
 /* Why the walk of a free list stopped, or what to do after a batch. */
 enum page_reporting_stop {
-	PAGE_REPORTING_END,		/* the next list */
+	PAGE_REPORTING_END,		/* of the list, or nothing stops it */
 	PAGE_REPORTING_PAUSE,		/* the rest of this list */
 	PAGE_REPORTING_BATCH_FULL,
 	PAGE_REPORTING_BUDGET_SPENT,
@@ -603,8 +603,8 @@ static bool page_reporting_process_zone(struct page_reporting_pass *pass,
 
 /**
  * page_reporting_walk - report all that the budget allows, in all zones
- * @pass: the pass, as page_reporting_begin_pass() has set it up. Says afterwards
- *	what was done and what is left
+ * @pass: the pass, with its device, order and budget. Says afterwards what was
+ *	done and what is left
  *
  * Context: Process context. May sleep. One caller at a time.
  */

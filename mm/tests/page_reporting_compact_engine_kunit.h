@@ -33,6 +33,18 @@ void fpr_engine_set_move_debt(u64 ns)
 }
 
 /**
+ * fpr_engine_least_fragments - how many pages of fragments are enough for a round
+ * @zone: the zone
+ *
+ * Return: where that is stored, or NULL if no round was considered yet.
+ */
+u64 *fpr_engine_least_fragments(struct zone *zone)
+{
+	return zone->page_reporting && zone->page_reporting->compact ?
+	       &zone->page_reporting->compact->fragments.least : NULL;
+}
+
+/**
  * fpr_engine_finds_block - is a pageblock one of a zone that may be emptied or filled?
  * @zone: the zone
  * @page: the first page of the pageblock

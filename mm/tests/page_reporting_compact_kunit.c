@@ -589,6 +589,26 @@ static void idle_fragments_become_whole_blocks(struct kunit *test)
 	expect_moves_identity(test);
 }
 
+/* B10: Memory that is plugged in changes how many fragments are too few. */
+static void least_fragments_follow_the_zone(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	u64 *least, is;
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_pass(fake);
+	fpr_calm(fake);
+	least = fpr_engine_least_fragments(fpr_largest_zone());
+	KUNIT_ASSERT_NOT_NULL(test, least);
+	is = *least;
+	KUNIT_EXPECT_GE(test, is, zone_managed_pages(fpr_largest_zone()) / 64);
+	/* As if the zone had been smaller. */
+	*least = is / 2;
+	fpr_pass(fake);
+	fpr_calm(fake);
+	KUNIT_EXPECT_EQ(test, is, *least);
+}
+
 /* B10: With a fixed delay, no page is moved, and frees of fragments request no pass. */
 static void fixed_delay_moves_nothing(struct kunit *test)
 {
@@ -703,6 +723,7 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(old_round_is_given_up),
 	KUNIT_CASE(fragment_asks_for_a_pass_once),
 	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),
+	KUNIT_CASE(least_fragments_follow_the_zone),
 	KUNIT_CASE_SLOW(fixed_delay_moves_nothing),
 	KUNIT_CASE_SLOW(refusing_device_moves_nothing),
 	KUNIT_CASE_SLOW(unaccepted_memory_moves_nothing),

@@ -362,6 +362,7 @@ unsigned long fpr_engine_paced_blocks(struct zone *zone, unsigned int order,
 extern const unsigned int fpr_engine_fragment_order;
 u64 fpr_engine_move_debt_ns(void);
 void fpr_engine_set_move_debt(u64 ns);
+u64 *fpr_engine_least_fragments(struct zone *zone);
 bool fpr_engine_finds_block(struct zone *zone, struct page *page);
 bool fpr_engine_is_stuck(struct page *page);
 unsigned int fpr_engine_hold_holes(struct page *page);

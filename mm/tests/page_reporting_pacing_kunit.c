@@ -357,6 +357,32 @@ static void long_pass_is_not_late(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, budget.grant[PAGE_REPORTING_MOVABLE]);
 }
 
+/* B6: Otherwise, a stall before the next pass would not be noticed there. */
+static void zone_that_a_pass_leaves_out_may_be_late(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	enum page_reporting_pool pool;
+	struct zone *zone;
+	u64 due_ms;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	fpr_pass(fake);
+	/* A pass that never comes to this zone, as it is too small or short. */
+	fpr_starve(fake, fpr_largest_zone());
+	fpr_pass(fake);
+	for_each_populated_zone(zone) {
+		for (pool = 0; zone->page_reporting && pool < PAGE_REPORTING_POOLS; pool++) {
+			spin_lock_irq(&zone->lock);
+			due_ms = zone->page_reporting->pool[pool].pacing.due_ms;
+			spin_unlock_irq(&zone->lock);
+			KUNIT_EXPECT_NE(test, PAGE_REPORTING_PASS_RUNS, due_ms);
+		}
+	}
+	fpr_feed(fake);
+}
+
 /* B6: Isolated blocks count as free, and must not keep others from being reported. */
 static void isolation_holds_up_no_other(struct kunit *test)
 {
@@ -606,6 +632,7 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(debt_lets_nothing_go),
 	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
 	KUNIT_CASE(long_pass_is_not_late),
+	KUNIT_CASE(zone_that_a_pass_leaves_out_may_be_late),
 	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),

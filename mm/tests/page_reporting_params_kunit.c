@@ -308,6 +308,29 @@ static void new_delay_ends_a_long_retry(struct kunit *test)
 	fpr_expect_wait(test, timer, 60 * MSEC_PER_SEC);
 }
 
+/* B2: That wait is over after a retry without an error, even if it reported nothing. */
+static void new_delay_counts_after_a_retry_without_an_error(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+
+	fpr_register(fake, 0);
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_report_all(fake);
+	fpr_free_past_lists(page);
+	fake->err = -EIO;
+	fpr_pass(fake);
+	fake->err = 0;
+	fpr_starve(fake, page_zone(page));
+	fpr_pass(fake);
+	/* The next error is not a new one. */
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
+	fpr_request();
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_DELAY_MS);
+	fpr_feed(fake);
+}
+
 /* B2: Nor does it shorten the wait until the device takes reports. */
 static void new_delay_does_not_hurry_the_first_pass(struct kunit *test)
 {
@@ -469,6 +492,7 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE(new_delay_asks_for_a_pass),
 	KUNIT_CASE(new_delay_does_not_hurry_a_retry),
 	KUNIT_CASE(new_delay_ends_a_long_retry),
+	KUNIT_CASE(new_delay_counts_after_a_retry_without_an_error),
 	KUNIT_CASE(new_delay_does_not_hurry_the_first_pass),
 	KUNIT_CASE(order_is_held_during_a_pass),
 	KUNIT_CASE(lower_order_starts_a_pass),

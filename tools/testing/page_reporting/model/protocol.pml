@@ -64,7 +64,7 @@ bit dev = 1;			/* page_reporting_dev is not NULL */
 bit key = 1;			/* page_reporting_enabled */
 bit asleep;			/* page_reporting_asleep */
 byte delay = LONG;		/* page_reporting_delay_ms */
-bit errors;			/* page_reporting_errors is not 0 */
+bit failed;			/* page_reporting_failed */
 #ifdef WITH_BOTH
 bit low_wanted = 1;		/* page_reporting_user_order: SMALL is eligible */
 #else
@@ -386,7 +386,7 @@ over:
 		/* page_reporting_end_pass(), page_reporting_note_errors() */
 		atomic {
 			rcu++;
-			errors = (err -> 1 : (pages -> 0 : errors))
+			failed = err
 		}
 		/* page_reporting_wait_after() */
 		if
@@ -635,16 +635,16 @@ active proctype set_delay()
 		/* page_reporting_requeue() */
 		atomic { rcu++; found = dev && due != NONE }
 		if
-		:: found && errors -> when = LONG; queue(when, waits)
+		:: found && failed -> when = LONG; queue(when, waits)
 		:: else
 		fi;
 #ifdef BREAK_DELAY_LOOKS_FOR_SUCCESS
-		/* An "else", from one look at the errors */
+		/* An "else", from one look at it */
 		found = found && when != LONG;
 #endif
 		atomic {
 			if
-			:: found && !errors -> queue_at(delay)
+			:: found && !failed -> queue_at(delay)
 			:: else
 			fi
 		}
@@ -713,7 +713,7 @@ active proctype unregister()
 	:: true -> goto end
 	:: true
 	fi;
-	atomic { busy++; gone = 0; errors = 0 }
+	atomic { busy++; gone = 0; failed = 0 }
 #ifndef BREAK_REGISTER_KEY_FIRST
 	key = 1;
 #endif
@@ -777,7 +777,7 @@ end:	do
 	/* Who waits for a flush waits for no delay. */
 	:: atomic { quiet() && dev && !frozen && request && due != NOW -> assert(false) }
 	/* A new delay is that of what is queued, too. */
-	:: atomic { quiet() && dev && delay_set && !errors && state == REQUESTED &&
+	:: atomic { quiet() && dev && delay_set && !failed && state == REQUESTED &&
 		    due == LONG -> assert(false) }
 	od
 }

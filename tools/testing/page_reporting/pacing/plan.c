@@ -970,6 +970,25 @@ CASE(no_pageblock_twice_within_4_b)
 	CHECK(rounds > 40 * 3);
 }
 
+/* Memory that is plugged in later makes the same fragments too few, and the other way round. */
+CASE(zone_that_has_grown_may_have_more_fragments)
+{
+	struct zone zone;
+	unsigned int i;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++)
+		zone.blocks[i].used = i % 2 ? BLOCK / 2 : BLOCK;
+	page_reporting_fragments_resize(&zone.fragments, 100ULL * zone.nr * BLOCK);
+	CHECK_EQ(pass(&zone, 0), PAGE_REPORTING_NEVER);
+	pass_until(&zone, zone.now_ms + 60000);
+	CHECK_EQ(zone.rounds, 0);
+	page_reporting_fragments_resize(&zone.fragments, zone.nr * BLOCK);
+	CHECK(pass_until(&zone, zone.now_ms + 60000) > 200);
+	zone_free(&zone);
+}
+
 /* The CPU cap: it is tried when the cap is known to allow it. */
 CASE(round_beyond_the_cap_needs_one_pass)
 {

@@ -356,6 +356,39 @@ CASE(pages_kept_in_vain_lower_what_is_kept_by_a_quarter)
 }
 
 /* Otherwise, they would be kept for 4 B again, and cost more each time. */
+/*
+ * The last block, too, and blocks of a few pages. With less than a block to keep, a
+ * whole one is kept, which has then not left early.
+ */
+CASE(the_last_block_kept_in_vain_is_forgotten)
+{
+	static const unsigned int orders[] = { 0, 1, 2, ORDER };
+	unsigned int i, n;
+
+	for (i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
+		u64 block = BIT_ULL(orders[i]), kept;
+		struct setup s = setup();
+		unsigned int b_ms;
+
+		page_reporting_pacing_init(&s.pacing, orders[i], 0, 0);
+		s.pacing.keep = 3 * block + 1;
+		b_ms = s.pacing.break_even_ms;
+		for (n = 0; n < 24; n++) {
+			rise(&s, 3 * block, 3 * block, 3 * b_ms);
+			s.pacing.due_ms = U64_MAX;
+			kept = min((s.pacing.keep + block - 1) / block, 3ULL) * block;
+			CHECK_EQ(decide(&s, 3 * block, 5 * b_ms), 3 * block);
+			report(&s, block);
+			report(&s, block);
+			report(&s, block);
+			CHECK_EQ(s.pacing.recent, 3 * block - kept);
+			refault(&s, 3 * block, 4 * b_ms);
+			CHECK_LE(s.pacing.keep, 3 * block + 1);
+		}
+		CHECK_EQ(s.pacing.keep, 0);
+	}
+}
+
 CASE(refaults_after_4_b_do_not_count)
 {
 	struct setup s = settled(300 * BLOCK);
