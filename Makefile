@@ -69,10 +69,11 @@ help:
 	@echo '  for mutants:        JOBS=n mutants in parallel (default: as many as there are CPUs)'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
 	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": Signed-off-by in each patch'
-	@echo '  for install-tree:   KERNEL=your git tree  BRANCH=its new branch'
 	@echo '  for all targets:'
 	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
-	@echo '    KERNEL=p  your own tree (it is copied, not changed) or tarball of that kernel; not for install-tree'
+	@echo '    KERNEL=p  for install-tree: your git tree, which gets a new branch, named by BRANCH=name'
+	@echo '              for others: source to use in place of the package of Debian: a tree, which is copied and not'
+	@echo '              changed, or a tarball'
 	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
@@ -114,7 +115,7 @@ bench-selfcheck: python	## The bench with the stock kernel on both sides: ratios
 	@scripts/build $$($(lab) bench --selfcheck --kernels)
 	@$(lab) bench --selfcheck
 
-deb: python	## Make a Debian package of the kernel for virtual machines, install it and boot it
+deb: python	## Make Debian packages of the kernel and the tool, and boot them in a guest
 	@$(lab) deb --check-only
 	@SETUP_DEB=yes scripts/setup
 	@scripts/tree
@@ -180,7 +181,7 @@ clean:		## Remove what was built; the unpacked bases stay
 			! -name archive $(bases:%=! -name %) -exec rm -rf {} +; \
 	done
 
-distclean:	## Remove everything that git does not know here
+distclean:	## Remove build/ with all kernels and results, and Python's caches
 	@rm -rf build
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -804,7 +804,7 @@ static void check_delay(const struct patient *patient, struct finding *finding)
 	long long delay_ms = patient->now.delay_ms;
 
 	if (delay_ms >= LONG_DELAY_MS)
-		note(finding, "write -1 to page_reporting_delay_ms, or flush at quiet times",
+		note(finding, "write -1 to page_reporting_delay_ms, unless it is set on purpose",
 		     "memory that is freed is reported after %lld s", delay_ms / 1000);
 	else if (delay_ms >= 0)
 		ok(finding, "%lld ms", delay_ms);
@@ -1380,7 +1380,8 @@ static const char usage[] =
 "  watch [--count N]    how much is reported, once a second, N times or for ever\n"
 "  flush [all|SIZE]     report free memory now: all of it, or a SIZE such as 512M\n"
 "  flush again          report all of it, even what is reported already\n"
-"  flush compact        compact memory first, where the kernel can\n"
+"  flush compact        first move pages so that fragments become whole blocks, then\n"
+"                       report all of it\n"
 "  doctor               what keeps memory from coming back, and what to do\n"
 "  doctor --host PID [--guest FILE]\n"
 "                       the same on the host of the virtual machine PID; FILE, or\n"

@@ -689,7 +689,7 @@ def test_shared_file(tmp_path):
     assert before[1] > HOG_MIB and before[1] - after[1] >= 0.9 * HOG_MIB
 
 
-# A template of memory: section Hazards of the operator's guide
+# A template of memory: "Setups in which dropped memory does harm" of the operator's guide
 
 TEMPLATE_MIB = 512
 
