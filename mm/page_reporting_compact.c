@@ -137,6 +137,7 @@ enum page_reporting_slice {
  * @source: PFN of the pageblock to look at next
  * @target: end PFN of the pageblock to look for holes in next
  * @searched: @target before the search in progress, or 0 if there is none
+ * @repeated: the search was started over once
  * @last_source: PFN of the last source of the class @plan.sparse
  * @shares: pageblocks of that class are filled now, too
  * @begin_ms: when the round started
@@ -157,6 +158,7 @@ struct page_reporting_compact {
 	unsigned long source;
 	unsigned long target;
 	unsigned long searched;
+	bool repeated;
 	unsigned long last_source;
 	bool shares;
 	u64 begin_ms;
@@ -224,17 +226,17 @@ void page_reporting_compact_reset(void)
  * page_reporting_compacts - does it pay to make whole blocks of fragments?
  * @order: of the smallest block that is reported
  *
- * The smallest reported block must be no smaller than a huge page of the host
- * and no larger than a pageblock, and a pageblock at most twice that huge page.
+ * A pageblock must be a huge page of the host, and the smallest reported block a
+ * pageblock.
  *
  * Context: Any.
  * Return: PAGE_REPORTING_COMPACTS, or why not.
  */
 enum page_reporting_compacts page_reporting_compacts(unsigned int order)
 {
-	if (pageblock_order > PAGE_REPORTING_UNIT_ORDER + 1)
+	if (pageblock_order != PAGE_REPORTING_UNIT_ORDER)
 		return PAGE_REPORTING_COMPACT_PAGEBLOCK;
-	if (order < PAGE_REPORTING_UNIT_ORDER || order > pageblock_order)
+	if (order != pageblock_order)
 		return PAGE_REPORTING_COMPACT_ORDER;
 	return READ_ONCE(page_reporting_compact_on) ? PAGE_REPORTING_COMPACTS :
 						      PAGE_REPORTING_COMPACT_OFF;
@@ -258,13 +260,34 @@ static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 	return free;
 }
 
+/*
+ * The order of the free block that a pageblock is, or is a part of; 0 if it is
+ * not. A guess without zone->lock.
+ */
+static unsigned int page_reporting_whole_order(struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+	unsigned int order, whole;
+
+	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
+		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
+
+		whole = buddy_order_unsafe(head);
+		if (data_race(PageBuddy(head)) && whole >= order)
+			return whole;
+	}
+	return 0;
+}
+
+/* A pageblock that may be emptied or filled, or NULL. */
 static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn)
 {
 	struct page *page;
 
 	/* Not pageblock_pfn_to_page(): memory may go offline between slices. */
 	page = __pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages, zone);
-	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE)
+	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE ||
+	    page_reporting_whole_order(page))
 		return NULL;
 	return page;
 }
@@ -401,25 +424,6 @@ static void page_reporting_return_hole(struct page *page, unsigned int order)
 {
 	list_add(&page->lru, &page_reporting_holes.free[order]);
 	page_reporting_holes.pages += 1UL << order;
-}
-
-/*
- * The order of the free block that a pageblock is, or is a part of; 0 if it is
- * not. A guess without zone->lock.
- */
-static unsigned int page_reporting_whole_order(struct page *page)
-{
-	unsigned long pfn = page_to_pfn(page);
-	unsigned int order, whole;
-
-	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
-		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
-
-		whole = buddy_order_unsafe(head);
-		if (data_race(PageBuddy(head)) && whole >= order)
-			return whole;
-	}
-	return 0;
 }
 
 /*
@@ -599,6 +603,8 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 static void page_reporting_empty(struct page_reporting_compact *compact,
 				 struct page *page)
 {
+	u64 begin_ns = task_sched_runtime(current);
+	unsigned long before = compact->moved;
 	bool moved;
 
 	count_vm_event(PAGE_REPORTING_TRY);
@@ -606,6 +612,10 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 	/* The pages that were vacated are on per-CPU lists of this CPU. */
 	lru_add_drain();
 	page_reporting_drain_pcp(page_zone(page), raw_smp_processor_id());
+	if (!compact->flush)
+		page_reporting_fragments_moved(&compact->fragments,
+					       compact->moved - before,
+					       task_sched_runtime(current) - begin_ns);
 	if (moved && page_reporting_whole_order(page)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
@@ -710,6 +720,7 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 			if (page_reporting_holes.pages < block.used)
 				return PAGE_REPORTING_GO_ON;
 			compact->searched = 0;
+			compact->repeated = false;
 			compact->plan.blocks--;
 			if (block.class == compact->plan.sparse)
 				compact->plan.of_sparse--;
@@ -727,6 +738,7 @@ static void page_reporting_rewind(struct page_reporting_compact *compact,
 	compact->source = pageblock_align(zone->zone_start_pfn);
 	compact->target = pageblock_start_pfn(zone_end_pfn(zone));
 	compact->searched = 0;
+	compact->repeated = false;
 	compact->last_source = 0;
 	compact->shares = false;
 }
@@ -798,18 +810,15 @@ static bool page_reporting_must_rest(struct zone *zone)
 #endif
 }
 
-/* Adds the CPU time since @since_ns to the debt, and learns what moves cost. */
+/* Adds the CPU time since @since_ns to the debt. */
 static u64 page_reporting_charge_moves(struct page_reporting_compact *compact,
-				       u64 since_ns, unsigned long moved)
+				       u64 since_ns)
 {
 	u64 now_ns = task_sched_runtime(current), part;
 
 	compact->cost_ns += now_ns - since_ns;
 	if (compact->flush)
 		return now_ns;
-	if (compact->stage == PAGE_REPORTING_EMPTYING)
-		page_reporting_fragments_moved(&compact->fragments, moved,
-					       now_ns - since_ns);
 	/* In parts: a single charge is limited, and a step may take longer. */
 	for (; since_ns < now_ns; since_ns += part) {
 		part = min(now_ns - since_ns, (u64)NSEC_PER_MSEC);
@@ -844,21 +853,24 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 	struct page_reporting_compact *compact = zone->page_reporting->compact;
 	enum page_reporting_slice next = PAGE_REPORTING_GO_ON;
 	u64 cpu_ns = task_sched_runtime(current);
-	unsigned long moved;
 
 	while (next == PAGE_REPORTING_GO_ON) {
-		moved = compact->moved;
 		if (pass->ended(pass) || ktime_get_ns() >= end_ns)
 			next = PAGE_REPORTING_SLICE_OVER;
 		else
 			next = page_reporting_step(pass, zone);
-		cpu_ns = page_reporting_charge_moves(compact, cpu_ns,
-						     compact->moved - moved);
+		cpu_ns = page_reporting_charge_moves(compact, cpu_ns);
 		cond_resched();
 	}
 	page_reporting_put_holes(zone);
-	/* An unfinished search starts over, as its holes were put back. */
-	compact->target = max(compact->target, compact->searched);
+	/*
+	 * An unfinished search starts over, as its holes were put back. Once: it
+	 * may take longer than a slice, and has to come to an end.
+	 */
+	if (compact->searched && !compact->repeated) {
+		compact->target = compact->searched;
+		compact->repeated = true;
+	}
 	compact->searched = 0;
 	return next;
 }
@@ -869,14 +881,11 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	u64 begin_ns = task_sched_runtime(current);
 
 	/*
-	 * Pages on per-CPU lists could neither be moved nor merge. Only a
-	 * flush waits for other CPUs to put theirs on the LRU lists: a CPU
-	 * that is busy with a real-time task may take forever.
+	 * Pages on per-CPU lists could neither be moved nor merge. For other
+	 * CPUs to put theirs on the LRU lists, only the writer of a flush waits:
+	 * a CPU that is busy with a real-time task may take forever.
 	 */
-	if (flush)
-		lru_add_drain_all();
-	else
-		lru_add_drain();
+	lru_add_drain();
 	page_reporting_drain_pcps(zone);
 	memset(&compact->survey, 0, sizeof(compact->survey));
 	memset(&compact->planned, 0, sizeof(compact->planned));
@@ -889,7 +898,7 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	compact->cost_ns = 0;
 	compact->flush = flush;
 	page_reporting_rewind(compact, zone);
-	page_reporting_charge_moves(compact, begin_ns, 0);
+	page_reporting_charge_moves(compact, begin_ns);
 }
 
 static enum page_reporting_end page_reporting_end_of(enum page_reporting_slice why)
@@ -1027,6 +1036,9 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	compact = page_reporting_enter_compact(pass, zone);
 	if (!compact)
 		return PAGE_REPORTING_NEVER;
+	/* Another zone has used up this slice. */
+	if (ktime_get_ns() >= end_ns)
+		return PAGE_REPORTING_SLICE_MS;
 	if (compact->stage == PAGE_REPORTING_NO_ROUND &&
 	    !page_reporting_start(compact, zone, now_ms))
 		return page_reporting_fragments_wait(&compact->fragments, now_ms);

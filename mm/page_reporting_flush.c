@@ -26,6 +26,7 @@
 #include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/swap.h>
 
 #include "page_reporting_internal.h"
 
@@ -48,6 +49,9 @@ page_reporting_flush_rounds(unsigned long wanted,
 	unsigned int round;
 	struct zone *zone;
 
+	/* Not in the pass: see page_reporting_begin_round(). */
+	if (first == PAGE_REPORTING_COMPACT_FIRST)
+		lru_add_drain_all();
 	for_each_populated_zone(zone)
 		page_reporting_drain_pcps(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {

@@ -62,15 +62,14 @@
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
  * B costs B, three windows and a refault, less than 2 1/4 times as much. One
- * that is kept and used costs at most four times as much. One that leaves after
- * 4 B costs up to 5 1/4 times as much, but was kept because another page was
- * refaulted within 4 B, at a cost of at most 2 1/4, and each such page accounts
- * for only four pages that are kept in vain. So the five together cost at most
- * 4 3/4 times as much as with a known future, and so does any sum of such groups
- * and single pages. The most that was found is 3.8. This assumes that the free
- * lists behave as one stack, that the price of a page does not depend on how
- * many are reported, that passes run in time, and that the CPU cap does not
- * limit reports.
+ * that is kept and used costs at most 4 1/4 times as much, and one that is kept
+ * in vain, and leaves after 4 B, at most 5 1/4 times. So the cost is at most
+ * 5 1/4 times that with a known future. Close to that is a demand that frees a
+ * block every 3 B, and uses none: each is kept until the next one replaces it.
+ * This assumes that the free lists behave as one stack, that the price of a page
+ * does not depend on how many are reported, that no rest stays, see
+ * __page_reporting_stays(), that passes run in time, and that the CPU cap does
+ * not limit reports.
  *
  * **Price.** A report of 2 MiB takes about 14 us, and its refault 340 us more
  * than a hit; for 4 KiB, it is 4.0 us and 3.6 us. (From the raw data of
@@ -130,7 +129,6 @@
  */
 
 #include <linux/bits.h>
-#include <linux/math.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
@@ -351,16 +349,21 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 }
 
 /*
- * A pass has ended, and the next one is due in @wait_ms, unless that is
- * PAGE_REPORTING_NEVER. Only matters for a pool that the pass did not see.
+ * A pass has ended, and the next one comes in @wait_ms, unless that is
+ * PAGE_REPORTING_NEVER. It may not have seen this pool, or have had an error, so
+ * that the next one comes later than the pool needs it.
  */
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
 			       unsigned int wait_ms, u64 now_ms)
 {
-	if (pacing->due_ms != PAGE_REPORTING_PASS_RUNS)
+	bool seen = pacing->due_ms != PAGE_REPORTING_PASS_RUNS;
+
+	if (seen && wait_ms == PAGE_REPORTING_NEVER)
 		return;
-	pacing->due_ms = wait_ms == PAGE_REPORTING_NEVER ? U64_MAX :
-			 now_ms + wait_ms;
+	if (wait_ms == PAGE_REPORTING_NEVER)
+		pacing->due_ms = U64_MAX;
+	else
+		pacing->due_ms = max(seen ? pacing->due_ms : 0, now_ms + wait_ms);
 	/* Have the next event set a new due time if there is none. */
 	pacing->closes_ms = 0;
 }
@@ -406,8 +409,10 @@ void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 	u64 late = min(pages, pacing->late), b_ms = pacing->break_even_ms;
 
 	pacing->late -= late;
-	/* A block of less than four pages counts as four. */
-	pacing->keep -= min(pacing->keep, DIV_ROUND_UP(late, VAIN_SHARE));
+	/* A block may have less than VAIN_SHARE pages. */
+	pacing->vain += late;
+	pacing->keep -= min(pacing->keep, pacing->vain / VAIN_SHARE);
+	pacing->vain %= VAIN_SHARE;
 	/* To keep the late ones for 4 B has saved no refault. */
 	pages -= late;
 	/* The first use of memory costs a fault anyway, reported or not. */

@@ -46,7 +46,8 @@ struct page_reporting_pacing {
 	u64 recent;		/* reported less than 3 B ago, not used since */
 	u64 recent_ms;		/* when most of @recent were reported */
 	u64 keep;		/* how much of the surplus to keep for 4 B */
-	u64 late;		/* of the latest grant, what had waited for 4 B */
+	u64 late;		/* of the latest grant, what only 4 B have allowed */
+	u64 vain;		/* kept in vain, and not yet taken off @keep */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */
 };

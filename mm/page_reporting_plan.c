@@ -68,6 +68,7 @@
  * is enough beyond that. Without new fragments, none is due.
  */
 
+#include <linux/align.h>
 #include <linux/minmax.h>
 #include <linux/math64.h>
 #include <linux/string.h>
@@ -261,15 +262,20 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 	page_reporting_fragments_resize(fragments, pages);
 }
 
-/* How much has to be idle for a round: at least as much as is not. */
-static u64 enough(const struct page_reporting_fragments *fragments)
-{
-	return max(fragments->least, fragments->excess / 2);
-}
-
 static u64 block_of(const struct page_reporting_fragments *fragments)
 {
 	return (u64)1 << fragments->pacing.order;
+}
+
+/*
+ * How much has to be idle for a round: at least as much as is not. In whole
+ * blocks, as what is idle is.
+ */
+static u64 enough(const struct page_reporting_fragments *fragments)
+{
+	u64 pages = max(fragments->least, fragments->excess / 2);
+
+	return ALIGN(pages, block_of(fragments));
 }
 
 static u64 move_ns(const struct page_reporting_fragments *fragments)
@@ -467,7 +473,7 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 	unsigned int wait_ms;
 	u64 rest_ms;
 
-	if (fragments->excess < fragments->least)
+	if (fragments->excess < enough(fragments))
 		return PAGE_REPORTING_NEVER;
 	wait_ms = page_reporting_pacing_wait(pacing, fragments->excess,
 					     enough(fragments) - block_of(fragments),

@@ -6,6 +6,8 @@
  * page_reporting_engine_kunit.h.
  */
 
+#include <linux/delay.h>
+
 #include "page_reporting_kunit.h"
 
 const unsigned int fpr_engine_fragment_order = PAGE_REPORTING_FRAGMENT_ORDER;
@@ -104,6 +106,90 @@ unsigned int fpr_engine_use_hole(struct page *page)
 	if (page_reporting_take_folio(page, &folios))
 		page_reporting_move(&compact, &folios);
 	return before - page_reporting_holes.pages;
+}
+
+static int fpr_never_ends(struct page_reporting_pass *pass)
+{
+	return 0;
+}
+
+/**
+ * fpr_engine_search_slices - search all of a zone for holes that are not there
+ * @zone: a zone with a pageblock that may be emptied
+ * @us: how long each slice may take, less than the search does
+ * @most: stop after so many slices
+ *
+ * Context: No round is in progress, and none starts.
+ * Return: how many slices the search took.
+ */
+unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
+				      unsigned int most)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+	struct page_reporting_pass pass = {
+		.order = pageblock_order,
+		.ended = fpr_never_ends,
+	};
+	enum page_reporting_slice why = PAGE_REPORTING_SLICE_OVER;
+	unsigned int slices;
+
+	page_reporting_begin_round(compact, zone, ULONG_MAX, true);
+	compact->stage = PAGE_REPORTING_EMPTYING;
+	/* Whatever is partly used is to be emptied, and nothing is full enough. */
+	compact->plan = (struct page_reporting_plan) {
+		.blocks = 1,
+		.of_sparse = 1,
+		.sparse = PAGE_REPORTING_CLASSES,
+		.dense = PAGE_REPORTING_CLASSES + 1,
+	};
+	for (slices = 0; why == PAGE_REPORTING_SLICE_OVER && slices < most; slices++)
+		why = page_reporting_slice(&pass, zone, ktime_get_ns() + us * NSEC_PER_USEC);
+	compact->stage = PAGE_REPORTING_NO_ROUND;
+	return slices;
+}
+
+/**
+ * fpr_engine_move_price - what the zone has learned of the price of moves
+ * @zone: a zone in which rounds were considered
+ *
+ * Return: the sum of times in ns of which it is the mean.
+ */
+u64 fpr_engine_move_price(struct zone *zone)
+{
+	return zone->page_reporting->compact->fragments.spent_ns;
+}
+
+/**
+ * fpr_engine_charge_search - charge a search for holes in a round
+ * @zone: a zone in which rounds were considered
+ */
+void fpr_engine_charge_search(struct zone *zone)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+	u64 begin_ns = task_sched_runtime(current);
+
+	compact->stage = PAGE_REPORTING_EMPTYING;
+	compact->flush = false;
+	udelay(500);
+	page_reporting_charge_moves(compact, begin_ns);
+	compact->stage = PAGE_REPORTING_NO_ROUND;
+}
+
+/**
+ * fpr_engine_wait_for_slice - have a zone's turn after the end of the slice
+ * @zone: a zone in which rounds were considered
+ *
+ * Return: the ms until it wants its next turn.
+ */
+unsigned int fpr_engine_wait_for_slice(struct zone *zone)
+{
+	struct page_reporting_pass pass = {
+		.order = pageblock_order,
+		.ended = fpr_never_ends,
+		.budget = { .capacity = 1 },
+	};
+
+	return page_reporting_compact_zone(&pass, zone, 0);
 }
 
 /**

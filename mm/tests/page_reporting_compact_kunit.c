@@ -124,7 +124,7 @@ static struct fpr_fake *begin(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 
-	if (pageblock_order > PAGE_REPORTING_UNIT_ORDER + 1)
+	if (pageblock_order != PAGE_REPORTING_UNIT_ORDER)
 		kunit_skip(test, "pageblocks are too large here");
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
@@ -575,6 +575,7 @@ static void idle_fragments_become_whole_blocks(struct kunit *test)
 	struct fpr_fake *fake = begin(test);
 	struct file *file = new_file(test, false);
 	struct fpr_sums *before;
+	u64 price;
 
 	/* Use up the other fragments of the machine first. */
 	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
@@ -582,9 +583,13 @@ static void idle_fragments_become_whole_blocks(struct kunit *test)
 	fpr_register(fake, 0);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	before = fpr_new_sums(test);
+	fpr_pass(fake);
+	fpr_calm(fake);
+	price = fpr_engine_move_price(fpr_largest_zone());
 	make_holes(file);
 	KUNIT_EXPECT_EQ(test, 0, pass_until_emptied(fake, before, 1000));
 	KUNIT_EXPECT_GT(test, pass_until_emptied(fake, before, 10000), 0);
+	KUNIT_EXPECT_NE(test, price, fpr_engine_move_price(fpr_largest_zone()));
 	expect_stamps(test, file);
 	expect_moves_identity(test);
 }
@@ -607,6 +612,56 @@ static void least_fragments_follow_the_zone(struct kunit *test)
 	fpr_pass(fake);
 	fpr_calm(fake);
 	KUNIT_EXPECT_EQ(test, is, *least);
+}
+
+/* A zone for which a pass has considered a round. No further passes come. */
+static struct zone *considered(struct fpr_fake *fake)
+{
+	struct zone *zone = fpr_largest_zone();
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_pass(fake);
+	fpr_calm(fake);
+	fpr_set_delay(fake, FPR_QUIET_MS);
+	fpr_calm(fake);
+	KUNIT_ASSERT_NOT_NULL(fake->test, fpr_engine_least_fragments(zone));
+	return zone;
+}
+
+/* B10: A slice may be too short for it, on a large zone or a slow machine. */
+static void long_search_comes_to_an_end(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct zone *zone = considered(fake);
+	unsigned int most = zone->spanned_pages >> pageblock_order;
+
+	make_holes(file);
+	KUNIT_EXPECT_GT(test, fpr_engine_search_slices(zone, 10, most + 2), 2);
+	KUNIT_EXPECT_LE(test, fpr_engine_search_slices(zone, 10, most + 2), most);
+}
+
+/* B10: Otherwise, pageblocks that are looked at in vain make moves too dear. */
+static void only_moves_have_a_price(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct zone *zone = considered(fake);
+	u64 price = fpr_engine_move_price(zone), debt = fpr_engine_move_debt_ns();
+
+	fpr_engine_charge_search(zone);
+	KUNIT_EXPECT_EQ(test, price, fpr_engine_move_price(zone));
+	KUNIT_EXPECT_GT(test, fpr_engine_move_debt_ns(), debt);
+}
+
+/* B10: A round that gets no CPU time would be given up after 10 s. */
+static void round_starts_in_a_slice_of_its_own(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct zone *zone = considered(fake);
+
+	/* A slice is 8 ms long. */
+	KUNIT_EXPECT_LE(test, fpr_engine_wait_for_slice(zone), 10);
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_rounds());
 }
 
 /* B10: With a fixed delay, no page is moved, and frees of fragments request no pass. */
@@ -724,6 +779,9 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(fragment_asks_for_a_pass_once),
 	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),
 	KUNIT_CASE(least_fragments_follow_the_zone),
+	KUNIT_CASE(long_search_comes_to_an_end),
+	KUNIT_CASE(only_moves_have_a_price),
+	KUNIT_CASE(round_starts_in_a_slice_of_its_own),
 	KUNIT_CASE_SLOW(fixed_delay_moves_nothing),
 	KUNIT_CASE_SLOW(refusing_device_moves_nothing),
 	KUNIT_CASE_SLOW(unaccepted_memory_moves_nothing),

@@ -363,6 +363,11 @@ extern const unsigned int fpr_engine_fragment_order;
 u64 fpr_engine_move_debt_ns(void);
 void fpr_engine_set_move_debt(u64 ns);
 u64 *fpr_engine_least_fragments(struct zone *zone);
+unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
+				      unsigned int most);
+u64 fpr_engine_move_price(struct zone *zone);
+void fpr_engine_charge_search(struct zone *zone);
+unsigned int fpr_engine_wait_for_slice(struct zone *zone);
 bool fpr_engine_finds_block(struct zone *zone, struct page *page);
 bool fpr_engine_is_stuck(struct page *page);
 unsigned int fpr_engine_hold_holes(struct page *page);

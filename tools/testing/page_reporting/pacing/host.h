@@ -17,6 +17,7 @@ typedef unsigned long long u64;
 /* As in the kernel, operands of different types are an error. */
 #define same_type(x, y)	((void)((typeof(x) *)1 == (typeof(y) *)1))
 
+#define ALIGN(x, a)	(((x) + (a) - 1) & ~((a) - 1))
 #define min(x, y)	({				\
 	typeof(x) _x = (x);				\
 	typeof(y) _y = (y);				\

@@ -970,6 +970,29 @@ CASE(no_pageblock_twice_within_4_b)
 	CHECK(rounds > 40 * 3);
 }
 
+/* What is idle is counted in whole pageblocks, and so is what is enough for a round. */
+CASE(fragments_short_of_a_pageblock_need_no_pass)
+{
+	const u64 least = 1000000 / 64;
+	struct page_reporting_free free = {};
+	struct page_reporting_fragments fragments;
+	unsigned int passes, wait_ms = 0;
+	u64 now_ms = 1000, surplus = 0;
+
+	for (free.small = least - 100; free.small < least + 2 * BLOCK; free.small += 50) {
+		page_reporting_fragments_init(&fragments, ORDER, 1000000, free.small, now_ms);
+		for (passes = 0; passes < 20; passes++) {
+			surplus = page_reporting_fragments_sample(&fragments, free, now_ms);
+			wait_ms = page_reporting_fragments_wait(&fragments, now_ms);
+			if (surplus || wait_ms == PAGE_REPORTING_NEVER)
+				break;
+			now_ms += wait_ms;
+		}
+		CHECK_LE(passes, 5);
+		CHECK_EQ(!surplus, free.small < 31 * BLOCK);
+	}
+}
+
 /* Memory that is plugged in later makes the same fragments too few, and the other way round. */
 CASE(zone_that_has_grown_may_have_more_fragments)
 {

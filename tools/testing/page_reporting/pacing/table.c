@@ -355,7 +355,6 @@ CASE(pages_kept_in_vain_lower_what_is_kept_by_a_quarter)
 	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
 }
 
-/* Otherwise, they would be kept for 4 B again, and cost more each time. */
 /*
  * The last block, too, and blocks of a few pages. With less than a block to keep, a
  * whole one is kept, which has then not left early.
@@ -389,6 +388,55 @@ CASE(the_last_block_kept_in_vain_is_forgotten)
 	}
 }
 
+/* One page in four, also if they are reported one by one. */
+CASE(small_blocks_kept_in_vain_count_in_full)
+{
+	struct setup s = settled(0);
+	unsigned int i;
+
+	page_reporting_pacing_init(&s.pacing, 0, 0, 0);
+	s.pacing.keep = 100;
+	rise(&s, 100, 100, 3 * s.pacing.break_even_ms);
+	s.pacing.due_ms = U64_MAX;
+	CHECK_EQ(decide(&s, 100, 5 * s.pacing.break_even_ms), 100);
+	for (i = 0; i < 41; i++)
+		report(&s, 1);
+	CHECK_EQ(s.pacing.keep, 90);
+	report(&s, 3);
+	CHECK_EQ(s.pacing.keep, 89);
+}
+
+/* A retry after an error comes later than the pool needs it, which is no stall. */
+CASE(retry_after_an_error_is_not_late)
+{
+	struct setup s = settled(0);
+
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 0), 0);
+	CHECK_LE(wait_of(&s, 100 * BLOCK), B_MS + 3 * W_MS);
+	page_reporting_pacing_end(&s.pacing, 5 * B_MS, s.now_ms);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 5 * B_MS), 100 * BLOCK);
+	/* Without an error, it comes no later than the pool needs it. */
+	s = settled(0);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	wait_of(&s, 100 * BLOCK);
+	page_reporting_pacing_end(&s.pacing, 1, s.now_ms);
+	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + W_MS), 100 * BLOCK);
+	/* With nothing free, no pass is due, whatever is retried. */
+	s = settled(0);
+	CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
+	page_reporting_pacing_end(&s.pacing, B_MS, s.now_ms);
+	CHECK_EQ(s.pacing.due_ms, U64_MAX);
+	/* The pass did not see the pool. */
+	page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
+	page_reporting_pacing_end(&s.pacing, PAGE_REPORTING_NEVER, s.now_ms);
+	CHECK_EQ(s.pacing.due_ms, U64_MAX);
+	page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
+	page_reporting_pacing_end(&s.pacing, B_MS, s.now_ms);
+	CHECK_EQ(s.pacing.due_ms, s.now_ms + B_MS);
+}
+
+/* Otherwise, they would be kept for 4 B again, and cost more each time. */
 CASE(refaults_after_4_b_do_not_count)
 {
 	struct setup s = settled(300 * BLOCK);
