@@ -209,7 +209,6 @@ class Kernels:
         self.part = part
         self.state = None
         self._options = set()
-        self._fresh = False
         self._prepare()
 
     def _prepare(self):
@@ -226,24 +225,7 @@ class Kernels:
         self.subject.passed.unlink(missing_ok=True)
         (self.work / 'base').unlink(missing_ok=True)
         (self.work / 'base').symlink_to(self.subject.base)
-        for name in builder.KERNELS:
-            self._begin_with(self.subject.build / name, self.work / name)
         common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
-        self._fresh = True
-
-    @staticmethod
-    def _begin_with(built, ours):
-        """The objects of the tip, if they are there: the configuration is the same, and so are the paths."""
-        if (built / '.lab.built').is_file() and not ours.exists():
-            say(f'check-series: begin with {built.name} as it is built')
-            subprocess.run(['cp', '-a', '--reflink=auto', built, ours], check=True)
-
-    def _keep_times(self, changed):
-        """What is as in build/tree is as old, too, for objects that were built of that."""
-        for path in changed:
-            ours, built = self.work / 'tree' / path, self.subject.build / 'tree' / path
-            if look(ours) and look(ours) == look(built):
-                os.utime(ours, ns=(built.stat().st_mtime_ns,) * 2)
 
     def switch(self, commit):
         """Makes the source that of a commit; returns the paths that changed."""
@@ -252,9 +234,6 @@ class Kernels:
             self._options = symbols(self.subject.files_at(commits[-1]))
         files = self.subject.files_at(commit)
         changed = tree.install(self.work, common.read_json(self.work / 'tree.json'), files)
-        if self._fresh:
-            self._keep_times(changed)
-        self._fresh = False
         # The lab's fragments, without what the state does not know yet
         ours = common.REPO / 'configs'
         texts = {str(path.relative_to(ours)): path.read_text(encoding='utf-8') for folder in (ours, ours / common.BASE)
@@ -326,7 +305,7 @@ def check_builds(subject):
     """each state builds mm/ and drivers/virtio/, and the last one the whole kernel, on and off"""
     kernels, faults = Kernels(subject, 'builds'), []
     _, commits = subject.applied()
-    # From the tip, which may be built already, and has all options that there are
+    # From the tip, which has all options that there are
     for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
         say(f'check-series builds: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
         for name, targets in builds_of(kernels.switch(commit), number == len(subject.patches)):

@@ -695,25 +695,6 @@ def test_builds_each_state_and_the_whole_kernel_at_the_tip(check, project):
     assert [sorted(part) for part in parts] == [sorted(part) for part in (tip, others, others)]
 
 
-def test_build_begins_with_the_objects_of_the_tip(check, project):
-    """What is as in build/tree keeps its time, so that make does nothing for objects that were built of it."""
-    write(project.build / "debug" / ".lab.built", "")
-    write(project.build / "debug" / "mm.o", "object\n")
-    (project.repo / "mm" / "page_reporting.c").touch()
-    times = {name: value[2] for name, value in snapshot(project.build / "tree").items()}
-    kernels = check.Kernels(check.subject(), "builds")
-    first, tip = (kernels.subject.applied()[1][number] for number in (1, -1))
-    kernels.switch(tip)
-    assert (kernels.work / "debug" / "mm.o").read_text() == "object\n"
-    after = {name: value[2] for name, value in snapshot(kernels.work / "tree").items()}
-    ours = ("mm/page_reporting.c", "mm/tests/kunit.c", "mm/page_alloc.c", "MAINTAINERS")
-    assert all(after[name] == times[name] for name in ours)
-    # But not once it was something else: an object of that may be younger.
-    kernels.switch(first)
-    kernels.switch(tip)
-    assert snapshot(kernels.work / "tree")["mm/page_reporting.c"][2] > times["mm/page_reporting.c"]
-
-
 @pytest.mark.parametrize("word, fault", [("broken", "mm/x.c:1: error: broken"),
                                          ("doubtful", "vmlinux: warning: doubtful")])
 def test_builds_finds_the_state_that_is_at_fault(check, project, word, fault):
