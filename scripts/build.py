@@ -58,7 +58,7 @@ KERNELS = {
     'ours-cache': Kernel('ours with the same', ('guest', 'x86', 'bench', 'cache')),
     'fixes-stock': Kernel('stock in the configuration for the tests of fixes/', ('guest', 'x86', 'fixes', 'sleep'),
                           source='base'),
-    'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='fixed'),
+    'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='patched'),
     'observe': Kernel('with perf, ftrace and BPF, for the examples of the guide', ('guest', 'x86', 'bench', 'observe')),
     'stock-userland': Kernel('stock with what boots a Debian userland',
                              ('guest', 'x86', 'bench', 'observe', 'cache', 'userland'), ('vmlinux', 'bzImage'),

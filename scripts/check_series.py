@@ -214,18 +214,11 @@ class Kernels:
     def _prepare(self):
         """A copy of the base, in which files are replaced, and none is written to."""
         known = common.read_json(self.subject.build / 'base.json')
-        state = common.read_json(self.work / 'tree.json')
-        if state and state['identity'] == known['identity'] and (self.work / 'tree').is_dir():
-            return
-        with common.fresh_dir(self.work, 'tree') as temp:
-            say('check-series: copy the base')
-            subprocess.run(['cp', '-al', f'{self.subject.base}/.', temp], check=True)
-            (self.work / 'tree.json').unlink(missing_ok=True)
-            tree.replace_dir(temp, self.work / 'tree', self.work)
-        self.subject.passed.unlink(missing_ok=True)
-        (self.work / 'base').unlink(missing_ok=True)
-        (self.work / 'base').symlink_to(self.subject.base)
-        common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
+        state = tree.make_tree(self.work, known, base=self.subject.base, copy=os.link)
+        if not state['files']:      # it is new
+            self.subject.passed.unlink(missing_ok=True)
+            (self.work / 'base').unlink(missing_ok=True)
+            (self.work / 'base').symlink_to(self.subject.base)
 
     def switch(self, commit):
         """Makes the source that of a commit; returns the paths that changed."""
@@ -243,6 +236,12 @@ class Kernels:
             common.write_atomic(builder.CONFIGS / name, text)
         self.state = tree.digest(git.git('rev-parse', f'{commit}^{{tree}}'), texts)
         return changed
+
+    def states(self):
+        """(number, patch, what changed) of each state, from the tip down, which has all options that there are."""
+        patches, commits = self.subject.patches, self.subject.applied()[1]
+        for number in range(len(patches), 0, -1):
+            yield number, self.subject.name_of(patches[number - 1]), self.switch(commits[number])
 
     def build(self, name, targets, anew=False):
         """What is wrong with a kernel of this state, as lines.
@@ -304,12 +303,10 @@ def about(title, lines):
 def check_builds(subject):
     """each state builds mm/ and drivers/virtio/, and the last one the whole kernel, on and off"""
     kernels, faults = Kernels(subject, 'builds'), []
-    _, commits = subject.applied()
-    # From the tip, which has all options that there are
-    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
-        say(f'check-series builds: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
-        for name, targets in builds_of(kernels.switch(commit), number == len(subject.patches)):
-            faults += about(f'{subject.name_of(patch)}, kernel {name}:', kernels.build(name, targets))
+    for number, patch, changed in kernels.states():
+        say(f'check-series builds: {number} of {len(subject.patches)}: {patch}')
+        for name, targets in builds_of(changed, number == len(subject.patches)):
+            faults += about(f'{patch}, kernel {name}:', kernels.build(name, targets))
     return faults
 
 
@@ -327,14 +324,12 @@ def builds_of(changed, at_the_tip):
 def check_kunit(subject):
     """at each state that changes what it is built of, the cases of KUnit that are there pass under UML"""
     kernels, faults, tested = Kernels(subject, 'kunit'), [], None
-    _, commits = subject.applied()
-    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
-        kernels.switch(commit)
+    for number, patch, _ in kernels.states():
         if tested == (engine := kernels.engine()) or not kernels.suites():
             continue
         tested = engine
-        say(f'check-series kunit: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
-        faults += about(f'{subject.name_of(patch)}:', faults_under_uml(kernels))
+        say(f'check-series kunit: {number} of {len(subject.patches)}: {patch}')
+        faults += about(f'{patch}:', faults_under_uml(kernels))
     return faults
 
 
