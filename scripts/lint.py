@@ -343,12 +343,8 @@ CHECKS = common.checks_of(globals())
 
 
 def main():
-    settings = {'action': 'store_true', 'help': 'the names, one a line'}
-    args = common.parse_names(__doc__, CHECKS, ('--list', settings))
-    if args.list:
-        say('\n'.join(CHECKS))
-        return 0
-    return 0 if all(common.run_checks('lint', CHECKS, args.names).values()) else 1
+    names = common.parse_names(__doc__, CHECKS).names
+    return 0 if all(common.run_checks('lint', CHECKS, names).values()) else 1
 
 
 if __name__ == '__main__':

@@ -42,7 +42,6 @@ class Result:
     console: list
     tap: list
     allowed: list               # complaints of the kernel that `allow` let pass
-    foreign_races: int          # reports of KCSAN that `races` has nothing to do with
 
 
 class VM:
@@ -256,7 +255,7 @@ class VM:
         return Result(accel=self.accel, release=boot.fields.get("release"), boot_s=boot.t - run.started,
                       wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
                       samples=run.samples, console=run.console, tap=run.tap,
-                      allowed=run.judge.allowed, foreign_races=run.judge.foreign)
+                      allowed=run.judge.allowed)
 
     def stop(self):
         """End QEMU, whatever its state."""
