@@ -21,6 +21,7 @@ import tomllib
 
 from . import drivers, files, kunit, overlay, paths, programs
 from .errors import BadInput, GuestError, LabError
+from .inputs import parse_whole
 from .vm import VM
 
 TABLE = paths.LAB / "mutations.toml"
@@ -30,6 +31,7 @@ SITES = paths.BUILD / "mutants"
 # all of them half a minute.
 CASE_DEADLINE_S, SUITES_DEADLINE_S = 60, 180
 PERIOD_S = 0.05
+MAX_JOBS = 1024
 
 
 def arguments(parser):
@@ -56,10 +58,7 @@ def of_the_day(mutations, day, count):
 
 def jobs():
     """How many to try at a time; BadInput unless JOBS is a number of them."""
-    words = os.environ.get("JOBS") or str(len(os.sched_getaffinity(0)))
-    if not words.isascii() or not words.isdigit() or not int(words):
-        raise BadInput(f"JOBS={words}: give a whole number from 1 up")
-    return int(words)
+    return parse_whole("JOBS", os.environ.get("JOBS") or str(len(os.sched_getaffinity(0))), 1, MAX_JOBS)
 
 
 def originals(mutations):

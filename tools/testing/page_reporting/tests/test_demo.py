@@ -9,7 +9,7 @@ import types
 import pytest
 
 from conftest import LAB, environment
-from lab import demo, display, fall, inputs, paths, qemu
+from lab import demo, fall, paths, qemu
 from lab.errors import StepFailed
 
 
@@ -76,9 +76,3 @@ def test_demo_fails_when_the_guest_does(tmp_path, monkeypatch):
     with pytest.raises(StepFailed, match="reads 9, expected 3"):
         demo.main(arguments(tmp_path, order="3"))
     assert not list((tmp_path / "out").iterdir())
-
-
-def test_window_grows_with_the_delay():
-    assert [demo.window_s(inputs.Guest(4096, 3072, None, delay)) for delay in (None, -1, 0, 2000, 10000)] == \
-        [demo.WINDOW_S] * 4 + [136]
-    assert display.sparkline([0, 50, 100, 200], 100)[-4:] == " ▄██"
