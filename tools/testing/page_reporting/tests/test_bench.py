@@ -172,20 +172,6 @@ def test_exact_counts_that_differ_are_named():
         assert ("exact: runs differ" in row["reason"]) == said == bool(bench_results.notes({"rows": [row]}))
 
 
-def test_runs_are_what_rows_are_made_of():
-    made = records([2, 4], [1, 2])
-    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]], "memory": [[]]}
-    assert [run["figures"]["t50_s"] for run in bench_results.runs(made)] == [2, 4, 1, 2]
-    assert not any({"points", "events", "memory"} & run.keys() for run in bench_results.runs(made))
-
-
-def test_verdict_of_a_row():
-    for ratio, spread, better, expected in ((0.5, 10, "lower", "better"), (0.5, 10, "higher", "worse"),
-                                            (2.0, 10, "lower", "worse"), (2.0, 10, "higher", "better"),
-                                            (1.05, 10, "lower", "same"), (0.5, None, "lower", "")):
-        assert bench_results.verdict({"ratio": ratio, "spread_pct": spread, "better": better}) == expected
-
-
 def test_selfcheck_ends_with_a_verdict(capsys):
     args = types.SimpleNamespace(selfcheck=True)
     assert bench.verdict(args, {"rows": bench_results.rows([VARIANT], records([10, 12], [11, 13]))}) == 0
@@ -330,15 +316,6 @@ def test_one_failure_stops_the_batch():
     assert guest.stopped.is_set()
     with pytest.raises(concurrent.futures.CancelledError):
         guests.add(FakeGuest())
-
-
-def test_module_that_does_not_build(tmp_path, monkeypatch):
-    kernel_build = tmp_path / "kernel"
-    (kernel_build / "source").mkdir(parents=True)
-    monkeypatch.setattr(lab_modules, "SOURCE", tmp_path)
-    (tmp_path / "m.c").write_text("no module")
-    with pytest.raises(LabError, match="build the module m for .*kernel"):
-        lab_modules.build(kernel_build, "m")
 
 
 # Workloads
@@ -619,12 +596,6 @@ def test_huge_pages_that_fell_for_nothing():
     assert bench_runs.lost_huge_mib(2305, 2192, 2244, 478) == 1653
     assert bench_runs.lost_huge_mib(2305, 2192, 2244, 2200) == 0
     assert bench_runs.lost_huge_mib(2305, 2310, 2244, 2240) == 4
-
-
-def test_splits_of_the_host(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "VMSTAT", tmp_path / "vmstat")
-    (tmp_path / "vmstat").write_text("thp_split_page 3\nthp_split_page_failed 9\nthp_deferred_split_page 4\n")
-    assert host.splits() == (3, 4)
 
 
 HOSTPAGES_SMALL = {"mib": 256, "each_kib": 2048, "hole_kib": 1024, "wait_s": 3}

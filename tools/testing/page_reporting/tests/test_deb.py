@@ -5,7 +5,6 @@ The package itself, its userland and its boot take most of an hour: `make deb` i
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -83,35 +82,40 @@ def test_not_one_package(build):
 
 # The package of page-reporting
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
-def test_tools_package(tmp_path):
-    touch(tmp_path / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
-    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
-    package, = (tmp_path / "out").iterdir()
-    fields = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory):
+    """The package, made where an older one was, and a folder with what is in it."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is a program of Debian")
+    folder = tmp_path_factory.mktemp("tools")
+    touch(folder / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
+    subprocess.run([paths.REPO / "scripts" / "tools-package", folder / "out"], check=True, timeout=300)
+    package, = (folder / "out").iterdir()
+    for option, part in (("--extract", "root"), ("--control", "control")):
+        subprocess.run(["dpkg-deb", option, package, folder / part], check=True)
+    return package, folder
+
+
+def test_tools_package(tools):
+    package, folder = tools
+    fields = (folder / "control" / "control").read_text()
     assert "Package: linux-page-reporting-tools\n" in fields and "Version: 0-1\n" not in fields
     assert deb.version_of(package) in fields
-    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
-    done = subprocess.run([tmp_path / "root/usr/sbin/page-reporting", "--help"], capture_output=True, text=True,
-                          check=True)
+    program = folder / "root/usr/sbin/page-reporting"
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("page-reporting [--json] COMMAND")
 
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
 @pytest.mark.product
 @pytest.mark.parametrize("word, status, said", [("freeze", 0, "flush\n"), ("thaw", 0, ""), ("freeze", 1, "flush\n")])
-def test_hook_of_the_agent(tmp_path, word, status, said):
+def test_hook_of_the_agent(tools, tmp_path, word, status, said):
     """The package has it where Debian's agent looks, and it stays away once it was removed."""
-    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
-    package, = (tmp_path / "out").iterdir()
-    for option, folder in (("--extract", "root"), ("--control", "control")):
-        subprocess.run(["dpkg-deb", option, package, tmp_path / folder], check=True)
-    assert (tmp_path / "control/conffiles").read_text() == f"{freeze.HOOK}\n"
-    unit = tmp_path / "root/usr/lib/systemd/system/qemu-guest-agent.service.d/page-reporting.conf"
+    _, folder = tools
+    assert (folder / "control/conffiles").read_text() == f"{freeze.HOOK}\n"
+    unit = folder / "root/usr/lib/systemd/system/qemu-guest-agent.service.d/page-reporting.conf"
     assert unit.read_text().endswith("ExecStart=\nExecStart=-/usr/sbin/qemu-ga --fsfreeze-hook\n")
     hook = tmp_path / "hook"
-    text = (tmp_path / "root" / freeze.HOOK[1:]).read_text()
-    hook.write_text(text.replace("PATH=", f"PATH={tmp_path}:"))
+    hook.write_text((folder / "root" / freeze.HOOK[1:]).read_text().replace("PATH=", f"PATH={tmp_path}:"))
     (tmp_path / "page-reporting").write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
     for path in (hook, tmp_path / "page-reporting"):
         path.chmod(0o755)
@@ -360,32 +364,6 @@ def test_second_signal_does_not_keep_the_guest(tmp_path):
     child.terminate()
     assert child.wait(timeout=20) == 128 + signal.SIGTERM
     assert (tmp_path / "destroyed").exists() and not os.path.exists(folder) and not os.path.exists(f"/proc/{daemon}")
-
-
-class AgentSession(FakeSession):
-    """A guest agent whose program ends at its third look, with a status."""
-
-    def __init__(self, folder, status):
-        super().__init__(folder)
-        self.status = status
-
-    def virsh(self, *words):
-        request = json.loads(words[2])
-        self.calls.append(request)
-        if request["execute"] == "guest-exec":
-            return json.dumps({"return": {"pid": 7}})
-        if len(self.calls) < 4:
-            return json.dumps({"return": {"exited": False}})
-        return json.dumps({"return": {"exited": True, "exitcode": self.status, "out-data": "b3V0", "err-data": "ZXJy"}})
-
-
-def test_agent_runs_a_program(tmp_path):
-    session = AgentSession(tmp_path, 0)
-    assert domain.Agent(session).run("/bin/echo", "out") == "out"
-    assert session.calls[0]["arguments"] == {"path": "/bin/echo", "arg": ["out"], "capture-output": True}
-    assert session.calls[3] == {"execute": "guest-exec-status", "arguments": {"pid": 7}}
-    with pytest.raises(LabError, match="guest-exec /bin/false: status 1: err"):
-        domain.Agent(AgentSession(tmp_path, 1)).run("/bin/false")
 
 
 # The verdict

@@ -315,16 +315,6 @@ def other_base(lab):
     return make_kernel(lab.path / "other", version="7", patchlevel="3")
 
 
-def test_base_has_a_tree_of_its_own(lab):
-    kernel = other_base(lab)
-    lab.build = lab.repo / "build"
-    for base, source in (("", lab.kernel), ("7.3", kernel)):
-        subprocess.run([TREE, "--repo", lab.repo, "--kernel", source], check=True, capture_output=True,
-                       env=dict(os.environ, BASE=base))
-    assert "PATCHLEVEL = 12" in (lab.build / "tree" / "Makefile").read_text()
-    assert "PATCHLEVEL = 3" in (lab.build / "7.3" / "tree" / "Makefile").read_text()
-
-
 def test_base_that_is_not_the_one(lab):
     kernel = other_base(lab)
     assert "BASE=8.0: there is no such base\n  remedy: BASE is one of 7.3;" in lab.bad(base="8.0")
