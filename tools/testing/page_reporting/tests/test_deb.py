@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import stand_in
 from lab import deb, domain, freeze, image, paths
 from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 
@@ -116,9 +117,8 @@ def test_hook_of_the_agent(tools, tmp_path, word, status, said):
     assert unit.read_text().endswith("ExecStart=\nExecStart=-/usr/sbin/qemu-ga --fsfreeze-hook\n")
     hook = tmp_path / "hook"
     hook.write_text((folder / "root" / freeze.HOOK[1:]).read_text().replace("PATH=", f"PATH={tmp_path}:"))
-    (tmp_path / "page-reporting").write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
-    for path in (hook, tmp_path / "page-reporting"):
-        path.chmod(0o755)
+    hook.chmod(0o755)
+    stand_in(tmp_path / "page-reporting", f'echo "$@"\nexit {status}')
     done = subprocess.run([hook, word], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (status if said else 0, said)
 
@@ -136,13 +136,10 @@ def test_tools_package_without_a_tree(tmp_path):
 @pytest.fixture
 def debootstrap(tmp_path, monkeypatch):
     """A stand-in for mmdebstrap: call() says what it does; it notes its arguments in `calls`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    calls = tmp_path / "calls"
+    folder, calls = tmp_path / "bin", tmp_path / "calls"
 
     def call(script):
-        (folder / "mmdebstrap").write_text(f'#!/bin/sh\necho "$@" >>{calls}\n{script}\n')
-        (folder / "mmdebstrap").chmod(0o755)
+        stand_in(folder / "mmdebstrap", f'echo "$@" >>{calls}\n{script}')
 
     def good():
         # Its last words are the suite, the disk and the files of sources.
@@ -340,12 +337,10 @@ def test_libvirt_that_fails_is_no_guest_that_is_off(guest, monkeypatch):
 
 def test_second_signal_does_not_keep_the_guest(tmp_path):
     """It comes while virsh ends the guest."""
-    (tmp_path / "bin").mkdir()
     for name, script in {
             "libvirtd": 'mkdir "$XDG_RUNTIME_DIR/libvirt"; : >"$XDG_RUNTIME_DIR/libvirt/libvirt-sock"; exec sleep 60',
             "virsh": f'case $* in *" destroy "*) : >{tmp_path}/there; sleep 1; : >{tmp_path}/destroyed;; esac'}.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
+        stand_in(tmp_path / "bin" / name, script)
     program = ("import shutil, sys, time; from lab import domain; from lab.errors import take_signals\n"
                "take_signals(); which = shutil.which\n"
                f"shutil.which = lambda name, path=None: which(name, path='{tmp_path}/bin')\n"

@@ -16,6 +16,7 @@ import time
 import psutil
 import pytest
 
+from conftest import wait_until
 from lab import drivers, modules, paths, programs, qmp
 from lab.errors import GuestDied
 from lab.vm import VM
@@ -68,17 +69,12 @@ def kept(folder, options=(), image=None, **arguments):
 
 def until(vm, condition, seconds=30):
     """Let the guest run until what the host sees is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        vm.sleep(0.1)
+    assert wait_until(vm, condition, seconds)
 
 
 def settle(vm, left_mib=LEFT_MIB, seconds=20):
     """Wait until all that is free has gone: resident MiB then."""
-    end = time.monotonic() + seconds
-    while vm.samples[-1].rss_mib > left_mib and time.monotonic() < end:
-        vm.sleep(0.2)
+    wait_until(vm, lambda: vm.samples[-1].rss_mib <= left_mib, seconds)
     vm.sleep(1)
     assert vm.samples[-1].rss_mib <= left_mib
     return vm.samples[-1].rss_mib
@@ -611,9 +607,7 @@ def free_hog(vm, gone, seconds):
     """The hog frees its memory, and the host gets it: until gone() says so, or the time is over."""
     vm.send("go")
     vm.wait_event("freed")
-    deadline = time.monotonic() + seconds
-    while not gone() and time.monotonic() < deadline:
-        vm.sleep(0.2)
+    wait_until(vm, gone, seconds)
     vm.sleep(1)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from conftest import LAB
+from conftest import LAB, stand_in
 from lab import host, paths, programs, qemu, vm as vm_module
 from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, LabError, MissingTool, RunTimeout,
                         StepFailed)
@@ -164,9 +164,7 @@ def test_allowed_complaint_has_to_come(boot):
 def with_path(tmp_path, script=None):
     """The environment with a PATH of tmp_path alone, in which QEMU is `script` or missing."""
     if script:
-        fake = tmp_path / qemu.BINARY
-        fake.write_text("#!/bin/sh\n" + script)
-        fake.chmod(0o755)
+        stand_in(tmp_path / qemu.BINARY, script)
         (tmp_path / "setpriv").unlink(missing_ok=True)
         (tmp_path / "setpriv").symlink_to("/usr/bin/setpriv")
     return dict(os.environ, PATH=str(tmp_path), ACCEL="tcg", PR_INITRD=str(programs.initramfs()))

@@ -12,6 +12,7 @@ import time
 import check_series
 import pieces
 import pytest
+from conftest import stand_in
 from test_tree import NUMBERS, make_kernel, make_repo, snapshot, write
 
 from lab import paths
@@ -41,7 +42,7 @@ $(T):
 	@! grep -r doubtful mm || [ -e $(O)/said ] || { echo 'vmlinux: warning: doubtful'; touch $(O)/said; }
 	@echo '  CC      $@'
 """
-MERGE = '#!/bin/sh\n[ "$1" = -O ] || exit 1\nout=$2; shift 3; cat "$@" >"$out/.config"\n'
+MERGE = '[ "$1" = -O ] || exit 1\nout=$2; shift 3; cat "$@" >"$out/.config"'
 
 
 def git(folder, *words):
@@ -65,8 +66,7 @@ class Project:
         self.path, self.repo, self.build = path, make_repo(path / "repo"), path / "build"
         self.kernel = make_kernel(path / "linux")
         write(self.kernel / "Makefile", MAKEFILE)
-        write(self.kernel / "scripts" / "kconfig" / "merge_config.sh", MERGE)
-        (self.kernel / "scripts" / "kconfig" / "merge_config.sh").chmod(0o755)
+        stand_in(self.kernel / "scripts" / "kconfig" / "merge_config.sh", MERGE)
         write(self.repo / "mm" / "page_reporting.c", ENGINE.replace("engine 15\n", LATER))
         write(self.repo / "series" / "cover-letter", "The series\n\nWhat it is about.\n")
         for name, text in STEPS.items():

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from conftest import wait_until
 from lab import drivers, kunit, paths, programs
 from lab.fall import measure
 from lab.vm import VM
@@ -112,16 +113,10 @@ def test_sanitizer_demo(name):
             cmdline=drivers.PATIENCE, steps=[["hog", f"mem={free_mib}M", "thp=always"]], boot_deadline_s=300,
             run_deadline_s=900) as vm:
         freeing = vm.wait_event("freeing")
-        wait_for_fall(vm, freeing.sample.rss_mib - 0.96 * free_mib, 300)
+        fallen_mib = freeing.sample.rss_mib - 0.96 * free_mib
+        wait_until(vm, lambda: vm.samples[-1].rss_mib <= fallen_mib, 300)
+        vm.sleep(2)         # the fall's end is what its last second shows
         vm.send("quit")
         result = vm.finish()
     points = [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t >= freeing.t]
     assert measure(points, free_mib).returned_pct >= 95
-
-
-def wait_for_fall(vm, rss_mib, seconds):
-    """Let the guest run until its resident memory is this small, or the time is over."""
-    end = vm.samples[-1].t + seconds
-    while vm.samples[-1].t < end and vm.samples[-1].rss_mib > rss_mib:
-        vm.sleep(0.2)
-    vm.sleep(2)         # the fall's end is what its last second shows

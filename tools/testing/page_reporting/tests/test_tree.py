@@ -10,6 +10,7 @@ import tarfile
 
 import pytest
 
+from conftest import stand_in
 from lab.paths import REPO
 
 TREE = REPO / "scripts" / "tree"
@@ -362,10 +363,9 @@ def test_make_base_writes_base(lab):
     with tarfile.open(tarball, "w:xz") as archive:
         archive.add(lab.kernel, "linux-source-6.12")
     package = {"kernel": False, "path": f"{tool.parent}:{os.environ['PATH']}"}
-    write(tool, "#!/bin/sh\nexit 1\n")
-    tool.chmod(0o755)
+    stand_in(tool, "exit 1")
     assert re.search("linux-source-6.12 is not installed\n.*make setup", lab.bad(**package))
-    write(tool, f"#!/bin/sh\ncase $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac\n")
+    stand_in(tool, f"case $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac")
     lab.good("--update-base", **package)
     assert lab.read("mm/page_reporting.c") == "ours\n"
     write_base(lab, **{"mm/page_alloc.c": "0" * 40})
@@ -452,8 +452,7 @@ class Archive(Lab):
         self.targets, self.update, self.has = TARGETS, "exit 0", {"linux-source-7.3": ["7.3.7-1"]}
 
     def tool(self, name, script):
-        write(self.bin / name, f'#!/bin/bash\necho "{name} $*" >>{self.calls_file}\n{script}\n')
-        (self.bin / name).chmod(0o755)
+        stand_in(self.bin / name, f'echo "{name} $*" >>{self.calls_file}\n{script}', "/bin/bash")
 
     def package(self, version):
         """A .deb with the kernel's tarball."""
