@@ -429,7 +429,7 @@ def boot(tmp_path):
 
 
 def test_compile_list_names_files_that_exist():
-    lines = bench_runs.compile_list(bench_plan.COMPILED).splitlines()
+    lines = bench_runs.compile_list(bench_plan.COMPILED).read_text(encoding="utf-8").splitlines()
     assert len(lines) >= 8
     for line in lines:
         words = line.split()
