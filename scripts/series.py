@@ -24,6 +24,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import textwrap
 
 import common
 import pieces
@@ -68,18 +69,9 @@ class Step:
         head += ''.join(f'takes: {path}' + (f' [{self.bases[path]}]' if path in self.bases else '') + '\n'
                         for path in self.takes)
         head += ''.join(f'takes: {path}: {line}\n' for path, names in self.pieces.items()
-                        for line in wrapped(names, LINE - len(path)))
+                        for line in textwrap.wrap(' '.join(names), LINE - len(path), break_long_words=False,
+                                                  break_on_hyphens=False))
         return f'{self.message.rstrip()}\n---\n{head}{self.diff}'
-
-
-def wrapped(names, width):
-    """Names, in lines."""
-    lines = ['']
-    for name in names:
-        if lines[-1] and len(lines[-1]) + len(name) >= width:
-            lines.append('')
-        lines[-1] = f'{lines[-1]} {name}'.strip()
-    return lines
 
 
 def parse_step(name, text):
