@@ -9,6 +9,7 @@ build/mutants; by default as many as there are CPUs. Exit 0 only if every mutati
 build/tree stays as it is.
 """
 
+import concurrent.futures as futures
 import contextlib
 import os
 import queue
@@ -183,46 +184,37 @@ class Site:
                 stop(running)
 
 
-def work(site, tasks, done):
-    """A thread: take tasks, functions of a site, until none is left; put each one's result, or what ended it."""
-    try:
-        site.prepare()
-        while True:
-            number, task = tasks.get_nowait()
-            done.put((number, task(site)))
-    except queue.Empty:
-        done.put((None, None))
-    except BaseException as error:      # pylint: disable=broad-except
-        done.put((None, error))
-
-
 def in_parallel(tasks, sites):
-    """Do the tasks, as many at a time as there are sites: yields (number, result) as they come.
+    """Do the tasks, functions of a site, as many at a time as there are sites: yields (number, result) as they come.
 
     However it ends, nothing is running any more.
     """
-    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
-    for numbered in enumerate(tasks):
-        waiting.put(numbered)
-    threads = [threading.Thread(target=work, args=(site, waiting, done)) for site in sites]
-    try:
-        for thread in threads:
-            thread.start()
-        busy = len(threads)
-        while busy:
-            number, result = done.get()
-            if number is not None:
-                yield number, result
-            elif result:
-                raise result
-            else:
-                busy -= 1
-    finally:
-        # Again and again: a guest may be about to start.
-        while any(thread.is_alive() for thread in threads):
+    free = queue.SimpleQueue()
+    for site in sites:
+        free.put(site)
+
+    def run(task):
+        site = free.get()
+        try:
+            site.prepare()
+            return task(site)
+        finally:
+            free.put(site)
+
+    with futures.ThreadPoolExecutor(len(sites)) as pool:
+        try:
+            numbers = {pool.submit(run, task): number for number, task in enumerate(tasks)}
+            for future in futures.as_completed(numbers):
+                yield numbers[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             for site in sites:
                 site.stop()
-            time.sleep(PERIOD_S)
+            # Again and again: a guest may be about to start.
+            while free.qsize() < len(sites):
+                time.sleep(PERIOD_S)
+                for site in sites:
+                    site.stop()
 
 
 def verdict(entry):
