@@ -117,8 +117,11 @@ def decomposed(step):
 
 def memory(events):
     """What decomposed() steps reported: (s of the guest's clock, and MiB of each of MEMORY_KINDS); None if unknown."""
-    return [[event.number("t_ms") / 1000, *(round(kib / 1024, 1) if kib >= 0 else None for kib in kibs)]
-            for event in events if event.name == "memory" for kibs in [[event.number(name) for name in MEMORY_KINDS]]]
+    def mib(event, name):
+        kib = counted(event, name)
+        return None if kib is None else round(kib / 1024, 1)
+    return [[event.number("t_ms") / 1000, *(mib(event, name) for name in MEMORY_KINDS)]
+            for event in events if event.name == "memory"]
 
 
 def watch(vm, name, show, *others):

@@ -4,10 +4,8 @@
 import concurrent.futures
 import contextlib
 import json
-import os
 import random
 import subprocess
-import sys
 import threading
 import types
 from pathlib import Path
@@ -436,25 +434,6 @@ def test_compile_list_names_files_that_exist():
         assert len(words) + 4 <= 32 and words[-2] == "-c" and Path(words[-1]).is_file()
 
 
-class FakeMonitor:
-    """QEMU's monitor while it migrates: its next states."""
-
-    def __init__(self, *states):
-        self.states, self.calls = list(states), []
-
-    def execute(self, command, **arguments):
-        self.calls.append((command, arguments))
-        return self.states.pop(0) if command == "query-migrate" else {}
-
-
-def test_file_of_a_snapshot(tmp_path):
-    monitor = FakeMonitor({"status": "setup"}, {"status": "active"}, {"status": "completed"})
-    assert bench_disk.migrate(monitor, tmp_path / "image") > 0.1
-    assert ("migrate", {"uri": f"exec:cat >{tmp_path}/image"}) in monitor.calls and not monitor.states
-    with pytest.raises(LabError, match="migrate to a file: disk full"):
-        bench_disk.migrate(FakeMonitor({"status": "failed", "error-desc": "disk full"}), tmp_path / "image")
-
-
 def test_disk_with_files_is_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "BUILD", tmp_path)
     monkeypatch.setattr(bench_disk, "FILE_MIB", 1)
@@ -559,17 +538,6 @@ def test_two_churns_in_a_guest(boot):
 
 # What the guest's memory is used for
 
-def memory_event(t_ms, **kib):
-    return Event("memory", 0, None, {name: str(value) for name, value in (kib | {"t_ms": t_ms}).items()})
-
-
-def test_memory_is_in_mib():
-    """What stock does not count is unknown, and no number."""
-    events = [memory_event(1500, used=2048, cache=1024, small=512, backed=4096), run_at(1, "short"),
-              memory_event(3500, used=2048, cache=0, small=0, backed=-1)]
-    assert bench_runs.memory(events) == [[1.5, 2, 1, 0.5, 4], [3.5, 2, 0, 0, None]]
-
-
 def test_memory_in_a_guest(boot, monkeypatch):
     """64 MiB are used while they are held, and then free: first backed, then reported."""
     monkeypatch.setattr(bench_runs, "MEMORY_MS", 200)
@@ -590,13 +558,6 @@ def test_chart_of_a_curve(tmp_path):
 
 
 # The host's huge pages
-
-def test_huge_pages_that_fell_for_nothing():
-    """1766 MiB of huge pages are gone, for 113 MiB that came back."""
-    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 478) == 1653
-    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 2200) == 0
-    assert bench_runs.lost_huge_mib(2305, 2310, 2244, 2240) == 4
-
 
 HOSTPAGES_SMALL = {"mib": 256, "each_kib": 2048, "hole_kib": 1024, "wait_s": 3}
 
@@ -630,15 +591,6 @@ def test_what_follows_a_stop():
     assert bench_runs.after_stops(curve, cycles, [2, 7]) == (30 + 15, 150 + 50)
 
 
-def test_a_stopped_process_goes_on():
-    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
-        with pytest.raises(LabError), bench_runs.stopped(child.pid):
-            assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
-            raise LabError("the guest died")
-        child.communicate(b"\n", timeout=20)
-        assert child.returncode == 0
-
-
 def test_stall_in_a_guest(boot, monkeypatch):
     monkeypatch.setattr(bench_runs, "LEARNED_S", 1)
     monkeypatch.setattr(bench_runs, "STALL_AFTER_S", 2)
@@ -647,17 +599,6 @@ def test_stall_in_a_guest(boot, monkeypatch):
 
 
 # Rest
-
-def test_idle_of_a_kernel_without_counters():
-    """What the guest program says becomes the figures; what stock does not count has a reason."""
-    events = {"resting": Event("resting", 1, Sample(1, 100, 0, 2.0), {}),
-              "rested": Event("rested", 61, Sample(61, 100, 0, 2.5), {"works": "30", "timers": "2", "passes": "-1"})}
-    guest = types.SimpleNamespace(samples=samples(100), events=list(events.values()), wait_event=events.get,
-                                  finish=lambda: None)
-    got = bench_runs.idle(lambda **_: contextlib.nullcontext(guest), lambda *_: None, 30, 60, 0)
-    assert got.figures == {"works": 30, "timers": 2, "passes": None, "host_cpu_s": 0.5}
-    assert got.reasons == {"passes": "this kernel counts no passes"}
-
 
 def test_idle_of_a_userland_that_is_not_up(monkeypatch):
     """Units that failed, or another first process, would be something else than the userland at rest."""

@@ -15,8 +15,7 @@ import pytest
 
 from conftest import LAB, stand_in
 from lab import host, paths, programs, qemu, vm as vm_module
-from lab.errors import (BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, LabError, MissingTool, RunTimeout,
-                        StepFailed)
+from lab.errors import BadInput, BootTimeout, DirtyConsole, GuestDied, GuestError, RunTimeout, StepFailed
 
 RUN = [*LAB, "run"]
 HOG = ["hog", "mem=32M", "limit=300"]
@@ -167,7 +166,7 @@ def with_path(tmp_path, script=None):
         stand_in(tmp_path / qemu.BINARY, script)
         (tmp_path / "setpriv").unlink(missing_ok=True)
         (tmp_path / "setpriv").symlink_to("/usr/bin/setpriv")
-    return dict(os.environ, PATH=str(tmp_path), ACCEL="tcg", PR_INITRD=str(programs.initramfs()))
+    return dict(os.environ, PATH=str(tmp_path), ACCEL="tcg")
 
 
 def test_unfit_qemu(tmp_path):
@@ -176,15 +175,9 @@ def test_unfit_qemu(tmp_path):
             ("echo \"'$2' is not a valid device model name\" >&2; exit 1\n", "has no virtio-balloon-pci device"),
             ("echo 'virtio-balloon-pci options:'; echo '  deflate-on-oom=<bool>'\n",
              "has a virtio-balloon without free-page-reporting")):
-        run = subprocess.run(RUN, env=with_path(tmp_path, script), text=True, capture_output=True, timeout=60)
+        run = subprocess.run([*RUN, "--initrd", programs.initramfs()], env=with_path(tmp_path, script), text=True,
+                             capture_output=True, timeout=60)
         assert run.returncode == 1 and message in run.stderr and len(run.stderr.splitlines()) == 1
-
-
-def test_missing_setpriv(tmp_path, monkeypatch):
-    (tmp_path / qemu.BINARY).symlink_to("/bin/true")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingTool, match="setpriv"):
-        qemu.find()
 
 
 def test_kvm_that_does_not_boot_falls_back(boot, monkeypatch, capsys):
@@ -229,15 +222,6 @@ def resident_parts(pid):
     return tuple(int(re.search(rf"^Rss{part}:\s+(\d+) kB", text, re.M)[1]) / 1024 for part in ("Anon", "File", "Shmem"))
 
 
-def test_command_line_of_the_default_backing(boot):
-    """It is what it was before there were others."""
-    command = qemu.command("qemu", "tcg", boot(nodes=None), 3, 4)
-    assert "tcg,thread=single,split-wx=on" in command
-    assert command[command.index("-object") + 1] == "memory-backend-ram,id=ram,size=1024M,reserve=off"
-    two = qemu.memory(1024, 2, boot().backing)
-    assert [two[i] for i in (1, 5)] == [f"memory-backend-ram,id=ram{i},size=512M,reserve=off" for i in (0, 1)]
-
-
 @pytest.mark.parametrize("backing, parts", [("ram", (0,)), ("memfd", (2,)), ("shared", (1, 2)), ("private", (0, 1))])
 def test_sample_counts_the_guests_memory(boot, tmp_path, backing, parts):
     """Whatever backs it, and none of TCG's translations."""
@@ -275,17 +259,6 @@ def test_huge_pages_of_a_guest(boot):
             vm.huge_mib()
     assert abs(huge - of_kernel) <= 32
     assert huge > 200 or host.no_huge_pages_reason()
-
-
-def test_guest_programs_without_a_kernel(tmp_path):
-    with pytest.raises(LabError, match=r"usr/gen_init_cpio is missing: build the guest kernel first"):
-        programs.build(tmp_path / "nosuch", tmp_path / "out")
-
-
-def test_guest_programs_are_built_once(tmp_path):
-    archive = programs.build(paths.kernel().parent, tmp_path)
-    before = archive.stat().st_mtime_ns
-    assert programs.build(paths.kernel().parent, tmp_path).stat().st_mtime_ns == before
 
 
 def test_failure_of_the_runner_is_raised(boot, monkeypatch):

@@ -588,13 +588,6 @@ def spoil_first(project, word):
                                              f"-engine {word}\n+engine 30\n")
 
 
-def test_am_finds_a_patch_that_does_not_apply(check, project):
-    assert [check.PARTS[name](check.subject()) for name in ("am", "tree", "bytes")] == [[], [], []]
-    change_patch(project, 2, " engine 14\n", " engine fourteen\n")
-    with pytest.raises(check.Fail, match="(?s)0002-mm-more-of-it.patch: git am says.*mm/page_reporting.c"):
-        check.check_am(check.subject())
-
-
 def test_tree_finds_what_differs(check, project):
     tree = project.build / "tree"
     write(tree / "mm" / "page_reporting.c", "ours, but other\n")
