@@ -450,13 +450,12 @@ def check_steps(repo, build, git, steps, commits):
     with common.fresh_dir(build, 'series') as temp:
         proof = started(temp / 'git', repo)
         made = states(proof, steps, wanted, originals(base, wanted))
-        blobs = [(listing(proof, state), listing(git, commit)) for state, commit in zip(made, commits)]
-    # From the last one, as what is wrong there is wrong in others.
-    for number, (steps_have, commit_has) in reversed(list(enumerate(blobs))):
-        differ = sorted(path for path, _ in set(steps_have.items()) ^ set(commit_has.items()))
-        if differ:
-            what = 'the commits do not make the tree' if number == len(steps) else f'step {number} is another commit'
-            raise Fail(step, f'{what}: {differ[0]}', 'give the commits what "make tree" gives')
+        proof.git('fetch', '-q', str(git.folder), 'HEAD')
+        # From the last one, as what is wrong there is wrong in others.
+        for number, (state, commit) in reversed(list(enumerate(zip(made, commits)))):
+            if differ := proof.git('diff-tree', '-r', '--name-only', state, commit).split():
+                what = 'the commits do not make the tree' if number == len(steps) else f'step {number} is another commit'
+                raise Fail(step, f'{what}: {differ[0]}', 'give the commits what "make tree" gives')
 
 
 def is_read_back(step):

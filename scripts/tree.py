@@ -28,6 +28,7 @@ NOT_OVERLAY = tuple('tools/testing/page_reporting/' + name for name in (
     'tests/test_setup.py', 'tests/test_texts.py', 'tests/test_tree.py',
     'tests/test_fixes.py', 'module/fixes.c', 'guest/hibernate.c'))
 TARBALLS = ('.tar', '.tar.gz', '.tgz', '.tar.zst', '.tar.xz')
+FIXES_FOR = '7.3'
 COMPLAINT = re.compile(r'\w+: .+')      # of tar, among the names of files
 BUILD_PRODUCT = re.compile(r'(\.(o|ko|a|mod|mod\.c|rej|orig)|/\.[^/]*\.cmd|/modules\.order)$'
                            r'|^(vmlinux[^/]*|\.tmp_[^/]*|System\.map|Module\.symvers)$')
@@ -490,6 +491,16 @@ def keep_edit(tree, path, installed):
     say(f'tree: warning: {path} was edited in the tree; that version is in {tree.parent.name}/edited/{path}')
 
 
+def patch_base(repo, build, known):
+    """Makes build/BASE/patched, the base with the patches of fixes/; returns the paths that changed."""
+    if common.BASE != FIXES_FOR:
+        raise Fail('fixes', f'the patches in fixes/ are for Linux {FIXES_FOR}', f'give BASE={FIXES_FOR}')
+    names = [f'fixes/{path.name}' for path in sorted((repo / 'fixes').glob('*.patch'))]
+    with common.fresh_dir(build, 'fixes') as scratch:
+        wanted = apply_patches(repo, names, build / 'base', scratch)
+    return install(build, make_tree(build, known, 'patched'), wanted, 'patched')
+
+
 def remove(tree, base, path):
     (tree / path).unlink()
     for folder in (tree / path).parents:
@@ -506,6 +517,8 @@ def parse_args():
                         help='your own tree or tarball; only read (default: $KERNEL, else the package)')
     parser.add_argument('--update-base', action='store_true',
                         help='rewrite the file in bases/ from the package, the newest that the archive has')
+    parser.add_argument('--fixes', action='store_true',
+                        help=f'make build/{FIXES_FOR}/patched instead: the base with the patches of fixes/')
     return parser.parse_args()
 
 
@@ -522,6 +535,10 @@ def main():
         source = own_source(args.kernel, repo, build) if args.kernel else \
             package_source(read_base_file(record)[0], build, args.update_base)
         known = make_base(source, build)
+        if args.fixes:
+            changed = patch_base(repo, build, known)
+            say(f'fixes: {len(changed)} files changed' if changed else 'fixes: nothing to do')
+            return
         wanted = wanted_files(repo, build / 'base', build)
         blobs = touched_blobs(build / 'base', wanted)
         if args.update_base:
