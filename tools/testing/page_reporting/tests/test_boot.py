@@ -14,21 +14,21 @@ pytestmark = pytest.mark.product
 FREE_MIB = 256
 
 
-def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(), thp="always"):
-    """Boot, check the parameters, free FREE_MIB: (Result, Fall after most of it, or `seconds`)."""
+def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(), thp="always", free_mib=FREE_MIB):
+    """Boot, check the parameters, free memory: (Result, Fall after most of it, or `seconds`)."""
     # What the CPUs' own lists keep is no free memory to the buddy allocator: up to 28 MiB each.
     steps = [*steps, ["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
     steps += [["params", "expect", *expect]] if expect else []
-    steps.append(["hog", f"mem={FREE_MIB}M", f"thp={thp}"])
+    steps.append(["hog", f"mem={free_mib}M", f"thp={thp}"])
     with boot(steps=steps, cmdline=cmdline, balloon=balloon) as vm:
         freeing = vm.wait_event("freeing")
-        wait_until(vm, lambda: vm.samples[-1].rss_mib <= freeing.sample.rss_mib - 0.97 * FREE_MIB, seconds)
+        wait_until(vm, lambda: vm.samples[-1].rss_mib <= freeing.sample.rss_mib - 0.97 * free_mib, seconds)
         vm.sleep(1)         # the fall's end is what its last second shows
         vm.send("quit")
         result = vm.finish()
     points = [(0, freeing.sample.rss_mib)]
     points += [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t > freeing.t]
-    return result, measure(points, FREE_MIB)
+    return result, measure(points, free_mib)
 
 
 def test_parameters_accept_and_refuse(boot):

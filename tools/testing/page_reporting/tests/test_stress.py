@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Memory used in every way at once, beside a device that comes, fails and goes."""
 
+import functools
 import os
 
 import pytest
 
-from conftest import wait_until
 from lab import drivers, kunit, paths, programs
-from lab.fall import measure
 from lab.vm import VM
+from test_boot import free_memory
 
 pytestmark = pytest.mark.product
 
@@ -108,15 +108,7 @@ def test_memory_survives_a_thousand_rounds():
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_demo(name):
     """The demo's workload: memory comes back from a guest with a balloon."""
-    free_mib = 3072
-    with VM(sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
-            cmdline=drivers.PATIENCE, steps=[["hog", f"mem={free_mib}M", "thp=always"]], boot_deadline_s=300,
-            run_deadline_s=900) as vm:
-        freeing = vm.wait_event("freeing")
-        fallen_mib = freeing.sample.rss_mib - 0.96 * free_mib
-        wait_until(vm, lambda: vm.samples[-1].rss_mib <= fallen_mib, 300)
-        vm.sleep(2)         # the fall's end is what its last second shows
-        vm.send("quit")
-        result = vm.finish()
-    points = [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t >= freeing.t]
-    assert measure(points, free_mib).returned_pct >= 95
+    boot = functools.partial(VM, sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
+                             boot_deadline_s=300, run_deadline_s=900)
+    _, fall = free_memory(boot, drivers.PATIENCE, seconds=300, free_mib=3072)
+    assert fall.returned_pct >= 95
