@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from . import files, paths, qmp
-from .bench_runs import HOST_ROOT, PAGE_MIB, compile_list, measured, watch
+from .bench_runs import HOST_ROOT, PAGE_MIB, compile_list, follow, measured, watch
 from .errors import LabError
 
 FILE_MIB = 64
@@ -49,12 +49,8 @@ def cache(boot, show, mib, rest_s, limit, damon_us=None):
     drive = ["-drive", f"file={disk(mib)},format=raw,if=virtio,readonly=on"]
     with boot(build="cache", steps=[["cache", "disk=/dev/vda", f"limit={limit}", f"rest={rest_s}"]], cmdline=cmdline,
               mem_mib=2 * mib, extra_args=drive, run_deadline_s=rest_s + 240) as vm:
-        reads = [watch(vm, "read", show), watch(vm, "read", show)]
-        resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
-        reads.append(watch(vm, "read", show))
-        result = vm.finish()
-    again = reads[2]
-    figures = {"rested_mib": rested.sample.rss_mib, "read_s": reads[1].number("took_ms") / 1000,
+        _, second, resting, rested, again, result = follow(vm, show, "read", "read", "resting", "rested", "read")
+    figures = {"rested_mib": rested.sample.rss_mib, "read_s": second.number("took_ms") / 1000,
                "read_again_s": again.number("took_ms") / 1000, "disk_mib": again.number("disk_kib") / 1024,
                "refaulted_mib": again.number("refaults") * PAGE_MIB,
                "rest_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s}

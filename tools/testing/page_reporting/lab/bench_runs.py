@@ -133,6 +133,11 @@ def watch(vm, name, show, *others):
     return vm.wait_event(found[0] if found else name)
 
 
+def follow(vm, show, *names):
+    """Wait for events in turn, and until the guest has powered off: the events and the Result, as one tuple."""
+    return *(watch(vm, name, show) for name in names), vm.finish()
+
+
 # release
 
 def release(boot, show, mem_mib, free_mib):
@@ -192,9 +197,7 @@ def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
     if of == "blocks":
         steps, modules = [["module", "load", "blocks"], *steps], ("blocks",)
     with boot(steps=steps, modules=modules, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
-        churning = watch(vm, "churning", show)
-        churned = watch(vm, "churned", show)
-        result = vm.finish()
+        churning, churned, result = follow(vm, show, "churning", "churned")
     cycles = [event for event in result.events if event.name == "cycle"]
     samples = between(result.samples, churning.t, churned.t)
     figures, reasons = churn_figures(cycles, samples), {"refaulted_blocks_per_cycle": "only one cycle"}
@@ -304,8 +307,7 @@ def fragment(boot, show, mib, wait_s, order, thp):
         cmdline.append(f"page_reporting.page_reporting_order={order}")
         steps.insert(0, ["params", "expect", f"order={order}"])
     with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * wait_s + 180) as vm:
-        events = [watch(vm, name, show) for name in ("touched", "half", "all")]
-        result = vm.finish()
+        *events, result = follow(vm, show, "touched", "half", "all")
     names = ("touched_mib", "half_released_mib", "all_released_mib")
     figures = {name: event.sample.rss_mib for name, event in zip(names, events)}
     return measured(result, figures, start=events[0], end=events[2])
@@ -396,9 +398,7 @@ def steady(boot, show, mib, for_s, compact=True):
     cmdline = ["transparent_hugepage=madvise"] + ([] if compact else [f"{COMPACT}=0"])
     steps = [decomposed(["scatter", f"mib={mib}", "free=50", "wait=0", f"churn={for_s}"])]
     with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * for_s + 300) as vm:
-        settled, churned = watch(vm, "settled", show), watch(vm, "churned", show)
-        vm.wait_event("intact")
-        result = vm.finish()
+        settled, churned, _, result = follow(vm, show, "settled", "churned", "intact")
     figures = {"replaced": churned.number("count"), "mean_us": churned.number("mean_ns") / 1000,
                "worker_cpu_pct": churned.number("workers_ms") / for_s / 10,
                "mean_rss_mib": mean_rss_mib(between(result.samples, settled.t, churned.t))}
@@ -434,8 +434,7 @@ def stall(boot, show, mib, pause_ms, of, stops, stop_s, qmp_stop_s):
             monitor.execute("cont")
         continued = vm.samples[-1].t
         vm.sleep(STALL_AFTER_S)
-        churned = watch(vm, "churned", show)
-        result = vm.finish()
+        churned, result = follow(vm, show, "churned")
     cycles = [event for event in result.events if event.name == "cycle"]
     figures, reasons = {}, {}
     for how, times in (("sigstop", ends), ("qmp", [continued])):
@@ -503,8 +502,7 @@ def idle_userland(boot, show, settle_s, for_s):
 
 def watch_idle(vm, show):
     """What guest/idle.c counts, as figures."""
-    resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
-    result = vm.finish()
+    resting, rested, result = follow(vm, show, "resting", "rested")
     figures = {"works": rested.number("works"), "timers": rested.number("timers"), "passes": counted(rested, "passes"),
                "host_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s}
     return measured(result, figures, {"passes": "this kernel counts no passes"})
@@ -554,8 +552,8 @@ def reuse(boot, show, free_mib, mib, thp):
              ["churn", f"mem={mib}M", "count=1", f"thp={thp}"]]
     with boot(steps=steps, smp=1, accel="tcg", extra_args=ICOUNT, run_deadline_s=300) as vm:
         taken = [watch(vm, name, show) for name in ("cycle", "churned")][0]
-        begun, cycle = [vm.wait_event("churning") for _ in range(2)][1], watch(vm, "cycle", show)
-        result = vm.finish()
+        begun = [vm.wait_event("churning") for _ in range(2)][1]
+        cycle, result = follow(vm, show, "cycle")
     figures = {"insns": cycle.number("alloc_ns"), "fault_in_s": cycle.t - begun.t,
                "host_minflt": cycle.sample.minflt - begun.sample.minflt}
     peak_mib = max(sample.rss_mib for sample in between(result.samples, 0, begun.t))
@@ -581,19 +579,13 @@ def flush(boot, show, free_mib, wait_s):
 
 # split
 
-def measured_by_module(vm, show):
-    """Wait for the module that measures to be through: its event."""
-    event = watch(vm, "module", show)
-    return event, vm.finish()
-
-
 def split(boot, show, mem_mib, mib, order, pause_ms):
     """Reported memory taken in small pieces, for good: how much of what is left is reported again."""
     steps = [["module", "load", "measure", "what=split", f"mib={mib}", f"order={order}",
               f"pause_ms={pause_ms}"], ["module", "show", "measure"]]
     with boot(steps=steps, modules=("measure",), balloon=None, smp=1, mem_mib=mem_mib, accel="tcg",
               extra_args=ICOUNT, run_deadline_s=300) as vm:
-        said, result = measured_by_module(vm, show)
+        said, result = follow(vm, show, "module")
     reported, repeated = said.number("reported_pages"), said.number("repeated_pages")
     return measured(result, {"reported_per_reportable": reported / (reported - repeated),
                              "repeated_mib": repeated * PAGE_MIB})
@@ -616,7 +608,7 @@ def one_block(boot, show, mem_mib, migratetype, busy=False):
     """
     load, size = scale_guest(mem_mib, f"type={migratetype}", f"busy={busy:d}")
     with boot(steps=load, **size) as vm:
-        said, result = measured_by_module(vm, show)
+        said, result = follow(vm, show, "module")
     insns = said.number("one_block_pass_insns") if said.fields["late"] != "Y" else None
     figures = {"one_block_pass_insns": insns, "busy_reported_mib": said.number("busy_pages") * PAGE_MIB}
     return measured(result, figures, {"one_block_pass_insns": "the block was not reported within 60 s"})
@@ -626,10 +618,9 @@ def scale(boot, show, mem_mib):
     """What a pass costs when all memory, or all but one block, has been reported already."""
     load, size = scale_guest(mem_mib)
     with boot(steps=load, **size) as vm:
-        said, result = measured_by_module(vm, show)
+        said, result = follow(vm, show, "module")
     with boot(steps=[["irqsoff", "start"], *load, ["irqsoff", "show"]], build="trace", **size) as vm:
-        traced = watch(vm, "irqsoff", show)
-        with_tracer = vm.finish()
+        traced, with_tracer = follow(vm, show, "irqsoff")
     figures = {"idle_pass_insns": said.number("idle_pass_insns"),
                "one_block_pass_insns": said.number("one_block_pass_insns"),
                "max_irqsoff_us": traced.number("max_us"),
@@ -652,7 +643,7 @@ def hotpath(boot, show, order, cpus, state, largest=0):
     with boot(steps=steps, build="off" if state == "off" else "", modules=("measure",),
               balloon=BALLOON[state], smp=cpus, mem_mib=512, accel="tcg", extra_args=ICOUNT,
               run_deadline_s=200) as vm:
-        said, result = measured_by_module(vm, show)
+        said, result = follow(vm, show, "module")
     return measured(result, {"insns_per_pair": said.number("insns_per_pair")})
 
 
@@ -677,9 +668,7 @@ def compile_load(boot, show, files, jobs, tail_s):
     """C files compiled by the host's compiler, in the guest: the footprint of a busy system."""
     steps = [decomposed(["compile", f"list={compile_list(files)}", f"jobs={jobs}", f"tail={tail_s}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        compiling, compiled = watch(vm, "compiling", show), watch(vm, "compiled", show)
-        idle_at = watch(vm, "idle", show)
-        result = vm.finish()
+        compiling, compiled, idle_at, result = follow(vm, show, "compiling", "compiled", "idle")
     return built(result, compiling, compiled, idle_at)
 
 
@@ -691,9 +680,7 @@ def rebuild(boot, show, patterns, jobs, wait_s, rest_s, mem_mib=4096):
     steps = [decomposed(["compile", f"list={compile_list(patterns)}", f"jobs={jobs}", f"tail={wait_s}"]),
              decomposed(["clean", f"wait={wait_s}", f"rest={rest_s}"])]
     with boot(steps=steps, mem_mib=mem_mib, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        compiling, built_at = watch(vm, "compiling", show), watch(vm, "idle", show)
-        cleaned, rested = watch(vm, "cleaned", show), watch(vm, "rested", show)
-        result = vm.finish()
+        compiling, built_at, cleaned, rested, result = follow(vm, show, "compiling", "idle", "cleaned", "rested")
     used_mib = mem_mib - rested.number("free_kib") / 1024
     resident = {"built_mib": built_at.sample.rss_mib, "cleaned_mib": cleaned.sample.rss_mib,
                 "rested_mib": rested.sample.rss_mib}
@@ -707,8 +694,7 @@ def demand(boot, show, trace, rounds):
     path = RECORDED / f"{trace}.csv"
     steps = [decomposed(["demand", f"trace={path}", f"rounds={rounds}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        demanding, demanded = watch(vm, "demanding", show), watch(vm, "demanded", show)
-        result = vm.finish()
+        demanding, demanded, result = follow(vm, show, "demanding", "demanded")
     return built(result, demanding, demanded, demanded)
 
 
