@@ -4,7 +4,6 @@
 The package itself, its userland and its boot take most of an hour: `make deb` is their test.
 """
 
-import contextlib
 import os
 import shutil
 import signal
@@ -225,25 +224,6 @@ def test_interrupted_userland_leaves_no_disk_and_no_process(debootstrap, package
     assert child.wait(timeout=20) != 0
     assert not (tmp_path / "out" / "disk.part").exists() and not (tmp_path / "out" / "disk.img").exists()
     assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
-
-
-def test_accelerator_that_hangs_is_left(monkeypatch, tmp_path, capsys):
-    """A kernel that fails is not its fault."""
-    for failing, said, tried in ((["kvm"], "", ["kvm", "tcg"]), (["kvm"], "Kernel panic", ["kvm"]),
-                                 (["kvm", "tcg"], "", ["kvm", "tcg"])):
-        seen = []
-
-        def boot(_kernel, _disk, accel, out, failing=failing, said=said, seen=seen):
-            seen.append(accel)
-            (out / "console.log").write_text(said)
-            if accel in failing:
-                raise LabError(f"{accel} hangs")
-            return UP, FIGURES
-        monkeypatch.setattr(deb, "boot", boot)
-        with pytest.raises(LabError) if tried[-1] in failing else contextlib.nullcontext():
-            assert deb.boot_with_any(None, None, ["kvm", "tcg"], tmp_path) == (UP, FIGURES)
-            assert "kvm does not boot a guest here (kvm hangs)" in capsys.readouterr().err
-        assert seen == tried
 
 
 def test_kernel_is_read_from_the_disk(tmp_path):

@@ -191,7 +191,7 @@ def test_kvm_that_does_not_boot_falls_back(boot, monkeypatch, capsys):
     monkeypatch.setattr(qemu, "choose_accel", lambda *_: ["kvm", "tcg"])
     monkeypatch.setattr(qemu, "command", broken_kvm)
     monkeypatch.setattr(vm_module, "KVM_BOOT_DEADLINE_S", 2)
-    monkeypatch.setattr(vm_module, "_given_up", set())
+    monkeypatch.setattr(qemu, "_given_up", set())
     for _ in range(2):
         with boot() as vm:
             assert vm.finish().accel == "tcg"
