@@ -16,6 +16,7 @@ import time
 
 import build as builder
 import common
+import lint
 import series
 import tree
 from common import Fail, say
@@ -38,20 +39,9 @@ SIGNED = re.compile(r'^Signed-off-by: (.+)$', re.M)
 KUNIT_DEADLINE_S = UML_DEADLINE_S = 900
 UML_TRIES = 5
 
-# What checkpatch says of a patch without being right, each with the reason. An exception that
-# nothing needs any more is an error.
-EXCEPTIONS = (
-    (r'WARNING:FILE_PATH_CHANGES', 'MAINTAINERS gets the one entry for all files that are new, not one in each patch'),
-    (r'mm/Kconfig:\d+: WARNING:EMBEDDED_FILENAME', 'sourcing mm/Kconfig.page_reporting names mm/Kconfig'),
-    (r'include/trace/events/\S*: CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT)',
-     'TRACE_EVENT() is laid out as in all headers of events'),
-    (r'include/linux/page-flags.h:\d+: CHECK:CAMELCASE', 'PAGEFLAG() is given a name in CamelCase by all flags'),
-    (r'mm/page_reporting.c:\d+: WARNING:EMBEDDED_FILENAME', 'the table of files has the one that it stands in'),
-    (r'mm/tests/page_reporting_device_kunit.c:\d+: WARNING:INCLUDE_LINUX',
-     'register_nmi_handler() is in asm/nmi.h alone'),
-    (r'tools/mm/page-reporting.c:\d+: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO',
-     'tools/mm has no header that defines __printf()'),
-)
+# An exception that nothing needs any more is an error.
+EXCEPTIONS = (*lint.FALSE_ALARMS,
+              (r'WARNING:FILE_PATH_CHANGES', 'MAINTAINERS gets the one entry for all new files, not one in each patch'))
 # The same, of newer checkpatch.pl only
 NEWER = (
     (r'mm/page_reporting_mark.c:\d+: WARNING:ALLOC_WITH_SIZEOF', 'kzalloc_obj() is not in Linux 6.12'),
