@@ -619,13 +619,8 @@ def guest_of(name, folder, arguments):
     script = folder / "rows.sh"
     script.write_text(PREPARE + "".join(f"{prepare}\nlook {row}\n" for row, prepare, _ in LIVE[name][0]),
                       encoding="ascii")
-    libs = sorted(set().union(*(selftests.libraries(f"/usr/bin/{tool}") for tool in MORE_TOOLS)))
-    files = {"/selftests/rows.sh": script, **{f"/bin/{tool}": f"/usr/bin/{tool}" for tool in MORE_TOOLS},
-             **{lib: os.path.realpath(lib) for lib in libs}}
-    rows = folder / "rows.cpio.gz"
-    rows.write_bytes(modules.archive([f"file {name} {path} 0755 0 0" for name, path in files.items()],
-                                     paths.kernel().parent))
-    whole = selftests.initramfs(initrd, folder / "initramfs", selftests.shell(folder / "shell"), rows)
+    shell = selftests.shell(folder / "shell", MORE_TOOLS, [("/selftests/rows.sh", script)])
+    whole = selftests.initramfs(initrd, folder / "initramfs", shell)
     if name == "sample":
         arguments = {**arguments, "parallel": True, "boot_deadline_s": 180, "run_deadline_s": 300}
     return VM(kernel, whole, mem_mib=1024, steps=[["selftest", "rows.sh"]], **arguments)
