@@ -173,29 +173,6 @@ def test_disk_is_made_once_for_a_package(debootstrap, package, tmp_path, capsys)
     assert "systemctl -q enable page-reporting-demo.service" in first and "systemd-sysv" in first
 
 
-def test_disk_has_the_tools_that_lie_beside_the_package(debootstrap, package, tmp_path):
-    debootstrap.good()
-    tools = tmp_path / "linux-page-reporting-tools_1-1_amd64.deb"
-    image.make(package, tmp_path / "out")
-    assert tools.name not in debootstrap.calls()[0]
-    touch(tools)
-    image.make(package, tmp_path / "out")
-    assert f"dpkg --install /tmp/{package.name}" in debootstrap.calls()[1]
-    assert f"dpkg --install /tmp/{tools.name}" in debootstrap.calls()[1]
-
-
-def test_disk_without_a_package_has_programs(debootstrap, tmp_path):
-    debootstrap.good()
-    touch(tmp_path / "idle")
-    (tmp_path / "idle").chmod(0o755)
-    for text in (b"one", b"another"):
-        (tmp_path / "idle").write_bytes(text)
-        image.make(None, tmp_path / "out", [tmp_path / "idle"])
-    _, last = debootstrap.calls()
-    assert f"upload {tmp_path / 'idle'} /usr/local/bin/idle" in last and 'chmod 755 "$1/usr/local/bin/idle"' in last
-    assert "dpkg" not in last and "systemctl -q enable page-reporting-lab.service" in last
-
-
 def test_failed_userland_leaves_no_disk(debootstrap, package, tmp_path, monkeypatch):
     debootstrap.call('echo "E: dpkg failed" >&2; exit 25')
     with pytest.raises(LabError, match="mmdebstrap failed.*\n.*E: dpkg failed"):
