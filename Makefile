@@ -135,7 +135,7 @@ mutants: tree	## Break the engine on purpose; see which test notices
 	@$(lab) mutants
 
 test-fixes: tree	## Test the base without and with the patches in fixes/; needs BASE=7.3
-	@scripts/fixes
+	@scripts/tree --fixes
 	@scripts/build fixes-stock fixes-patched
 	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
 

@@ -58,7 +58,7 @@ KERNELS = {
     'ours-cache': Kernel('ours with the same', ('guest', 'x86', 'bench', 'cache')),
     'fixes-stock': Kernel('stock in the configuration for the tests of fixes/', ('guest', 'x86', 'fixes', 'sleep'),
                           source='base'),
-    'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='fixed'),
+    'fixes-patched': Kernel('stock with the patches of fixes/', ('guest', 'x86', 'fixes', 'sleep'), source='patched'),
     'observe': Kernel('with perf, ftrace and BPF, for the examples of the guide', ('guest', 'x86', 'bench', 'observe')),
     'stock-userland': Kernel('stock with what boots a Debian userland',
                              ('guest', 'x86', 'bench', 'observe', 'cache', 'userland'), ('vmlinux', 'bzImage'),
@@ -259,15 +259,13 @@ def parse_args():
     table = '\n'.join(f'  {name:13}{kernel.about}' for name, kernel in KERNELS.items())
     parser = argparse.ArgumentParser(description=__doc__, epilog=f'kernels:\n{table}',
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('names', nargs='*', metavar='NAME[/TARGET]',
+    parser.add_argument('names', nargs='+', metavar='NAME[/TARGET]',
                         help="a kernel of the table below, or one of its build's targets, such as bzImage")
-    parser.add_argument('--list', action='store_true', help='the names, one a line')
     parser.add_argument('--build', type=pathlib.Path, metavar='FOLDER',
                         help='where the trees are and the kernels go (default: build, or build/BASE)')
     args = parser.parse_args()
-    unknown = [name for name in args.names if name.partition('/')[0] not in KERNELS]
-    if unknown or not (args.names or args.list):
-        parser.error(f"no such kernel: {', '.join(unknown)}" if unknown else 'which kernel?')
+    if unknown := [name for name in args.names if name.partition('/')[0] not in KERNELS]:
+        parser.error(f"no such kernel: {', '.join(unknown)}")
     return args
 
 
@@ -276,8 +274,6 @@ def main():
     args = parse_args()
     if args.build:
         BUILD = args.build.resolve()
-    if args.list:
-        say('\n'.join(KERNELS))
     for name in args.names:
         build(*kernel_and_targets(name))
 

@@ -16,6 +16,7 @@ import time
 
 import build as builder
 import common
+import lint
 import series
 import tree
 from common import Fail, say
@@ -38,20 +39,9 @@ SIGNED = re.compile(r'^Signed-off-by: (.+)$', re.M)
 KUNIT_DEADLINE_S = UML_DEADLINE_S = 900
 UML_TRIES = 5
 
-# What checkpatch says of a patch without being right, each with the reason. An exception that
-# nothing needs any more is an error.
-EXCEPTIONS = (
-    (r'WARNING:FILE_PATH_CHANGES', 'MAINTAINERS gets the one entry for all files that are new, not one in each patch'),
-    (r'mm/Kconfig:\d+: WARNING:EMBEDDED_FILENAME', 'sourcing mm/Kconfig.page_reporting names mm/Kconfig'),
-    (r'include/trace/events/\S*: CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT)',
-     'TRACE_EVENT() is laid out as in all headers of events'),
-    (r'include/linux/page-flags.h:\d+: CHECK:CAMELCASE', 'PAGEFLAG() is given a name in CamelCase by all flags'),
-    (r'mm/page_reporting.c:\d+: WARNING:EMBEDDED_FILENAME', 'the table of files has the one that it stands in'),
-    (r'mm/tests/page_reporting_device_kunit.c:\d+: WARNING:INCLUDE_LINUX',
-     'register_nmi_handler() is in asm/nmi.h alone'),
-    (r'tools/mm/page-reporting.c:\d+: WARNING:PREFER_DEFINED_ATTRIBUTE_MACRO',
-     'tools/mm has no header that defines __printf()'),
-)
+# An exception that nothing needs any more is an error.
+EXCEPTIONS = (*lint.FALSE_ALARMS,
+              (r'WARNING:FILE_PATH_CHANGES', 'MAINTAINERS gets the one entry for all new files, not one in each patch'))
 # The same, of newer checkpatch.pl only
 NEWER = (
     (r'mm/page_reporting_mark.c:\d+: WARNING:ALLOC_WITH_SIZEOF', 'kzalloc_obj() is not in Linux 6.12'),
@@ -209,41 +199,16 @@ class Kernels:
         self.part = part
         self.state = None
         self._options = set()
-        self._fresh = False
         self._prepare()
 
     def _prepare(self):
         """A copy of the base, in which files are replaced, and none is written to."""
         known = common.read_json(self.subject.build / 'base.json')
-        state = common.read_json(self.work / 'tree.json')
-        if state and state['identity'] == known['identity'] and (self.work / 'tree').is_dir():
-            return
-        with common.fresh_dir(self.work, 'tree') as temp:
-            say('check-series: copy the base')
-            subprocess.run(['cp', '-al', f'{self.subject.base}/.', temp], check=True)
-            (self.work / 'tree.json').unlink(missing_ok=True)
-            tree.replace_dir(temp, self.work / 'tree', self.work)
-        self.subject.passed.unlink(missing_ok=True)
-        (self.work / 'base').unlink(missing_ok=True)
-        (self.work / 'base').symlink_to(self.subject.base)
-        for name in builder.KERNELS:
-            self._begin_with(self.subject.build / name, self.work / name)
-        common.write_json(self.work / 'tree.json', {'identity': known['identity'], 'files': {}})
-        self._fresh = True
-
-    @staticmethod
-    def _begin_with(built, ours):
-        """The objects of the tip, if they are there: the configuration is the same, and so are the paths."""
-        if (built / '.lab.built').is_file() and not ours.exists():
-            say(f'check-series: begin with {built.name} as it is built')
-            subprocess.run(['cp', '-a', '--reflink=auto', built, ours], check=True)
-
-    def _keep_times(self, changed):
-        """What is as in build/tree is as old, too, for objects that were built of that."""
-        for path in changed:
-            ours, built = self.work / 'tree' / path, self.subject.build / 'tree' / path
-            if look(ours) and look(ours) == look(built):
-                os.utime(ours, ns=(built.stat().st_mtime_ns,) * 2)
+        state = tree.make_tree(self.work, known, base=self.subject.base, copy=os.link)
+        if not state['files']:      # it is new
+            self.subject.passed.unlink(missing_ok=True)
+            (self.work / 'base').unlink(missing_ok=True)
+            (self.work / 'base').symlink_to(self.subject.base)
 
     def switch(self, commit):
         """Makes the source that of a commit; returns the paths that changed."""
@@ -252,9 +217,6 @@ class Kernels:
             self._options = symbols(self.subject.files_at(commits[-1]))
         files = self.subject.files_at(commit)
         changed = tree.install(self.work, common.read_json(self.work / 'tree.json'), files)
-        if self._fresh:
-            self._keep_times(changed)
-        self._fresh = False
         # The lab's fragments, without what the state does not know yet
         ours = common.REPO / 'configs'
         texts = {str(path.relative_to(ours)): path.read_text(encoding='utf-8') for folder in (ours, ours / common.BASE)
@@ -264,6 +226,12 @@ class Kernels:
             common.write_atomic(builder.CONFIGS / name, text)
         self.state = tree.digest(git.git('rev-parse', f'{commit}^{{tree}}'), texts)
         return changed
+
+    def states(self):
+        """(number, patch, what changed) of each state, from the tip down, which has all options that there are."""
+        patches, commits = self.subject.patches, self.subject.applied()[1]
+        for number in range(len(patches), 0, -1):
+            yield number, self.subject.name_of(patches[number - 1]), self.switch(commits[number])
 
     def build(self, name, targets, anew=False):
         """What is wrong with a kernel of this state, as lines.
@@ -325,12 +293,10 @@ def about(title, lines):
 def check_builds(subject):
     """each state builds mm/ and drivers/virtio/, and the last one the whole kernel, on and off"""
     kernels, faults = Kernels(subject, 'builds'), []
-    _, commits = subject.applied()
-    # From the tip, which may be built already, and has all options that there are
-    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
-        say(f'check-series builds: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
-        for name, targets in builds_of(kernels.switch(commit), number == len(subject.patches)):
-            faults += about(f'{subject.name_of(patch)}, kernel {name}:', kernels.build(name, targets))
+    for number, patch, changed in kernels.states():
+        say(f'check-series builds: {number} of {len(subject.patches)}: {patch}')
+        for name, targets in builds_of(changed, number == len(subject.patches)):
+            faults += about(f'{patch}, kernel {name}:', kernels.build(name, targets))
     return faults
 
 
@@ -348,14 +314,12 @@ def builds_of(changed, at_the_tip):
 def check_kunit(subject):
     """at each state that changes what it is built of, the cases of KUnit that are there pass under UML"""
     kernels, faults, tested = Kernels(subject, 'kunit'), [], None
-    _, commits = subject.applied()
-    for number, (patch, commit) in reversed(list(enumerate(zip(subject.patches, commits[1:]), 1))):
-        kernels.switch(commit)
+    for number, patch, _ in kernels.states():
         if tested == (engine := kernels.engine()) or not kernels.suites():
             continue
         tested = engine
-        say(f'check-series kunit: {number} of {len(subject.patches)}: {subject.name_of(patch)}')
-        faults += about(f'{subject.name_of(patch)}:', faults_under_uml(kernels))
+        say(f'check-series kunit: {number} of {len(subject.patches)}: {patch}')
+        faults += about(f'{patch}:', faults_under_uml(kernels))
     return faults
 
 

@@ -24,6 +24,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+import textwrap
 
 import common
 import pieces
@@ -68,18 +69,9 @@ class Step:
         head += ''.join(f'takes: {path}' + (f' [{self.bases[path]}]' if path in self.bases else '') + '\n'
                         for path in self.takes)
         head += ''.join(f'takes: {path}: {line}\n' for path, names in self.pieces.items()
-                        for line in wrapped(names, LINE - len(path)))
+                        for line in textwrap.wrap(' '.join(names), LINE - len(path), break_long_words=False,
+                                                  break_on_hyphens=False))
         return f'{self.message.rstrip()}\n---\n{head}{self.diff}'
-
-
-def wrapped(names, width):
-    """Names, in lines."""
-    lines = ['']
-    for name in names:
-        if lines[-1] and len(lines[-1]) + len(name) >= width:
-            lines.append('')
-        lines[-1] = f'{lines[-1]} {name}'.strip()
-    return lines
 
 
 def parse_step(name, text):
@@ -458,13 +450,12 @@ def check_steps(repo, build, git, steps, commits):
     with common.fresh_dir(build, 'series') as temp:
         proof = started(temp / 'git', repo)
         made = states(proof, steps, wanted, originals(base, wanted))
-        blobs = [(listing(proof, state), listing(git, commit)) for state, commit in zip(made, commits)]
-    # From the last one, as what is wrong there is wrong in others.
-    for number, (steps_have, commit_has) in reversed(list(enumerate(blobs))):
-        differ = sorted(path for path, _ in set(steps_have.items()) ^ set(commit_has.items()))
-        if differ:
-            what = 'the commits do not make the tree' if number == len(steps) else f'step {number} is another commit'
-            raise Fail(step, f'{what}: {differ[0]}', 'give the commits what "make tree" gives')
+        proof.git('fetch', '-q', str(git.folder), 'HEAD')
+        # From the last one, as what is wrong there is wrong in others.
+        for number, (state, commit) in reversed(list(enumerate(zip(made, commits)))):
+            if differ := proof.git('diff-tree', '-r', '--name-only', state, commit).split():
+                what = 'the commits do not make the tree' if number == len(steps) else f'step {number} is another commit'
+                raise Fail(step, f'{what}: {differ[0]}', 'give the commits what "make tree" gives')
 
 
 def is_read_back(step):

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Write the tables of README.md, docs/, the operator's guide and the cover letters from the bench's results.json.
 
-A table stands between "results: NAME" and "results: end", in comments of Markdown or reStructuredText. With --check,
-write nothing, and name the tables that differ; the exit status is 1 then. Also what scripts/lint looks for in links.
+A table stands between "results: NAME" and "results: end", in comments of Markdown or reStructuredText. Also what
+scripts/lint looks for in tables and links.
 """
 import argparse
 import json
-import pathlib
 import re
+import textwrap
 
 import common
 from common import REPO, Fail, say
@@ -241,12 +241,7 @@ def rest(head, rows):
 
 
 def wrap(text, width=120):
-    lines = ['']
-    for word in text.split():
-        if len(f'{lines[-1]} {word}') > width:
-            lines.append('')
-        lines[-1] = f'{lines[-1]} {word}'.lstrip()
-    return '\n'.join(lines) + '\n'
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False) + '\n'
 
 
 def fill(text, results):
@@ -310,20 +305,9 @@ def targets():
     return set(re.findall(r'^([a-z][a-z-]*):', (REPO / 'Makefile').read_text(encoding='utf-8'), re.M))
 
 
-def parse_args():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--check', action='store_true', help='write nothing; name what differs')
-    parser.add_argument('--results', type=pathlib.Path, default=RESULTS, help='(%(default)s)')
-    return parser.parse_args()
-
-
 def main():
-    args = parse_args()
-    results = Results(args.results)
-    if args.check:
-        lines = check(results=results)
-        say('\n'.join(lines) if lines else 'all tables are those of results.json')
-        return 1 if lines else 0
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    results = Results()
     for path in texts():
         text = path.read_text(encoding='utf-8')
         filled = fill(text, results)
@@ -332,7 +316,6 @@ def main():
             say(f'texts: {path.relative_to(REPO)}')
         for commit in stale_commits(filled, results):
             say(f'texts: {path.relative_to(REPO)} names commit {commit}, which is not that of results.json')
-    return 0
 
 
 if __name__ == '__main__':

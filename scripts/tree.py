@@ -28,6 +28,7 @@ NOT_OVERLAY = tuple('tools/testing/page_reporting/' + name for name in (
     'tests/test_setup.py', 'tests/test_texts.py', 'tests/test_tree.py',
     'tests/test_fixes.py', 'module/fixes.c', 'guest/hibernate.c'))
 TARBALLS = ('.tar', '.tar.gz', '.tgz', '.tar.zst', '.tar.xz')
+FIXES_FOR = '7.3'
 COMPLAINT = re.compile(r'\w+: .+')      # of tar, among the names of files
 BUILD_PRODUCT = re.compile(r'(\.(o|ko|a|mod|mod\.c|rej|orig)|/\.[^/]*\.cmd|/modules\.order)$'
                            r'|^(vmlinux[^/]*|\.tmp_[^/]*|System\.map|Module\.symvers)$')
@@ -177,12 +178,11 @@ def unpack(source, where, step):
                    else 'the file may be cut short; fetch it again')
 
 
-def copy_files(origin, names, target, title):
+def copy_files(origin, names, target, title, copy=shutil.copy2):
     with common.Progress(title, len(names)) as progress:
         for name in names:
-            copy = target / name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(origin / name, copy, follow_symlinks=False)
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(origin / name, target / name, follow_symlinks=False)
             progress.advance()
 
 
@@ -269,7 +269,7 @@ def hook_names(repo):
 
 
 def hook_sections(repo, name):
-    """The files that a patch, hooks/NAME or compat/NAME, touches, each with its hunks."""
+    """The files that a patch touches, each with its hunks."""
     text = (repo / name).read_text(encoding='utf-8')
     parts = re.split(r'^diff --git a/(\S+) b/\S+\n', text, flags=re.M)
     sections = {path: re.split(r'^(?=@@ )', body, flags=re.M)[1:]
@@ -279,13 +279,13 @@ def hook_sections(repo, name):
     return sections
 
 
-def apply_hooks(repo, base, scratch, overlay):
-    """Applies the series to copies of just the files that it touches."""
+def apply_patches(repo, names, base, scratch, ours=()):
+    """Applies patches in this order, to copies of just the files that they touch."""
     touched, tested = {}, read_base_file(repo / 'bases' / common.BASE)[1]
-    for name in (f'hooks/{hook}' for hook in hook_names(repo)):
+    for name in names:
         sections = hook_sections(repo, name)
         for path in sections:
-            if path in overlay:
+            if path in ours:
                 raise Fail(name, f'touches {path}, which is our own file')
             if path not in touched:
                 fetch_original(name, base / path, scratch / path)
@@ -326,9 +326,9 @@ def apply_hook(repo, name, sections, scratch):
 
 def misfit(name, path, number, sections):
     hunk = re.sub(r'\n-- \n.*', '', sections[path][number - 1], flags=re.S).rstrip()
-    kind, what = ('hook', 'this kernel') if name.startswith('hooks/') else ('patch', 'our file')
+    what = 'our file' if name.startswith('compat/') else 'this kernel'
     raise Fail(name, f'{path}: hunk #{number} does not fit {what}; the tree stays as it was\n{hunk}',
-               f"use the kernel that bases/{common.BASE} names, or bring the {kind} up to date")
+               f"use the kernel that bases/{common.BASE} names, or bring the patch up to date")
 
 
 def apply_compat(repo, scratch, wanted):
@@ -382,7 +382,7 @@ def maintainers(repo, base):
 def wanted_files(repo, base, build):
     wanted = overlay_files(repo)
     with common.fresh_dir(build, 'hooks') as scratch:
-        wanted.update(apply_hooks(repo, base, scratch, wanted))
+        wanted.update(apply_patches(repo, [f'hooks/{name}' for name in hook_names(repo)], base, scratch, wanted))
     with common.fresh_dir(build, 'compat') as scratch:
         wanted.update(apply_compat(repo, scratch, wanted))
     wanted.update(maintainers(repo, base))
@@ -449,15 +449,14 @@ def warn_of_drift(path, known, blobs):
 
 # The tree
 
-def make_tree(build, known):
-    """A tree of this very base; from scratch when the base is another."""
-    tree, record = build / 'tree', build / 'tree.json'
+def make_tree(build, known, name='tree', base=None, copy=shutil.copy2):
+    """The state of a tree of this very base, build/NAME; it is made from scratch when the base is another."""
+    tree, record, base = build / name, build / f'{name}.json', base or build / 'base'
     state = common.read_json(record)
     if state and state['identity'] == known['identity'] and tree.is_dir():
         return state
-    base = build / 'base'
-    with common.fresh_dir(build, 'tree') as temp:
-        copy_files(base, sorted(walk_files(base)), temp, 'tree: copy the base')
+    with common.fresh_dir(build, name) as temp:
+        copy_files(base, sorted(walk_files(base)), temp, 'tree: copy the base', copy)
         record.unlink(missing_ok=True)
         replace_dir(temp, tree, build)
     state = {'identity': known['identity'], 'files': {}}
@@ -465,15 +464,15 @@ def make_tree(build, known):
     return state
 
 
-def install(build, state, wanted):
-    """Makes the tree hold what is wanted, None for no such file; returns the paths that changed."""
-    tree, base, record = build / 'tree', build / 'base', build / 'tree.json'
+def install(build, state, wanted, name='tree'):
+    """Makes build/NAME hold what is wanted, None for no such file; returns the paths that changed."""
+    tree, base, record = build / name, build / 'base', build / f'{name}.json'
     gone = {path: content_of(base / path) for path in set(state['files']) - set(wanted)}
     changed = [p for p, want in sorted({**wanted, **gone}.items()) if content_of(tree / p) != want]
     if changed or set(state['files']) != set(wanted):
         common.write_json(record, {**state, 'files': {**dict.fromkeys(wanted, ''), **state['files']}})
     for path in changed:
-        keep_edit(build, path, state['files'].get(path))
+        keep_edit(tree, path, state['files'].get(path))
         want = wanted.get(path, gone.get(path))
         if want:
             common.write_atomic(tree / path, *want)
@@ -483,13 +482,23 @@ def install(build, state, wanted):
     return changed
 
 
-def keep_edit(build, path, installed):
+def keep_edit(tree, path, installed):
     """Somebody worked on the tree itself; that work is not ours to throw away."""
-    there = content_of(build / 'tree' / path)
+    there = content_of(tree / path)
     if not installed or not there or blob_id(there[0]) == installed:
         return
-    common.write_atomic(build / 'edited' / path, *there)
-    say(f'tree: warning: {path} was edited in the tree; that version is in {build.name}/edited/{path}')
+    common.write_atomic(tree.parent / 'edited' / path, *there)
+    say(f'tree: warning: {path} was edited in the tree; that version is in {tree.parent.name}/edited/{path}')
+
+
+def patch_base(repo, build, known):
+    """Makes build/BASE/patched, the base with the patches of fixes/; returns the paths that changed."""
+    if common.BASE != FIXES_FOR:
+        raise Fail('fixes', f'the patches in fixes/ are for Linux {FIXES_FOR}', f'give BASE={FIXES_FOR}')
+    names = [f'fixes/{path.name}' for path in sorted((repo / 'fixes').glob('*.patch'))]
+    with common.fresh_dir(build, 'fixes') as scratch:
+        wanted = apply_patches(repo, names, build / 'base', scratch)
+    return install(build, make_tree(build, known, 'patched'), wanted, 'patched')
 
 
 def remove(tree, base, path):
@@ -508,6 +517,8 @@ def parse_args():
                         help='your own tree or tarball; only read (default: $KERNEL, else the package)')
     parser.add_argument('--update-base', action='store_true',
                         help='rewrite the file in bases/ from the package, the newest that the archive has')
+    parser.add_argument('--fixes', action='store_true',
+                        help=f'make build/{FIXES_FOR}/patched instead: the base with the patches of fixes/')
     return parser.parse_args()
 
 
@@ -524,6 +535,10 @@ def main():
         source = own_source(args.kernel, repo, build) if args.kernel else \
             package_source(read_base_file(record)[0], build, args.update_base)
         known = make_base(source, build)
+        if args.fixes:
+            changed = patch_base(repo, build, known)
+            say(f'fixes: {len(changed)} files changed' if changed else 'fixes: nothing to do')
+            return
         wanted = wanted_files(repo, build / 'base', build)
         blobs = touched_blobs(build / 'base', wanted)
         if args.update_base:

@@ -10,14 +10,13 @@ bad input.
 import datetime
 import functools
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from . import bench_batch, bench_plan, bench_results, bench_store, files, host, modules, paths, programs, qemu
 from .display import Pace
-from .errors import BadInput, LabError, need_modules
+from .errors import BadInput, LabError, need_modules, output
 from .inputs import parse_whole
 
 DEFAULT_REPEAT, MAX_REPEAT = 3, 99
@@ -195,13 +194,11 @@ def load_records(jobs, store):
 
 def git_commit():
     """The commit that is measured; with "+" when files that git knows were changed since."""
-    def git(*words):
-        return subprocess.run(["git", "-C", paths.REPO, *words], capture_output=True, text=True,
-                              check=False)
-    if not shutil.which("git") or git("rev-parse", "HEAD").returncode:
+    try:
+        return output("git", ["git", "-C", paths.REPO, "describe", "--always", "--abbrev=40", "--exclude=*",
+                              "--dirty=+"]).strip()
+    except LabError:
         return "no git repository"
-    dirty = git("diff", "--quiet", "HEAD").returncode
-    return git("rev-parse", "HEAD").stdout.strip() + ("+" if dirty else "")
 
 
 def base_version():

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from . import files, paths, qmp
-from .bench_runs import HOST_ROOT, PAGE_MIB, Measured, between, compile_list, curve, watch
+from .bench_runs import HOST_ROOT, PAGE_MIB, compile_list, follow, measured, watch
 from .errors import LabError
 
 FILE_MIB = 64
@@ -49,16 +49,12 @@ def cache(boot, show, mib, rest_s, limit, damon_us=None):
     drive = ["-drive", f"file={disk(mib)},format=raw,if=virtio,readonly=on"]
     with boot(build="cache", steps=[["cache", "disk=/dev/vda", f"limit={limit}", f"rest={rest_s}"]], cmdline=cmdline,
               mem_mib=2 * mib, extra_args=drive, run_deadline_s=rest_s + 240) as vm:
-        reads = [watch(vm, "read", show), watch(vm, "read", show)]
-        resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
-        reads.append(watch(vm, "read", show))
-        result = vm.finish()
-    again = reads[2]
-    figures = {"rested_mib": rested.sample.rss_mib, "read_s": reads[1].number("took_ms") / 1000,
+        _, second, resting, rested, again, result = follow(vm, show, "read", "read", "resting", "rested", "read")
+    figures = {"rested_mib": rested.sample.rss_mib, "read_s": second.number("took_ms") / 1000,
                "read_again_s": again.number("took_ms") / 1000, "disk_mib": again.number("disk_kib") / 1024,
                "refaulted_mib": again.number("refaults") * PAGE_MIB,
-               "rest_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s, "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], curve(between(result.samples, 0, again.t), resting.t))
+               "rest_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s}
+    return measured(result, figures, start=resting, end=again)
 
 
 # snapshot
@@ -80,9 +76,7 @@ def snapshot(boot, show, patterns, jobs, before, mem_mib=1024):
 
     used_mib is all but free memory, with the kernel itself.
     """
-    arguments = paths.BUILD / "snapshot.list"
-    arguments.write_text(compile_list(patterns), encoding="utf-8")
-    steps = [["compile", f"list={arguments}", f"jobs={jobs}", "tail=0"], ["snapshot", f"before={before}"]]
+    steps = [["compile", f"list={compile_list(patterns)}", f"jobs={jobs}", "tail=0"], ["snapshot", f"before={before}"]]
     with tempfile.TemporaryDirectory(prefix="page-reporting-snapshot-", dir=paths.BUILD) as folder, \
             boot(steps=steps, mem_mib=mem_mib, extra_args=[*HOST_ROOT, *qmp.arguments(f"{folder}/qmp")],
                  run_deadline_s=600) as vm, qmp.Monitor(f"{folder}/qmp") as monitor:
@@ -96,13 +90,9 @@ def snapshot(boot, show, patterns, jobs, before, mem_mib=1024):
         result = vm.finish()
     used_mib = mem_mib - ready.number("free_kib") / 1024
     figures = {"size_mib": size_mib, "used_mib": used_mib, "size_per_used": size_mib / used_mib,
-               "resident_mib": resident_mib, "prepare_s": ready.number("took_ms") / 1000, "write_s": took_s,
-               "host_cpu_s": result.cpu_s}
-    reasons = {}
-    if not ready.number("known"):
-        figures = dict.fromkeys(figures)
-        reasons = dict.fromkeys(figures, f"this kernel's flush does not know how to {before}")
-    return Measured(figures, [result], curve(between(result.samples, 0, ready.t), ready.t), reasons)
+               "resident_mib": resident_mib, "prepare_s": ready.number("took_ms") / 1000, "write_s": took_s}
+    lost = None if ready.number("known") else f"this kernel's flush does not know how to {before}"
+    return measured(result, figures, start=ready, end=ready, lost=lost)
 
 
 WORKLOADS = {workload.__name__: workload for workload in (cache, snapshot)}

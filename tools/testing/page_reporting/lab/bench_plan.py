@@ -75,123 +75,100 @@ class Job:
         return f"{self.variant.scenario}-{self.variant.name}-{self.column}-{self.repeat}"
 
 
-HOST_CPU = Figure("host_cpu_s", "s")
-RELEASE = (Figure("t50_s", "s"), Figure("t90_s", "s"), Figure("t99_s", "s"),
-           Figure("returned_pct", "%", "higher"), HOST_CPU)
-CHURN = (Figure("cycles", "", "higher"), Figure("mean_alloc_ms", "ms"),
-         Figure("refaulted_blocks_per_cycle", "blocks"), Figure("settled_refault_pct", "%"),
-         *(Figure(f"{prefix}{kind}_{how}_pct", "%") for kind in ("short", "long") for how in ("refault", "counted")
-           for prefix in ("", "settled_")), Figure("passes_per_s", "1/s"),
-         Figure("worker_cpu_pct", "%"), Figure("host_minflt", "faults"), Figure("mean_rss_mib", "MiB"),
-         HOST_CPU)
-FRAGMENT = (Figure("touched_mib", "MiB"), Figure("half_released_mib", "MiB"),
-            Figure("all_released_mib", "MiB"), HOST_CPU)
-HOSTPAGES = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("huge_before_mib", "MiB", "higher"),
-             Figure("huge_after_mib", "MiB", "higher"), Figure("lost_huge_mib", "MiB"), Figure("host_splits", ""),
-             Figure("host_deferred_splits", ""), HOST_CPU)
-SCATTER = (Figure("before_mib", "MiB"), Figure("after_mib", "MiB"), Figure("lost_huge_mib", "MiB"),
-           Figure("moved", "pages"), Figure("emptied", "pageblocks", "higher"), Figure("failed", "pageblocks"),
-           Figure("refaults", "pages"), Figure("worker_cpu_s", "s"), HOST_CPU)
-SCATTER_FLUSH = (Figure("flush_s", "s"), *SCATTER)
-STEADY = (Figure("replaced", "", "higher"), Figure("mean_us", "us"), Figure("worker_cpu_pct", "%"),
-          *(Figure(f"{what}_p{part}_us", "us") for what in ("touch", "read") for part in ("50", "99", "999")),
-          Figure("mean_rss_mib", "MiB"), HOST_CPU)
-STALL = (*(Figure(f"{how}_{name}", unit) for how in ("sigstop", "qmp")
-           for name, unit in (("refault_pct", "%"), ("refaulted_mib", "MiB"))), HOST_CPU)
-IDLE = (Figure("works", ""), Figure("timers", ""), Figure("passes", ""), HOST_CPU)
-REUSE = (Figure("insns", "instructions", exact=True), Figure("fault_in_s", "s"),
-         Figure("host_minflt", "faults"), HOST_CPU)
-SPLIT = (Figure("reported_per_reportable", "", exact=True), Figure("repeated_mib", "MiB", exact=True))
-SCALE = (Figure("idle_pass_insns", "instructions", exact=True),
-         Figure("one_block_pass_insns", "instructions", exact=True),
-         Figure("max_irqsoff_us", "us", exact=True))
-ONE_BLOCK = (Figure("one_block_pass_insns", "instructions", exact=True),)
-BUSY_BLOCK = (*ONE_BLOCK, Figure("busy_reported_mib", "MiB", exact=True))
-HOTPATH = (Figure("insns_per_pair", "instructions", exact=True),)
-BUILD = (Figure("gib_min", "GiB*min"), Figure("run_s", "s"), Figure("refaulted_blocks", "blocks"),
-         HOST_CPU)
-REBUILD = (Figure("built_mib", "MiB"), Figure("cleaned_mib", "MiB"), Figure("rested_mib", "MiB"),
-           Figure("used_mib", "MiB"), Figure("resident_per_used", ""), HOST_CPU)
-PACK = (Figure("peak_mib", "MiB"), Figure("mean_mib", "MiB"), HOST_CPU)
-FLUSH = (Figure("rss_at_pause_mib", "MiB"), HOST_CPU)
+# What a figure's name says: the unit, by all of it or by its last part; what is better when higher; what is exact.
+UNITS = {"s": "s", "ms": "ms", "us": "us", "pct": "%", "mib": "MiB", "insns": "instructions", "minflt": "faults",
+         "gib_min": "GiB*min", "insns_per_pair": "instructions", "passes_per_s": "1/s", "moved": "pages",
+         "refaults": "pages", "emptied": "pageblocks", "failed": "pageblocks", "refaulted_blocks": "blocks",
+         "refaulted_blocks_per_cycle": "blocks"}
+HIGHER = {"returned_pct", "cycles", "huge_before_mib", "huge_after_mib", "emptied", "replaced"}
+EXACT = {"insns", "reported_per_reportable", "repeated_mib", "idle_pass_insns", "one_block_pass_insns",
+         "max_irqsoff_us", "busy_reported_mib", "insns_per_pair"}
 
-CACHE = (Figure("rested_mib", "MiB"), Figure("read_s", "s"), Figure("read_again_s", "s"), Figure("disk_mib", "MiB"),
-         Figure("refaulted_mib", "MiB"), Figure("rest_cpu_s", "s"), HOST_CPU)
-SNAPSHOT = (Figure("size_mib", "MiB"), Figure("used_mib", "MiB"), Figure("size_per_used", ""),
-            Figure("resident_mib", "MiB"), Figure("prepare_s", "s"), Figure("write_s", "s"), HOST_CPU)
+SCATTER = "before_mib after_mib lost_huge_mib moved emptied failed refaults worker_cpu_s host_cpu_s"
+SCATTER_FLUSH = f"flush_s {SCATTER}"
+ONE_BLOCK = "one_block_pass_insns"
+# What the variants of a scenario have in common. A workload has the scenario's name unless it is given.
+SCENARIO = {
+    "release": {"figures": "t50_s t90_s t99_s returned_pct host_cpu_s"},
+    "churn": {"figures": "cycles mean_alloc_ms refaulted_blocks_per_cycle settled_refault_pct short_refault_pct "
+                         "settled_short_refault_pct short_counted_pct settled_short_counted_pct long_refault_pct "
+                         "settled_long_refault_pct long_counted_pct settled_long_counted_pct passes_per_s "
+                         "worker_cpu_pct host_minflt mean_rss_mib host_cpu_s", "columns": WITH_OFF, "together": 3},
+    "fragment": {"figures": "touched_mib half_released_mib all_released_mib host_cpu_s"},
+    # One at a time: the host's counters are of all that runs on it.
+    "hostpages": {"figures": "before_mib after_mib huge_before_mib huge_after_mib lost_huge_mib host_splits "
+                             "host_deferred_splits host_cpu_s", "seconds": 56, "runs": EXACT_RUNS},
+    "scatter": {"figures": SCATTER, "seconds": 60},
+    "steady": {"figures": "replaced mean_us worker_cpu_pct touch_p50_us touch_p99_us touch_p999_us read_p50_us "
+                          "read_p99_us read_p999_us mean_rss_mib host_cpu_s", "seconds": 150},
+    "stall": {"figures": "sigstop_refault_pct sigstop_refaulted_mib qmp_refault_pct qmp_refaulted_mib host_cpu_s",
+              "columns": WITH_OFF, "seconds": 130, "together": 3, "runs": EXACT_RUNS},
+    "idle": {"figures": "works timers passes host_cpu_s", "columns": WITH_OFF, "runs": EXACT_RUNS},
+    "reuse": {"figures": "insns fault_in_s host_minflt host_cpu_s", "seconds": 30, "together": 2},
+    "split": {"figures": "reported_per_reportable repeated_mib", "seconds": 8, "together": 2, "runs": EXACT_RUNS,
+              "modules": ("measure",)},
+    "scale": {"figures": "idle_pass_insns one_block_pass_insns max_irqsoff_us", "together": 2, "runs": EXACT_RUNS,
+              "modules": ("measure",)},
+    "hotpath": {"figures": "insns_per_pair", "seconds": 6, "together": 2, "runs": EXACT_RUNS, "modules": ("measure",)},
+    "build": {"figures": "gib_min run_s refaulted_blocks host_cpu_s", "together": 2},
+    "rebuild": {"figures": "built_mib cleaned_mib rested_mib used_mib resident_per_used host_cpu_s",
+                "columns": WITH_OFF, "seconds": 165, "together": 3, "runs": EXACT_RUNS},
+    "pack": {"figures": "peak_mib mean_mib host_cpu_s", "seconds": 104, "together": 2},
+    "flush": {"figures": "rss_at_pause_mib host_cpu_s", "together": 4},
+    "snapshot": {"figures": "size_mib used_mib size_per_used resident_mib prepare_s write_s host_cpu_s",
+                 "seconds": 85, "together": 4, "runs": EXACT_RUNS},
+    "cache": {"figures": "rested_mib read_s read_again_s disk_mib refaulted_mib rest_cpu_s host_cpu_s",
+              "seconds": 95, "together": 4, "runs": EXACT_RUNS, "builds": ("cache",)},
+}
 
 
-def _release(name, mem_mib, free_mib, seconds, together):
-    return Variant("release", name, RELEASE, ("release", {"mem_mib": mem_mib, "free_mib": free_mib}),
-                   seconds=seconds, together=together)
+def figures_of(names):
+    """The figures of these names, separated by blanks."""
+    return tuple(Figure(name, UNITS.get(name, UNITS.get(name.rpartition("_")[2], "")),
+                        "higher" if name in HIGHER else "lower", name in EXACT) for name in names.split())
+
+
+def _variant(scenario, name, arguments, workload=None, **differs):
+    """A variant of a scenario: the arguments of its workload, and what differs from others of the scenario."""
+    more = {**SCENARIO[scenario], **differs}
+    return Variant(scenario, name, figures_of(more.pop("figures")), (workload or scenario, arguments), **more)
 
 
 def _churn(name, mib, pause_ms, for_s, **more):
-    return Variant("churn", name, CHURN,
-                   ("churn", {"mib": mib, "pause_ms": pause_ms, "for_s": for_s, **more}),
-                   columns=WITH_OFF, seconds=for_s + pause_ms // 1000 + 6, together=3,
-                   modules=("blocks",) if more.get("of") == "blocks" else ())
+    return _variant("churn", name, {"mib": mib, "pause_ms": pause_ms, "for_s": for_s, **more},
+                    seconds=for_s + pause_ms // 1000 + 6, modules=("blocks",) if more.get("of") == "blocks" else ())
 
 
 def _fragment(order, thp, wait_s, together):
     name = "default" if order is None else f"order{order}"
-    return Variant("fragment", f"{name}-thp-{thp}", FRAGMENT,
-                   ("fragment", {"mib": 1200, "wait_s": wait_s, "order": order, "thp": thp}),
-                   seconds=2 * wait_s + 19, together=together)
+    return _variant("fragment", f"{name}-thp-{thp}", {"mib": 1200, "wait_s": wait_s, "order": order, "thp": thp},
+                    seconds=2 * wait_s + 19, together=together)
 
 
 def _hostpages(name, mib, each_kib, hole_kib, **more):
-    """One at a time: the host's counters are of all that runs on it."""
-    return Variant("hostpages", name, HOSTPAGES, ("hostpages", {"mib": mib, "each_kib": each_kib, "hole_kib": hole_kib,
-                                                               "wait_s": 20, **more}), seconds=56,
-                   runs=EXACT_RUNS)
-
-
-def _scatter(free_pct):
-    return Variant("scatter", f"{free_pct}pct-of-2g", SCATTER,
-                   ("scatter", {"mib": 2048, "free_pct": free_pct, "wait_s": 20}), seconds=60)
-
-
-def _steady(name, columns, **more):
-    return Variant("steady", name, STEADY, ("steady", {"mib": 2048, "for_s": 120, **more}), columns=columns, seconds=150)
-
-
-def _stall(of):
-    return Variant("stall", f"{of}-128m-0.3s", STALL,
-                   ("stall", {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60}),
-                   columns=WITH_OFF, seconds=130, together=3, runs=EXACT_RUNS)
-
-
-def _hotpath(order, cpus, state, **largest):
-    return Variant("hotpath", f"{'split' if largest else 'order'}{order}-{cpus}cpu-{state}", HOTPATH,
-                   ("hotpath", {"order": order, "cpus": cpus, "state": state, **largest}), seconds=6, together=2,
-                   runs=EXACT_RUNS, builds=("off",) if state == "off" else ("",), modules=("measure",))
-
-
-def _scale(gib, seconds):
-    return Variant("scale", f"{gib}g", SCALE, ("scale", {"mem_mib": gib << 10}), seconds=seconds,
-                   together=2, runs=EXACT_RUNS, builds=("", "trace"), modules=("measure",))
+    return _variant("hostpages", name, {"mib": mib, "each_kib": each_kib, "hole_kib": hole_kib, "wait_s": 20, **more})
 
 
 def _one_block(migratetype, busy=False):
-    arguments = {"mem_mib": 4096, "migratetype": migratetype, "busy": busy}
-    return Variant("scale", f"4g-{migratetype}" + ("-beside-busy" if busy else ""), BUSY_BLOCK if busy else ONE_BLOCK,
-                   ("one_block", arguments), seconds=8, together=2, runs=EXACT_RUNS, modules=("measure",))
+    return _variant("scale", f"4g-{migratetype}" + ("-beside-busy" if busy else ""),
+                    {"mem_mib": 4096, "migratetype": migratetype, "busy": busy}, "one_block", seconds=8,
+                    figures=f"{ONE_BLOCK} busy_reported_mib" if busy else ONE_BLOCK)
+
+
+def _hotpath(order, cpus, state, **largest):
+    return _variant("hotpath", f"{'split' if largest else 'order'}{order}-{cpus}cpu-{state}",
+                    {"order": order, "cpus": cpus, "state": state, **largest},
+                    builds=("off",) if state == "off" else ("",))
 
 
 def _cache(name, limit="nothing", **more):
-    return Variant("cache", name, CACHE, ("cache", {"mib": 1024, "rest_s": 60, "limit": limit, **more}), seconds=95,
-                   together=4, runs=EXACT_RUNS, builds=("cache",))
-
-
-def _snapshot(before):
-    return Variant("snapshot", before, SNAPSHOT, ("snapshot", {"patterns": COMPILED, "jobs": 3, "before": before}),
-                   seconds=85, together=4, runs=EXACT_RUNS)
+    return _variant("cache", name, {"mib": 1024, "rest_s": 60, "limit": limit, **more})
 
 
 VARIANTS = (
     # Two guests of 16 GiB do not fit in one machine.
-    _release("4g", 4096, 3072, 40, together=2), _release("16g", 16384, 12288, 55, together=1),
+    _variant("release", "4g", {"mem_mib": 4096, "free_mib": 3072}, seconds=40, together=2),
+    _variant("release", "16g", {"mem_mib": 16384, "free_mib": 12288}, seconds=55),
     _churn("512m-0.9s", 512, 900, 35), _churn("128m-0.5s", 128, 500, 35),
     _churn("512m-10s", 512, 10000, 35), _churn("512m-30s", 512, 30000, 65),
     _churn("4k-512m-0.5s", 512, 500, 35, of="4k"), _churn("4k-128m-0.5s", 128, 500, 35, of="4k"),
@@ -202,41 +179,37 @@ VARIANTS = (
     _fragment(None, "madvise", 60, together=6),
     _hostpages("128k-of-each-mib", 2048, 1024, 128), _hostpages("64k-of-each-mib", 2048, 1024, 64),
     _hostpages("every-other-mib", 1200, 2048, 1024), _hostpages("every-other-mib-nothp", 1200, 2048, 1024, huge=False),
-    _scatter(90), _scatter(50),
-    Variant("scatter", "flush-90pct-of-2g", SCATTER_FLUSH,
-            ("scatter", {"mib": 2048, "free_pct": 90, "wait_s": 10, "flush": True}), columns=("ours",), seconds=50),
-    _steady("half-of-2g", WITH_OFF), _steady("half-of-2g-compact-off", ("ours",), compact=False),
-    *(_stall(of) for of in ("thp", "4k")),
-    *(Variant("idle", name, IDLE, ("idle", {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}), columns=WITH_OFF,
-              seconds=96, together=6, runs=EXACT_RUNS, builds=("trace",))
-      for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
-    Variant("idle", "debian-userland", IDLE, ("idle_userland", {"settle_s": 30, "for_s": 60}), columns=WITH_OFF,
-            seconds=120, together=3, runs=EXACT_RUNS, builds=("userland",)),
-    *(Variant("reuse", f"256m-{name}", REUSE,
-              ("reuse", {"free_mib": 3072, "mib": 256, "thp": thp}), seconds=30, together=2)
+    *(_variant("scatter", f"{free_pct}pct-of-2g", {"mib": 2048, "free_pct": free_pct, "wait_s": 20})
+      for free_pct in (90, 50)),
+    _variant("scatter", "flush-90pct-of-2g", {"mib": 2048, "free_pct": 90, "wait_s": 10, "flush": True},
+             figures=SCATTER_FLUSH, columns=("ours",), seconds=50),
+    _variant("steady", "half-of-2g", {"mib": 2048, "for_s": 120}, columns=WITH_OFF),
+    _variant("steady", "half-of-2g-compact-off", {"mib": 2048, "for_s": 120, "compact": False}, columns=("ours",)),
+    *(_variant("stall", f"{of}-128m-0.3s",
+               {"mib": 128, "pause_ms": 300, "of": of, "stops": 5, "stop_s": 1.5, "qmp_stop_s": 60})
+      for of in ("thp", "4k")),
+    *(_variant("idle", name, {"settle_s": 30, "for_s": 60, "touch_mib": touch_mib}, seconds=96, together=6,
+               builds=("trace",)) for name, touch_mib in (("at-rest", 0), ("1hz-4mib", 4))),
+    _variant("idle", "debian-userland", {"settle_s": 30, "for_s": 60}, "idle_userland", seconds=120, together=3,
+             builds=("userland",)),
+    *(_variant("reuse", f"256m-{name}", {"free_mib": 3072, "mib": 256, "thp": thp})
       for name, thp in (("thp", "always"), ("nothp", "never"))),
-    Variant("split", "128k-pieces", SPLIT,
-            ("split", {"mem_mib": 1024, "mib": 512, "order": 5, "pause_ms": 250}), seconds=8,
-            together=2, runs=EXACT_RUNS, modules=("measure",)),
-    *(_scale(gib, seconds) for gib, seconds in ((4, 12), (16, 13), (64, 18), (256, 28))),
+    _variant("split", "128k-pieces", {"mem_mib": 1024, "mib": 512, "order": 5, "pause_ms": 250}),
+    *(_variant("scale", f"{gib}g", {"mem_mib": gib << 10}, seconds=seconds, builds=("", "trace"))
+      for gib, seconds in ((4, 12), (16, 13), (64, 18), (256, 28))),
     *(_one_block(migratetype) for migratetype in ("unmovable", "reclaimable", "movable")),
     _one_block("movable", busy=True),
     *(_hotpath(order, cpus, state) for state in ("off", "nodevice", "device")
       for cpus, orders in ((1, range(11)), (2, (0, 9))) for order in orders),
     *(_hotpath(order, 1, state, largest=1) for state in ("nodevice", "device") for order in (4, 8)),
-    Variant("build", "c-compile", BUILD, ("compile_load", {"files": COMPILED, "jobs": 3, "tail_s": 15}), seconds=76,
-            together=2),
-    Variant("build", "relink", BUILD, ("demand", {"trace": "relink", "rounds": 2}), seconds=64, together=2),
-    Variant("rebuild", "c-compile", REBUILD,
-            ("rebuild", {"patterns": COMPILED, "jobs": 3, "wait_s": 20, "rest_s": 60}), columns=WITH_OFF, seconds=165,
-            together=3, runs=EXACT_RUNS),
-    Variant("pack", "3-guests", PACK,
-            ("pack", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
-            seconds=104, together=2),
-    *(Variant("flush", f"snapshot-{wait_s}s", FLUSH,
-              ("flush", {"free_mib": 3072, "wait_s": wait_s}), seconds=wait_s + 34, together=4)
+    _variant("build", "c-compile", {"files": COMPILED, "jobs": 3, "tail_s": 15}, "compile_load", seconds=76),
+    _variant("build", "relink", {"trace": "relink", "rounds": 2}, "demand", seconds=64),
+    _variant("rebuild", "c-compile", {"patterns": COMPILED, "jobs": 3, "wait_s": 20, "rest_s": 60}),
+    _variant("pack", "3-guests", {"guests": 3, "mib": 1536, "pause_ms": 20000, "for_s": 60, "stagger_s": 7}),
+    *(_variant("flush", f"snapshot-{wait_s}s", {"free_mib": 3072, "wait_s": wait_s}, seconds=wait_s + 34)
       for wait_s in (5, 20)),
-    *(_snapshot(before) for before in ("nothing", "flush", "compact", "zero")),
+    *(_variant("snapshot", before, {"patterns": COMPILED, "jobs": 3, "before": before})
+      for before in ("nothing", "flush", "compact", "zero")),
     _cache("nothing"), _cache("drop-caches", "drop"), _cache("reclaim-psi", "reclaim"),
     _cache("damon-60s", damon_us=60_000_000), _cache("damon-1s", damon_us=1_000_000), _cache("mglru-min-ttl", "mglru"),
 )

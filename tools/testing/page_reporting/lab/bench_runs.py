@@ -83,6 +83,26 @@ def curve(samples, origin):
     return [[round(sample.t - origin, 3), round(sample.rss_mib, 1)] for sample in samples]
 
 
+def measured(result, figures, reasons=None, start=None, end=None, lost=None):
+    """A Measured of one guest: with the host's CPU time, and the curve up to the event `end`, in seconds since `start`.
+
+    reasons: why figures are None; others are left out. lost: why none of the figures counts
+    """
+    if "host_cpu_s" not in figures:
+        figures = figures | {"host_cpu_s": result.cpu_s}
+    if lost:
+        figures, reasons = dict.fromkeys(figures), dict.fromkeys(figures, lost)
+    points = curve(between(result.samples, 0, end.t), start.t) if end else []
+    reasons = {name: why for name, why in (reasons or {}).items() if figures[name] is None}
+    return Measured(figures, [result], points, reasons)
+
+
+def counted(event, name):
+    """What a counter of the guest's kernel has in an event; None if the kernel has no such counter."""
+    number = event.number(name)
+    return number if number >= 0 else None
+
+
 MEMORY_MS = 2000        # from one look at what the guest's memory is used for to the next
 MEMORY_KINDS = ("used", "cache", "small", "backed")
 
@@ -97,8 +117,11 @@ def decomposed(step):
 
 def memory(events):
     """What decomposed() steps reported: (s of the guest's clock, and MiB of each of MEMORY_KINDS); None if unknown."""
-    return [[event.number("t_ms") / 1000, *(round(kib / 1024, 1) if kib >= 0 else None for kib in kibs)]
-            for event in events if event.name == "memory" for kibs in [[event.number(name) for name in MEMORY_KINDS]]]
+    def mib(event, name):
+        kib = counted(event, name)
+        return None if kib is None else round(kib / 1024, 1)
+    return [[event.number("t_ms") / 1000, *(mib(event, name) for name in MEMORY_KINDS)]
+            for event in events if event.name == "memory"]
 
 
 def watch(vm, name, show, *others):
@@ -108,6 +131,11 @@ def watch(vm, name, show, *others):
         vm.sleep(0.2)
         show(vm.samples[-1].t - start, vm.samples[-1].rss_mib)
     return vm.wait_event(found[0] if found else name)
+
+
+def follow(vm, show, *names):
+    """Wait for events in turn, and until the guest has powered off: the events and the Result, as one tuple."""
+    return *(watch(vm, name, show) for name in names), vm.finish()
 
 
 # release
@@ -121,14 +149,12 @@ def release(boot, show, mem_mib, free_mib):
         vm.send("quit")
         result = vm.finish()
     after = [(0.0, freeing.sample.rss_mib)] + [
-        (sample.t - freeing.t, sample.rss_mib) for sample in between(result.samples, freeing.t, end)]
-    figures, reasons = release_figures(after, free_mib)
-    figures["host_cpu_s"] = result.cpu_s
-    return Measured(figures, [result], curve(between(result.samples, 0, end), freeing.t), reasons)
+        (sample.t - freeing.t, sample.rss_mib) for sample in between(result.samples, freeing.t, end.t)]
+    return measured(result, *release_figures(after, free_mib), freeing, end)
 
 
 def watch_return(vm, freeing, free_mib, show):
-    """Watch until 99 % is back and no more comes, or the window is over: the last sample's time."""
+    """Watch until 99 % is back and no more comes, or the window is over: the last sample."""
     settling, enough = fall.Settling(SETTLED_S), freeing.sample.rss_mib - 0.99 * free_mib
     while True:
         vm.sleep(0.1)
@@ -136,7 +162,7 @@ def watch_return(vm, freeing, free_mib, show):
         t = sample.t - freeing.t
         show(t, sample.rss_mib)
         if settling.settled(t, sample.rss_mib) and sample.rss_mib <= enough or t >= WINDOW_S:
-            return sample.t
+            return sample
 
 
 def release_figures(after, free_mib):
@@ -171,9 +197,7 @@ def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
     if of == "blocks":
         steps, modules = [["module", "load", "blocks"], *steps], ("blocks",)
     with boot(steps=steps, modules=modules, run_deadline_s=2 * for_s + pause_ms / 1000 + 120) as vm:
-        churning = watch(vm, "churning", show)
-        churned = watch(vm, "churned", show)
-        result = vm.finish()
+        churning, churned, result = follow(vm, show, "churning", "churned")
     cycles = [event for event in result.events if event.name == "cycle"]
     samples = between(result.samples, churning.t, churned.t)
     figures, reasons = churn_figures(cycles, samples), {"refaulted_blocks_per_cycle": "only one cycle"}
@@ -182,16 +206,14 @@ def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
     idle, why = idle_figures(result.events, samples)
     figures |= idle | {
         "passes_per_s": per_second("passes", churning, churned),
-        "worker_cpu_pct": churned.number("workers_ms") / (churned.t - churning.t) / 10,
-        "host_cpu_s": result.cpu_s}
+        "worker_cpu_pct": churned.number("workers_ms") / (churned.t - churning.t) / 10}
     reasons |= why | {"passes_per_s": "this kernel counts no passes"}
-    points = curve(between(result.samples, 0, churned.t), churning.t)
-    return Measured(figures, [result], points, {name: why for name, why in reasons.items() if figures[name] is None})
+    return measured(result, figures, reasons, churning, churned)
 
 
 def per_second(counter, before, after):
     """How fast a counter of the guest's kernel rose between two events; None if the kernel has no such counter."""
-    if before.number(counter) < 0:
+    if counted(before, counter) is None:
         return None
     return (after.number(counter) - before.number(counter)) / (after.t - before.t)
 
@@ -285,13 +307,10 @@ def fragment(boot, show, mib, wait_s, order, thp):
         cmdline.append(f"page_reporting.page_reporting_order={order}")
         steps.insert(0, ["params", "expect", f"order={order}"])
     with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * wait_s + 180) as vm:
-        events = [watch(vm, name, show) for name in ("touched", "half", "all")]
-        result = vm.finish()
-    touched, half, everything = (event.sample.rss_mib for event in events)
-    figures = {"touched_mib": touched, "half_released_mib": half, "all_released_mib": everything,
-               "host_cpu_s": result.cpu_s}
-    points = curve(between(result.samples, 0, events[2].t), events[0].t)
-    return Measured(figures, [result], points)
+        *events, result = follow(vm, show, "touched", "half", "all")
+    names = ("touched_mib", "half_released_mib", "all_released_mib")
+    figures = {name: event.sample.rss_mib for name, event in zip(names, events)}
+    return measured(result, figures, start=events[0], end=events[2])
 
 
 # hostpages
@@ -318,13 +337,12 @@ def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
                "huge_before_mib": huge_before, "huge_after_mib": huge_after,
                "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after),
                "host_splits": splits_after[0] - splits_before[0],
-               "host_deferred_splits": splits_after[1] - splits_before[1], "host_cpu_s": result.cpu_s}
+               "host_deferred_splits": splits_after[1] - splits_before[1]}
     reason, lost = host.no_huge_pages_reason() if huge else "QEMU runs without huge pages here", {}
     if reason:
         lost = dict.fromkeys(("huge_before_mib", "huge_after_mib", "lost_huge_mib", "host_splits",
                               "host_deferred_splits"), reason)
-    points = curve(between(result.samples, 0, after.t), before.t)
-    return Measured(figures | dict.fromkeys(lost), [result], points, lost)
+    return measured(result, figures | dict.fromkeys(lost), lost, before, after)
 
 
 def lost_huge_mib(before_mib, after_mib, huge_before_mib, huge_after_mib):
@@ -355,22 +373,20 @@ def scatter(boot, show, mib, free_pct, wait_s, flush=False):
     (before, huge_before), (after, huge_after) = states
     figures, reasons = moved_figures(after)
     figures |= {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
-                "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after),
-                "host_cpu_s": result.cpu_s}
+                "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after)}
     if flush:
         flushed = next(event for event in result.events if event.name == "flushed")
         figures["flush_s"] = flushed.number("took_ms") / 1000
     if reason := host.no_huge_pages_reason():
         figures["lost_huge_mib"], reasons["lost_huge_mib"] = None, reason
-    return Measured(figures, [result], curve(between(result.samples, 0, after.t), before.t), reasons)
+    return measured(result, figures, reasons, before, after)
 
 
 def moved_figures(event):
     """What making whole blocks took, from an event of guest/scatter.c: the figures, and the reasons of others."""
-    figures = {name: event.number(name) for name in ("moved", "emptied", "failed", "refaults")}
-    figures = {name: value if value >= 0 else None for name, value in figures.items()}
-    figures["worker_cpu_s"] = event.number("workers_ms") / 1000
-    return figures, {name: "this kernel has no such counter" for name, value in figures.items() if value is None}
+    figures = {name: counted(event, name) for name in ("moved", "emptied", "failed", "refaults")}
+    reasons = dict.fromkeys(figures, "this kernel has no such counter")
+    return figures | {"worker_cpu_s": event.number("workers_ms") / 1000}, reasons
 
 
 def steady(boot, show, mib, for_s, compact=True):
@@ -382,15 +398,13 @@ def steady(boot, show, mib, for_s, compact=True):
     cmdline = ["transparent_hugepage=madvise"] + ([] if compact else [f"{COMPACT}=0"])
     steps = [decomposed(["scatter", f"mib={mib}", "free=50", "wait=0", f"churn={for_s}"])]
     with boot(steps=steps, cmdline=cmdline, run_deadline_s=2 * for_s + 300) as vm:
-        settled, churned = watch(vm, "settled", show), watch(vm, "churned", show)
-        vm.wait_event("intact")
-        result = vm.finish()
+        settled, churned, _, result = follow(vm, show, "settled", "churned", "intact")
     figures = {"replaced": churned.number("count"), "mean_us": churned.number("mean_ns") / 1000,
                "worker_cpu_pct": churned.number("workers_ms") / for_s / 10,
-               "mean_rss_mib": mean_rss_mib(between(result.samples, settled.t, churned.t)), "host_cpu_s": result.cpu_s}
+               "mean_rss_mib": mean_rss_mib(between(result.samples, settled.t, churned.t))}
     figures |= {f"{what}_p{part}_us": churned.number(f"{what}_p{part}_ns") / 1000
                 for what in ("touch", "read") for part in ("50", "99", "999")}
-    return Measured(figures, [result], curve(between(result.samples, 0, churned.t), settled.t))
+    return measured(result, figures, start=settled, end=churned)
 
 
 # stall
@@ -420,8 +434,7 @@ def stall(boot, show, mib, pause_ms, of, stops, stop_s, qmp_stop_s):
             monitor.execute("cont")
         continued = vm.samples[-1].t
         vm.sleep(STALL_AFTER_S)
-        churned = watch(vm, "churned", show)
-        result = vm.finish()
+        churned, result = follow(vm, show, "churned")
     cycles = [event for event in result.events if event.name == "cycle"]
     figures, reasons = {}, {}
     for how, times in (("sigstop", ends), ("qmp", [continued])):
@@ -429,9 +442,7 @@ def stall(boot, show, mib, pause_ms, of, stops, stop_s, qmp_stop_s):
         figures[f"{how}_refaulted_mib"] = refaulted / len(times)
         figures[f"{how}_refault_pct"] = 100 * refaulted / churned_mib if churned_mib else None
         reasons[f"{how}_refault_pct"] = f"no whole cycle in {STALL_AFTER_S} s"
-    figures["host_cpu_s"] = result.cpu_s
-    points = curve(between(result.samples, 0, churned.t), churning.t)
-    return Measured(figures, [result], points, {name: why for name, why in reasons.items() if figures[name] is None})
+    return measured(result, figures, reasons, churning, churned)
 
 
 @contextlib.contextmanager
@@ -491,14 +502,10 @@ def idle_userland(boot, show, settle_s, for_s):
 
 def watch_idle(vm, show):
     """What guest/idle.c counts, as figures."""
-    resting, rested = watch(vm, "resting", show), watch(vm, "rested", show)
-    result = vm.finish()
-    passes = rested.number("passes")
-    figures = {"works": rested.number("works"), "timers": rested.number("timers"),
-               "passes": passes if passes >= 0 else None,
+    resting, rested, result = follow(vm, show, "resting", "rested")
+    figures = {"works": rested.number("works"), "timers": rested.number("timers"), "passes": counted(rested, "passes"),
                "host_cpu_s": rested.sample.cpu_s - resting.sample.cpu_s}
-    reasons = {} if passes >= 0 else {"passes": "this kernel counts no passes"}
-    return Measured(figures, [result], [], reasons)
+    return measured(result, figures, {"passes": "this kernel counts no passes"})
 
 
 # pack
@@ -545,21 +552,14 @@ def reuse(boot, show, free_mib, mib, thp):
              ["churn", f"mem={mib}M", "count=1", f"thp={thp}"]]
     with boot(steps=steps, smp=1, accel="tcg", extra_args=ICOUNT, run_deadline_s=300) as vm:
         taken = [watch(vm, name, show) for name in ("cycle", "churned")][0]
-        begun, cycle = [vm.wait_event("churning") for _ in range(2)][1], watch(vm, "cycle", show)
-        result = vm.finish()
+        begun = [vm.wait_event("churning") for _ in range(2)][1]
+        cycle, result = follow(vm, show, "cycle")
     figures = {"insns": cycle.number("alloc_ns"), "fault_in_s": cycle.t - begun.t,
-               "host_minflt": cycle.sample.minflt - begun.sample.minflt, "host_cpu_s": result.cpu_s}
-    missing = free_mib * 0.95 - (max_rss_mib(result.samples, begun.t) - begun.sample.rss_mib)
-    reasons = {}
-    if missing > 0:
-        figures = dict.fromkeys(figures)
-        reasons = dict.fromkeys(figures, f"{missing:.0f} MiB were not reported before the reuse")
-    return Measured(figures, [result], curve(result.samples, taken.t), reasons)
-
-
-def max_rss_mib(samples, end):
-    """The peak of resident memory up to `end`."""
-    return max(sample.rss_mib for sample in samples if sample.t <= end)
+               "host_minflt": cycle.sample.minflt - begun.sample.minflt}
+    peak_mib = max(sample.rss_mib for sample in between(result.samples, 0, begun.t))
+    missing = free_mib * 0.95 - (peak_mib - begun.sample.rss_mib)
+    lost = f"{missing:.0f} MiB were not reported before the reuse" if missing > 0 else None
+    return measured(result, figures, start=taken, end=result.samples[-1], lost=lost)
 
 
 # flush
@@ -573,20 +573,11 @@ def flush(boot, show, free_mib, wait_s):
         vm.send("quit")
         paused = watch(vm, "flushed", show, "waited")
         result = vm.finish()
-    figures, reasons = {"rss_at_pause_mib": paused.sample.rss_mib, "host_cpu_s": result.cpu_s}, {}
-    if boot.column == "ours" and paused.name == "waited":
-        figures = dict.fromkeys(figures)
-        reasons = dict.fromkeys(figures, "this kernel has no flush file yet")
-    return Measured(figures, [result], curve(between(result.samples, 0, paused.t), freed.t), reasons)
+    lost = "this kernel has no flush file yet" if boot.column == "ours" and paused.name == "waited" else None
+    return measured(result, {"rss_at_pause_mib": paused.sample.rss_mib}, start=freed, end=paused, lost=lost)
 
 
 # split
-
-def measured_by_module(vm, show):
-    """Wait for the module that measures to be through: its event."""
-    event = watch(vm, "module", show)
-    return event, vm.finish()
-
 
 def split(boot, show, mem_mib, mib, order, pause_ms):
     """Reported memory taken in small pieces, for good: how much of what is left is reported again."""
@@ -594,11 +585,10 @@ def split(boot, show, mem_mib, mib, order, pause_ms):
               f"pause_ms={pause_ms}"], ["module", "show", "measure"]]
     with boot(steps=steps, modules=("measure",), balloon=None, smp=1, mem_mib=mem_mib, accel="tcg",
               extra_args=ICOUNT, run_deadline_s=300) as vm:
-        counted, result = measured_by_module(vm, show)
-    reported, repeated = counted.number("reported_pages"), counted.number("repeated_pages")
-    figures = {"reported_per_reportable": reported / (reported - repeated),
-               "repeated_mib": repeated * PAGE_MIB, "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], [])
+        said, result = follow(vm, show, "module")
+    reported, repeated = said.number("reported_pages"), said.number("repeated_pages")
+    return measured(result, {"reported_per_reportable": reported / (reported - repeated),
+                             "repeated_mib": repeated * PAGE_MIB})
 
 
 # scale
@@ -618,23 +608,21 @@ def one_block(boot, show, mem_mib, migratetype, busy=False):
     """
     load, size = scale_guest(mem_mib, f"type={migratetype}", f"busy={busy:d}")
     with boot(steps=load, **size) as vm:
-        counted, result = measured_by_module(vm, show)
-    figures = {"one_block_pass_insns": counted.number("one_block_pass_insns"),
-               "busy_reported_mib": counted.number("busy_pages") * PAGE_MIB, "host_cpu_s": result.cpu_s}
-    late = {"one_block_pass_insns": "the block was not reported within 60 s"} if counted.fields["late"] == "Y" else {}
-    return Measured(figures | dict.fromkeys(late), [result], [], late)
+        said, result = follow(vm, show, "module")
+    insns = said.number("one_block_pass_insns") if said.fields["late"] != "Y" else None
+    figures = {"one_block_pass_insns": insns, "busy_reported_mib": said.number("busy_pages") * PAGE_MIB}
+    return measured(result, figures, {"one_block_pass_insns": "the block was not reported within 60 s"})
 
 
 def scale(boot, show, mem_mib):
     """What a pass costs when all memory, or all but one block, has been reported already."""
     load, size = scale_guest(mem_mib)
     with boot(steps=load, **size) as vm:
-        counted, result = measured_by_module(vm, show)
+        said, result = follow(vm, show, "module")
     with boot(steps=[["irqsoff", "start"], *load, ["irqsoff", "show"]], build="trace", **size) as vm:
-        traced = watch(vm, "irqsoff", show)
-        with_tracer = vm.finish()
-    figures = {"idle_pass_insns": counted.number("idle_pass_insns"),
-               "one_block_pass_insns": counted.number("one_block_pass_insns"),
+        traced, with_tracer = follow(vm, show, "irqsoff")
+    figures = {"idle_pass_insns": said.number("idle_pass_insns"),
+               "one_block_pass_insns": said.number("one_block_pass_insns"),
                "max_irqsoff_us": traced.number("max_us"),
                "host_cpu_s": result.cpu_s + with_tracer.cpu_s}
     return Measured(figures, [result, with_tracer], [])
@@ -655,9 +643,8 @@ def hotpath(boot, show, order, cpus, state, largest=0):
     with boot(steps=steps, build="off" if state == "off" else "", modules=("measure",),
               balloon=BALLOON[state], smp=cpus, mem_mib=512, accel="tcg", extra_args=ICOUNT,
               run_deadline_s=200) as vm:
-        counted, result = measured_by_module(vm, show)
-    figures = {"insns_per_pair": counted.number("insns_per_pair"), "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], [])
+        said, result = follow(vm, show, "module")
+    return measured(result, {"insns_per_pair": said.number("insns_per_pair")})
 
 
 # build
@@ -669,22 +656,20 @@ INCLUDED = ("scripts/include", "tools/include", "tools/include/uapi", "tools/lib
 
 
 def compile_list(patterns):
-    """The arguments of all compilations, one a line, of files in the base kernel's tree."""
+    """A file with the arguments of all compilations, one a line, of files in the base kernel's tree."""
     flags = " ".join(f"-I{paths.BASE_TREE / folder}" for folder in INCLUDED)
-    files = [path for pattern in patterns for path in sorted(paths.BASE_TREE.glob(pattern))]
-    return "".join(f"-O2 -w {flags} -c {path}\n" for path in files)
+    sources = [path for pattern in patterns for path in sorted(paths.BASE_TREE.glob(pattern))]
+    listed = paths.BUILD / "compile.list"
+    listed.write_text("".join(f"-O2 -w {flags} -c {path}\n" for path in sources), encoding="utf-8")
+    return listed
 
 
 def compile_load(boot, show, files, jobs, tail_s):
     """C files compiled by the host's compiler, in the guest: the footprint of a busy system."""
-    arguments = paths.BUILD / "compile.list"
-    arguments.write_text(compile_list(files), encoding="utf-8")
-    steps = [decomposed(["compile", f"list={arguments}", f"jobs={jobs}", f"tail={tail_s}"])]
+    steps = [decomposed(["compile", f"list={compile_list(files)}", f"jobs={jobs}", f"tail={tail_s}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        compiling, compiled = watch(vm, "compiling", show), watch(vm, "compiled", show)
-        idle = watch(vm, "idle", show)
-        result = vm.finish()
-    return built(result, compiling.t, compiled, idle.t)
+        compiling, compiled, idle_at, result = follow(vm, show, "compiling", "compiled", "idle")
+    return built(result, compiling, compiled, idle_at)
 
 
 def rebuild(boot, show, patterns, jobs, wait_s, rest_s, mem_mib=4096):
@@ -692,20 +677,15 @@ def rebuild(boot, show, patterns, jobs, wait_s, rest_s, mem_mib=4096):
 
     used_mib is all but free memory at the end, with the kernel itself.
     """
-    arguments = paths.BUILD / "rebuild.list"
-    arguments.write_text(compile_list(patterns), encoding="utf-8")
-    steps = [decomposed(["compile", f"list={arguments}", f"jobs={jobs}", f"tail={wait_s}"]),
+    steps = [decomposed(["compile", f"list={compile_list(patterns)}", f"jobs={jobs}", f"tail={wait_s}"]),
              decomposed(["clean", f"wait={wait_s}", f"rest={rest_s}"])]
     with boot(steps=steps, mem_mib=mem_mib, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        compiling, built_at = watch(vm, "compiling", show), watch(vm, "idle", show)
-        cleaned, rested = watch(vm, "cleaned", show), watch(vm, "rested", show)
-        result = vm.finish()
+        compiling, built_at, cleaned, rested, result = follow(vm, show, "compiling", "idle", "cleaned", "rested")
     used_mib = mem_mib - rested.number("free_kib") / 1024
     resident = {"built_mib": built_at.sample.rss_mib, "cleaned_mib": cleaned.sample.rss_mib,
                 "rested_mib": rested.sample.rss_mib}
-    figures = {**resident, "used_mib": used_mib, "resident_per_used": resident["rested_mib"] / used_mib,
-               "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], curve(between(result.samples, 0, rested.t), compiling.t))
+    figures = {**resident, "used_mib": used_mib, "resident_per_used": resident["rested_mib"] / used_mib}
+    return measured(result, figures, start=compiling, end=rested)
 
 
 def demand(boot, show, trace, rounds):
@@ -714,18 +694,17 @@ def demand(boot, show, trace, rounds):
     path = RECORDED / f"{trace}.csv"
     steps = [decomposed(["demand", f"trace={path}", f"rounds={rounds}"])]
     with boot(steps=steps, mem_mib=1024, extra_args=HOST_ROOT, run_deadline_s=600) as vm:
-        demanding, demanded = watch(vm, "demanding", show), watch(vm, "demanded", show)
-        result = vm.finish()
-    return built(result, demanding.t, demanded, demanded.t)
+        demanding, demanded, result = follow(vm, show, "demanding", "demanded")
+    return built(result, demanding, demanded, demanded)
 
 
 def built(result, start, done, end):
-    """The figures of a build: its footprint from `start` to `end`, and the time of the event `done`."""
-    footprint = between(result.samples, start, end)
+    """The figures of a build: its footprint from the event `start` to `end`, and the time that `done` says."""
+    footprint = between(result.samples, start.t, end.t)
     figures = {"gib_min": mean_rss_mib(footprint) / 1024 * (footprint[-1].t - footprint[0].t) / 60,
                "run_s": done.number("took_ms") / 1000,
-               "refaulted_blocks": regrowth_mib(footprint) / BLOCK_MIB, "host_cpu_s": result.cpu_s}
-    return Measured(figures, [result], curve(between(result.samples, 0, end), start))
+               "refaulted_blocks": regrowth_mib(footprint) / BLOCK_MIB}
+    return measured(result, figures, start=start, end=end)
 
 
 WORKLOADS = {workload.__name__: workload for workload in (

@@ -57,8 +57,8 @@ class Judge:
     allow: patterns; each lets one complaint pass, together with its stack dump. `allowed` has the
         lines that passed
     tolerate: patterns of complaints that pass whenever they come, if they do; with their stack dumps
-    races: a pattern. What KCSAN reports is a complaint only if a line of the report matches it;
-        `foreign` counts the others. None: every report is one
+    races: a pattern. What KCSAN reports is a complaint only if a line of the report matches it.
+        None: every report is one
     """
 
     def __init__(self, allow=(), races=None, tolerate=()):
@@ -67,7 +67,7 @@ class Judge:
         self._races = re.compile(races) if races else None
         self._dump_follows = False
         self._report = []           # the lines of the report of KCSAN that is being read
-        self.allowed, self.foreign = [], 0
+        self.allowed = []
 
     def complaint(self, line):
         """As complaint(), with what was allowed."""
@@ -98,10 +98,7 @@ class Judge:
         if not REPORT_END.search(line):
             return A_RACE if len(self._report) > REPORT_MAX else None
         report, self._report = self._report, []
-        if any(self._races.search(said) for said in report):
-            return A_RACE
-        self.foreign += 1
-        return None
+        return A_RACE if any(self._races.search(said) for said in report) else None
 
 
 def tail(lines, count=30):

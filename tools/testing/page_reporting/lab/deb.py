@@ -7,13 +7,12 @@ froze the guest's file systems; 1 if not; 2 for bad input.
 """
 
 import shutil
-import sys
 import time
 from pathlib import Path
 
 from . import console, domain, files, freeze, image, paths, qemu
 from .display import Pace
-from .errors import BadInput, LabError
+from .errors import BadInput
 
 TAKEN_MIB = 1024
 ENOUGH_PCT = 90
@@ -109,19 +108,6 @@ def complaints(text):
     return [line for line in text.splitlines() if console.complaint(line)]
 
 
-def boot_with_any(kernel, disk, accels, out):
-    """boot() with the first accelerator that gets the kernel to say something."""
-    for accel in accels[:-1]:
-        try:
-            return boot(kernel, disk, accel, out)
-        except LabError as error:
-            if (out / "console.log").stat().st_size:
-                raise
-            print(f"warning: {accel} does not boot a guest here ({str(error).splitlines()[0]}): going on without it",
-                  file=sys.stderr)
-    return boot(kernel, disk, accels[-1], out)
-
-
 def verdict(up, figures):
     """What is wrong, a line each."""
     wrong = []
@@ -170,7 +156,8 @@ def main(args):
     disk = image.make(package, args.out)
     kernel = args.kernel or image.installed_kernel(disk, args.out)
     print("boot under libvirt ...", flush=True)
-    up, figures = boot_with_any(kernel, disk, accels, args.out)
+    up, figures = qemu.with_any(accels, lambda accel, _: boot(kernel, disk, accel, args.out),
+                                lambda: not (args.out / "console.log").stat().st_size)
     figures["returned_pct"] = 100 * (figures["taken_mib"] - figures["done_mib"]) / TAKEN_MIB
     files.write_json(args.out / "summary.json", {**up, **figures})
     show(package, up, figures)

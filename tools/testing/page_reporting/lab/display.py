@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a program shows while it works: bars that move on a terminal, a line now and then elsewhere."""
 
-import io
-import re
 import sys
 import time
 from dataclasses import dataclass
-
-from . import files
 
 PLAIN_PERIOD_S = 10
 SPARKS, SPARK_WIDTH = " ▁▂▃▄▅▆▇█", 32
@@ -93,7 +89,7 @@ class Rows:
 
     def __init__(self, console, period_s):
         self._console, self._pace, self._rows, self._history = console, Pace(period_s, at_once=True), {}, {}
-        self._live, self._said = None, ("", ())
+        self._live = None
 
     def __enter__(self):
         from rich.live import Live
@@ -112,27 +108,15 @@ class Rows:
         self._rows |= rows
         for name, row in rows.items() if due else ():
             self._history[name] = [*self._history.get(name, [])[1 - SPARK_WIDTH:], row.value]
-        self._said = (head, foot)
         if self._live:
-            self._live.update(self._picture(self._console, head, foot), refresh=True)
+            self._live.update(self._picture(head, foot), refresh=True)
         elif due:
             print(plain, flush=True)
 
-    def save(self, path, title):
-        """Write what was shown last to an SVG file, as a terminal of MAX_WIDTH columns would show it."""
-        from rich.console import Console
-        from rich.terminal_theme import SVG_EXPORT_THEME
-        console = Console(record=True, width=MAX_WIDTH, force_terminal=True, color_system="truecolor",
-                          file=io.StringIO())
-        console.print(self._picture(console, *self._said))
-        # rich's own format has the viewer fetch a font
-        whole = console.export_svg(title=title, theme=SVG_EXPORT_THEME)
-        files.write_atomic(path, re.sub(r"@font-face \{.*?\}\s*", "", whole, flags=re.DOTALL))
-
-    def _picture(self, console, head, foot):
+    def _picture(self, head, foot):
         from rich.console import Group
         from rich.table import Table
-        width, table = min(console.width, MAX_WIDTH), Table.grid(padding=(0, 1))
+        width, table = min(self._console.width, MAX_WIDTH), Table.grid(padding=(0, 1))
         for name, row in self._rows.items():
             table.add_row(*self._cells(name, row, width))
         return Group(*([line_of(head, "bold")] if head else []), table, *(line_of(line) for line in foot))

@@ -31,7 +31,6 @@ run() {{
 def arguments(parser):
     parser.add_argument("--kernel", default=paths.BUILD / "observe" / "vmlinux", type=Path,
                         help="kernel to boot (%(default)s)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="run only the commands that contain TEXT")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--console", metavar="FILE", help="copy the guest's console to this file")
 
@@ -59,9 +58,9 @@ def main(args):
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         raise MissingTool(f"run the examples: {', '.join(missing)} not installed: "
                           "`apt-get install linux-perf trace-cmd bpftrace`")
-    found = [command for command in commands(paths.GUIDE.read_text(encoding="utf-8")) if args.only in command]
+    found = commands(paths.GUIDE.read_text(encoding="utf-8"))
     if not found:
-        raise LabError(f"run the examples: {paths.GUIDE} has none, or none with '{args.only}'")
+        raise LabError(f"run the examples: {paths.GUIDE} has none")
     if args.check_only:
         return 0
     if not args.kernel.is_file():

@@ -22,14 +22,6 @@ def free(agent):
     agent.run("/bin/sh", "-c", f"dd if=/dev/zero of=/mnt/file bs=1M count={FREED_MIB} status=none && rm /mnt/file")
 
 
-def freeze(session):
-    session.virsh("domfsfreeze", domain.NAME)
-
-
-def thaw(session):
-    session.virsh("domfsthaw", domain.NAME)
-
-
 def after(act, guest):
     """How long `act` takes, and what is resident when it returns."""
     began = time.monotonic()
@@ -42,9 +34,9 @@ def frozen(session, agent, guest):
     """Memory freed, and a freeze."""
     free(agent)
     try:
-        return after(lambda: freeze(session), guest)
+        return after(lambda: session.virsh("domfsfreeze", domain.NAME), guest)
     finally:
-        thaw(session)
+        session.virsh("domfsthaw", domain.NAME)
 
 
 def measure(session, guest):

@@ -9,6 +9,7 @@ build/mutants; by default as many as there are CPUs. Exit 0 only if every mutati
 build/tree stays as it is.
 """
 
+import concurrent.futures as futures
 import contextlib
 import os
 import queue
@@ -21,6 +22,7 @@ import tomllib
 
 from . import drivers, files, kunit, overlay, paths, programs
 from .errors import BadInput, GuestError, LabError
+from .inputs import parse_whole
 from .vm import VM
 
 TABLE = paths.LAB / "mutations.toml"
@@ -30,6 +32,7 @@ SITES = paths.BUILD / "mutants"
 # all of them half a minute.
 CASE_DEADLINE_S, SUITES_DEADLINE_S = 60, 180
 PERIOD_S = 0.05
+MAX_JOBS = 1024
 
 
 def arguments(parser):
@@ -56,10 +59,7 @@ def of_the_day(mutations, day, count):
 
 def jobs():
     """How many to try at a time; BadInput unless JOBS is a number of them."""
-    words = os.environ.get("JOBS") or str(len(os.sched_getaffinity(0)))
-    if not words.isascii() or not words.isdigit() or not int(words):
-        raise BadInput(f"JOBS={words}: give a whole number from 1 up")
-    return int(words)
+    return parse_whole("JOBS", os.environ.get("JOBS") or str(len(os.sched_getaffinity(0))), 1, MAX_JOBS)
 
 
 def originals(mutations):
@@ -184,46 +184,37 @@ class Site:
                 stop(running)
 
 
-def work(site, tasks, done):
-    """A thread: take tasks, functions of a site, until none is left; put each one's result, or what ended it."""
-    try:
-        site.prepare()
-        while True:
-            number, task = tasks.get_nowait()
-            done.put((number, task(site)))
-    except queue.Empty:
-        done.put((None, None))
-    except BaseException as error:      # pylint: disable=broad-except
-        done.put((None, error))
-
-
 def in_parallel(tasks, sites):
-    """Do the tasks, as many at a time as there are sites: yields (number, result) as they come.
+    """Do the tasks, functions of a site, as many at a time as there are sites: yields (number, result) as they come.
 
     However it ends, nothing is running any more.
     """
-    waiting, done = queue.SimpleQueue(), queue.SimpleQueue()
-    for numbered in enumerate(tasks):
-        waiting.put(numbered)
-    threads = [threading.Thread(target=work, args=(site, waiting, done)) for site in sites]
-    try:
-        for thread in threads:
-            thread.start()
-        busy = len(threads)
-        while busy:
-            number, result = done.get()
-            if number is not None:
-                yield number, result
-            elif result:
-                raise result
-            else:
-                busy -= 1
-    finally:
-        # Again and again: a guest may be about to start.
-        while any(thread.is_alive() for thread in threads):
+    free = queue.SimpleQueue()
+    for site in sites:
+        free.put(site)
+
+    def run(task):
+        site = free.get()
+        try:
+            site.prepare()
+            return task(site)
+        finally:
+            free.put(site)
+
+    with futures.ThreadPoolExecutor(len(sites)) as pool:
+        try:
+            numbers = {pool.submit(run, task): number for number, task in enumerate(tasks)}
+            for future in futures.as_completed(numbers):
+                yield numbers[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             for site in sites:
                 site.stop()
-            time.sleep(PERIOD_S)
+            # Again and again: a guest may be about to start.
+            while free.qsize() < len(sites):
+                time.sleep(PERIOD_S)
+                for site in sites:
+                    site.stop()
 
 
 def verdict(entry):

@@ -21,8 +21,8 @@ def kernel():
 
 
 def debug_kernel():
-    """The kernel with KUnit and the sanitizers; PR_DEBUG_KERNEL names another."""
-    return Path(os.environ.get("PR_DEBUG_KERNEL") or BUILD / "debug" / "vmlinux")
+    """The kernel with KUnit and the debugging checks."""
+    return BUILD / "debug" / "vmlinux"
 
 
 def sanitizer_kernel(name):

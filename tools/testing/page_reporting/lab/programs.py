@@ -14,9 +14,7 @@ ARM64_COMPILER = "aarch64-linux-gnu-gcc"
 
 @functools.lru_cache
 def initramfs():
-    """The archive of the guest programs, up to date; PR_INITRD in the environment names another."""
-    if os.environ.get("PR_INITRD"):
-        return Path(os.environ["PR_INITRD"])
+    """The archive of the guest programs, up to date."""
     return build(paths.kernel().parent, paths.BUILD / "guest-programs")
 
 

@@ -10,9 +10,10 @@ import sys
 
 from . import arch as arches
 from . import host
-from .errors import BadInput, MissingTool
+from .errors import BadInput, LabError, MissingTool
 
 BINARY = arches.X86_64.qemu
+_given_up = set()       # accelerators that failed while others were left to try
 PORT = "org.kernel.page_reporting.0"
 
 # Starts its arguments as a program that gets no huge pages, not even where it asks for them.
@@ -57,6 +58,24 @@ def choose_accel(choice=None, arch=arches.X86_64):
     if choice == "auto":
         return ["kvm", "tcg"] if cpu_virtualizes() and not kvm_error() else ["tcg"]
     return [choice]
+
+
+def with_any(accels, boot, said_nothing):
+    """boot(accel, whether it is the last) with the first accelerator that gets a guest to say something.
+
+    One that does not work leaves the console empty, which a kernel that fails does not, and is not tried again here.
+    """
+    accels = [accel for accel in accels if accel not in _given_up] or accels
+    for accel in accels[:-1]:
+        try:
+            return boot(accel, False)
+        except LabError as error:
+            if not said_nothing():
+                raise
+            _given_up.add(accel)
+            print(f"warning: {accel} does not boot a guest here ({str(error).splitlines()[0]}): going on without it",
+                  file=sys.stderr)
+    return boot(accels[-1], True)
 
 
 def find(arch=arches.X86_64):

@@ -54,13 +54,17 @@ def libraries(program):
     return {word for word in output("pack a shell", ["ldd", program]).split() if word.startswith("/")}
 
 
-def shell(out):
-    """Write to `out` an archive of the host's shell and what run_vmtests.sh calls."""
-    tools = [Path("/usr/bin") / name for name in SHELL]
+def shell(out, more=(), own=()):
+    """Write to `out` an archive of the host's shell, what run_vmtests.sh calls, and `more` of the host's programs.
+
+    own: programs of the caller's own, (path in the guest, file)
+    """
+    tools = [Path("/usr/bin") / name for name in (*SHELL, *more)]
     libs = {Path(lib) for program in tools for lib in libraries(program)}
     folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
     lines = [f"dir {folder} 0755 0 0" for folder in sorted(folders)]
     lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in tools]
+    lines += [f"file {path} {file} 0755 0 0" for path, file in own]
     lines += [f"file {lib} {lib.resolve()} 0755 0 0" for lib in sorted(libs)]
     out.write_bytes(modules.archive(lines, paths.kernel().parent))
     return out

@@ -24,7 +24,6 @@ def arguments(parser):
     inputs.guest_arguments(parser)
     parser.add_argument("--seconds", default=os.environ.get("TOP_S", ""),
                         help="end by itself after this time (or TOP_S in the environment)")
-    parser.add_argument("--picture", metavar="FILE", help="save what is shown last, as an SVG file")
 
 
 class Keys:
@@ -130,8 +129,6 @@ def show_top(args, wanted, seconds):
             print(title, flush=True)
         with display.Rows(console, 0) as rows:
             last = watch(vm, View(rows, title, wanted.mem_mib), keys, seconds)
-        if args.picture and last:
-            rows.save(args.picture, "make top")
         if not vm.done:
             vm.send("quit")
             vm.wait_event("finished", QUIT_S)

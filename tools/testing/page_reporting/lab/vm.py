@@ -11,7 +11,6 @@ Leaving the block ends QEMU, however it is left; errors.take_signals() has SIGTE
 SIGKILL is covered by the kernel (see process.py).
 """
 
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +21,6 @@ from .process import Qemu
 
 # A KVM that hangs every guest does so at once: no need to wait as long as for TCG.
 KVM_BOOT_DEADLINE_S = 20
-
-# The accelerators that failed in this process while others were left to try.
-_given_up = set()
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,6 @@ class Result:
     console: list
     tap: list
     allowed: list               # complaints of the kernel that `allow` let pass
-    foreign_races: int          # reports of KCSAN that `races` has nothing to do with
 
 
 class VM:
@@ -110,36 +105,24 @@ class VM:
         path = qemu.find(self.arch)
         if self.balloon:
             qemu.check_balloon(path)
-        accels = qemu.choose_accel(self._choice, self.arch)
-        accels = [accel for accel in accels if accel not in _given_up] or accels
         try:
-            while not self._boot(path, accels.pop(0), last=not accels):
-                pass
+            qemu.with_any(qemu.choose_accel(self._choice, self.arch), lambda *how: self._boot(path, *how),
+                          lambda: not self.console)
         except BaseException:
             self.stop()
             raise
 
     def _boot(self, path, accel, last):
-        """Boot with one accelerator; False if it failed and another is left to try."""
+        """Boot with one accelerator, of which there may be another one to try."""
+        self.stop()         # what the one before has started
         deadline_s = self.boot_deadline_s if last else min(self.boot_deadline_s, KVM_BOOT_DEADLINE_S)
         self.accel = accel
         self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
                           self._console_log, console.Judge(self._allow, self._races, self._tolerate),
                           self.backing.counted)
         self._run_end = float("inf")
-        try:
-            boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)
-        except GuestError as error:
-            # An accelerator that does not work leaves the console empty; a kernel that fails, not.
-            if last or self.console:
-                raise
-            self.stop()
-            _given_up.add(accel)
-            print(f"warning: {accel} does not boot a guest here ({str(error).splitlines()[0]}): "
-                  "going on without it", file=sys.stderr)
-            return False
+        boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)
         self._run_end = boot.t + self.run_deadline_s
-        return True
 
     def _wait(self, name, deadline, timeout_class):
         """The next event `name` that was not yet returned, or the failure that comes first."""
@@ -256,7 +239,7 @@ class VM:
         return Result(accel=self.accel, release=boot.fields.get("release"), boot_s=boot.t - run.started,
                       wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
                       samples=run.samples, console=run.console, tap=run.tap,
-                      allowed=run.judge.allowed, foreign_races=run.judge.foreign)
+                      allowed=run.judge.allowed)
 
     def stop(self):
         """End QEMU, whatever its state."""

@@ -5,6 +5,7 @@ import functools
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -60,6 +61,22 @@ def pytest_unconfigure(config):
     if count["skipped"]:
         line += f", {count['skipped']} skipped"
     reporter.write_line(line)
+
+
+def wait_until(vm, condition, seconds):
+    """Let a guest run until what the host sees is so, or the time is over: whether it is so."""
+    deadline = time.monotonic() + seconds
+    while not (so := condition()) and time.monotonic() < deadline:
+        vm.sleep(0.1)
+    return so
+
+
+def stand_in(path, script, shell="/bin/sh"):
+    """Write a program in place of another one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.write_text(f"#!{shell}\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
 
 
 @pytest.fixture

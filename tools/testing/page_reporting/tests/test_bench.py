@@ -4,10 +4,8 @@
 import concurrent.futures
 import contextlib
 import json
-import os
 import random
 import subprocess
-import sys
 import threading
 import types
 from pathlib import Path
@@ -172,20 +170,6 @@ def test_exact_counts_that_differ_are_named():
         assert ("exact: runs differ" in row["reason"]) == said == bool(bench_results.notes({"rows": [row]}))
 
 
-def test_runs_are_what_rows_are_made_of():
-    made = records([2, 4], [1, 2])
-    made[VARIANT.title, "stock"][0] |= {"points": [[0, 1]], "events": [[]], "memory": [[]]}
-    assert [run["figures"]["t50_s"] for run in bench_results.runs(made)] == [2, 4, 1, 2]
-    assert not any({"points", "events", "memory"} & run.keys() for run in bench_results.runs(made))
-
-
-def test_verdict_of_a_row():
-    for ratio, spread, better, expected in ((0.5, 10, "lower", "better"), (0.5, 10, "higher", "worse"),
-                                            (2.0, 10, "lower", "worse"), (2.0, 10, "higher", "better"),
-                                            (1.05, 10, "lower", "same"), (0.5, None, "lower", "")):
-        assert bench_results.verdict({"ratio": ratio, "spread_pct": spread, "better": better}) == expected
-
-
 def test_selfcheck_ends_with_a_verdict(capsys):
     args = types.SimpleNamespace(selfcheck=True)
     assert bench.verdict(args, {"rows": bench_results.rows([VARIANT], records([10, 12], [11, 13]))}) == 0
@@ -332,15 +316,6 @@ def test_one_failure_stops_the_batch():
         guests.add(FakeGuest())
 
 
-def test_module_that_does_not_build(tmp_path, monkeypatch):
-    kernel_build = tmp_path / "kernel"
-    (kernel_build / "source").mkdir(parents=True)
-    monkeypatch.setattr(lab_modules, "SOURCE", tmp_path)
-    (tmp_path / "m.c").write_text("no module")
-    with pytest.raises(LabError, match="build the module m for .*kernel"):
-        lab_modules.build(kernel_build, "m")
-
-
 # Workloads
 
 def samples(*mib):
@@ -452,30 +427,11 @@ def boot(tmp_path):
 
 
 def test_compile_list_names_files_that_exist():
-    lines = bench_runs.compile_list(bench_plan.COMPILED).splitlines()
+    lines = bench_runs.compile_list(bench_plan.COMPILED).read_text(encoding="utf-8").splitlines()
     assert len(lines) >= 8
     for line in lines:
         words = line.split()
         assert len(words) + 4 <= 32 and words[-2] == "-c" and Path(words[-1]).is_file()
-
-
-class FakeMonitor:
-    """QEMU's monitor while it migrates: its next states."""
-
-    def __init__(self, *states):
-        self.states, self.calls = list(states), []
-
-    def execute(self, command, **arguments):
-        self.calls.append((command, arguments))
-        return self.states.pop(0) if command == "query-migrate" else {}
-
-
-def test_file_of_a_snapshot(tmp_path):
-    monitor = FakeMonitor({"status": "setup"}, {"status": "active"}, {"status": "completed"})
-    assert bench_disk.migrate(monitor, tmp_path / "image") > 0.1
-    assert ("migrate", {"uri": f"exec:cat >{tmp_path}/image"}) in monitor.calls and not monitor.states
-    with pytest.raises(LabError, match="migrate to a file: disk full"):
-        bench_disk.migrate(FakeMonitor({"status": "failed", "error-desc": "disk full"}), tmp_path / "image")
 
 
 def test_disk_with_files_is_made_once(tmp_path, monkeypatch):
@@ -582,17 +538,6 @@ def test_two_churns_in_a_guest(boot):
 
 # What the guest's memory is used for
 
-def memory_event(t_ms, **kib):
-    return Event("memory", 0, None, {name: str(value) for name, value in (kib | {"t_ms": t_ms}).items()})
-
-
-def test_memory_is_in_mib():
-    """What stock does not count is unknown, and no number."""
-    events = [memory_event(1500, used=2048, cache=1024, small=512, backed=4096), run_at(1, "short"),
-              memory_event(3500, used=2048, cache=0, small=0, backed=-1)]
-    assert bench_runs.memory(events) == [[1.5, 2, 1, 0.5, 4], [3.5, 2, 0, 0, None]]
-
-
 def test_memory_in_a_guest(boot, monkeypatch):
     """64 MiB are used while they are held, and then free: first backed, then reported."""
     monkeypatch.setattr(bench_runs, "MEMORY_MS", 200)
@@ -613,19 +558,6 @@ def test_chart_of_a_curve(tmp_path):
 
 
 # The host's huge pages
-
-def test_huge_pages_that_fell_for_nothing():
-    """1766 MiB of huge pages are gone, for 113 MiB that came back."""
-    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 478) == 1653
-    assert bench_runs.lost_huge_mib(2305, 2192, 2244, 2200) == 0
-    assert bench_runs.lost_huge_mib(2305, 2310, 2244, 2240) == 4
-
-
-def test_splits_of_the_host(tmp_path, monkeypatch):
-    monkeypatch.setattr(host, "VMSTAT", tmp_path / "vmstat")
-    (tmp_path / "vmstat").write_text("thp_split_page 3\nthp_split_page_failed 9\nthp_deferred_split_page 4\n")
-    assert host.splits() == (3, 4)
-
 
 HOSTPAGES_SMALL = {"mib": 256, "each_kib": 2048, "hole_kib": 1024, "wait_s": 3}
 
@@ -659,15 +591,6 @@ def test_what_follows_a_stop():
     assert bench_runs.after_stops(curve, cycles, [2, 7]) == (30 + 15, 150 + 50)
 
 
-def test_a_stopped_process_goes_on():
-    with subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE) as child:
-        with pytest.raises(LabError), bench_runs.stopped(child.pid):
-            assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
-            raise LabError("the guest died")
-        child.communicate(b"\n", timeout=20)
-        assert child.returncode == 0
-
-
 def test_stall_in_a_guest(boot, monkeypatch):
     monkeypatch.setattr(bench_runs, "LEARNED_S", 1)
     monkeypatch.setattr(bench_runs, "STALL_AFTER_S", 2)
@@ -676,17 +599,6 @@ def test_stall_in_a_guest(boot, monkeypatch):
 
 
 # Rest
-
-def test_idle_of_a_kernel_without_counters():
-    """What the guest program says becomes the figures; what stock does not count has a reason."""
-    events = {"resting": Event("resting", 1, Sample(1, 100, 0, 2.0), {}),
-              "rested": Event("rested", 61, Sample(61, 100, 0, 2.5), {"works": "30", "timers": "2", "passes": "-1"})}
-    guest = types.SimpleNamespace(samples=samples(100), events=list(events.values()), wait_event=events.get,
-                                  finish=lambda: None)
-    got = bench_runs.idle(lambda **_: contextlib.nullcontext(guest), lambda *_: None, 30, 60, 0)
-    assert got.figures == {"works": 30, "timers": 2, "passes": None, "host_cpu_s": 0.5}
-    assert got.reasons == {"passes": "this kernel counts no passes"}
-
 
 def test_idle_of_a_userland_that_is_not_up(monkeypatch):
     """Units that failed, or another first process, would be something else than the userland at rest."""
@@ -722,7 +634,7 @@ def test_scatter_in_a_guest(boot):
 
 def test_scatter_with_a_flush_in_a_guest(boot):
     got = bench_runs.scatter(boot, lambda *_: None, 400, 90, 2, flush=True)
-    assert set(got.figures) == {figure.name for figure in bench_plan.SCATTER_FLUSH}
+    assert set(got.figures) == set(bench_plan.SCATTER_FLUSH.split())
     assert got.figures["before_mib"] - got.figures["after_mib"] > 250
 
 

@@ -5,6 +5,7 @@ import functools
 
 import pytest
 
+from conftest import wait_until
 from lab import paths, programs, tap
 from lab.fall import measure
 from lab.vm import VM
@@ -13,23 +14,21 @@ pytestmark = pytest.mark.product
 FREE_MIB = 256
 
 
-def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(), thp="always"):
-    """Boot, check the parameters, free FREE_MIB: (Result, Fall after most of it, or `seconds`)."""
+def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(), thp="always", free_mib=FREE_MIB):
+    """Boot, check the parameters, free memory: (Result, Fall after most of it, or `seconds`)."""
     # What the CPUs' own lists keep is no free memory to the buddy allocator: up to 28 MiB each.
     steps = [*steps, ["file", "write", "/proc/sys/vm/percpu_pagelist_high_fraction", "100000"]]
     steps += [["params", "expect", *expect]] if expect else []
-    steps.append(["hog", f"mem={FREE_MIB}M", f"thp={thp}"])
+    steps.append(["hog", f"mem={free_mib}M", f"thp={thp}"])
     with boot(steps=steps, cmdline=cmdline, balloon=balloon) as vm:
         freeing = vm.wait_event("freeing")
-        while vm.samples[-1].t < freeing.t + seconds and \
-                vm.samples[-1].rss_mib > freeing.sample.rss_mib - 0.97 * FREE_MIB:
-            vm.sleep(0.1)
+        wait_until(vm, lambda: vm.samples[-1].rss_mib <= freeing.sample.rss_mib - 0.97 * free_mib, seconds)
         vm.sleep(1)         # the fall's end is what its last second shows
         vm.send("quit")
         result = vm.finish()
     points = [(0, freeing.sample.rss_mib)]
     points += [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t > freeing.t]
-    return result, measure(points, FREE_MIB)
+    return result, measure(points, free_mib)
 
 
 def test_parameters_accept_and_refuse(boot):
@@ -41,13 +40,13 @@ def test_parameters_accept_and_refuse(boot):
     assert sum(case.name.startswith("order accepts") and not case.skip for case in cases) == 12
 
 
-def test_memory_comes_back(boot):
-    _, fall = free_memory(boot, expect=["delay=-1", "order=9"])
-    assert fall.returned_pct >= 95
-
-
-def test_memory_comes_back_with_a_fixed_delay(boot):
-    _, fall = free_memory(boot, ["page_reporting.page_reporting_delay_ms=2000"], ["delay=2000", "order=9"])
+@pytest.mark.parametrize("cmdline, expect", [
+    ([], ["delay=-1", "order=9"]),
+    (["page_reporting.page_reporting_delay_ms=2000"], ["delay=2000", "order=9"]),
+    (["page_reporting.page_reporting_order=3"], ["order=3"]),
+], ids=["defaults", "delay", "order"])
+def test_memory_comes_back(boot, cmdline, expect):
+    _, fall = free_memory(boot, cmdline, expect)
     assert fall.returned_pct >= 95
 
 
@@ -84,11 +83,6 @@ def test_kernel_without_migration():
     assert read[1] == "unable"
 
 
-def test_order_on_boot_line(boot):
-    _, fall = free_memory(boot, ["page_reporting.page_reporting_order=3"], ["order=3"])
-    assert fall.returned_pct >= 95
-
-
 @pytest.mark.parametrize("value", ["99", "abc", "-2"])
 def test_invalid_order_on_boot_line(boot, value):
     """The kernel says so, the default stays, reporting works."""
@@ -99,9 +93,10 @@ def test_invalid_order_on_boot_line(boot, value):
     assert fall.returned_pct >= 95
 
 
-@pytest.mark.parametrize("balloon", ["off", None])
-def test_order_reads_minus_one_without_device(boot, balloon):
-    with boot(steps=[["params", "expect", "order=-1"]], balloon=balloon) as vm:
+@pytest.mark.parametrize("balloon, cmdline, order", [
+    ("off", [], -1), (None, [], -1), (None, ["page_reporting.page_reporting_order=5"], 5)])
+def test_order_without_device(boot, balloon, cmdline, order):
+    with boot(steps=[["params", "expect", f"order={order}"]], balloon=balloon, cmdline=cmdline) as vm:
         vm.finish()
 
 
@@ -110,10 +105,4 @@ def test_minus_one_gives_the_choice_back(boot):
              ["file", "write", "/sys/module/page_reporting/parameters/page_reporting_order", "-1"],
              ["params", "expect", "order=9"]]
     with boot(steps=steps, cmdline=["page_reporting.page_reporting_order=3"]) as vm:
-        vm.finish()
-
-
-def test_order_on_boot_line_without_device(boot):
-    with boot(steps=[["params", "expect", "order=5"]], balloon=None,
-              cmdline=["page_reporting.page_reporting_order=5"]) as vm:
         vm.finish()

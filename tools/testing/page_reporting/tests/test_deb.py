@@ -4,8 +4,6 @@
 The package itself, its userland and its boot take most of an hour: `make deb` is their test.
 """
 
-import contextlib
-import json
 import os
 import shutil
 import signal
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import stand_in
 from lab import deb, domain, freeze, image, paths
 from lab.errors import BadInput, GuestDied, LabError, MissingTool, RunTimeout
 
@@ -83,38 +82,42 @@ def test_not_one_package(build):
 
 # The package of page-reporting
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
-def test_tools_package(tmp_path):
-    touch(tmp_path / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
-    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
-    package, = (tmp_path / "out").iterdir()
-    fields = subprocess.run(["dpkg-deb", "--field", package], capture_output=True, text=True, check=True).stdout
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory):
+    """The package, made where an older one was, and a folder with what is in it."""
+    if not shutil.which("dpkg-deb"):
+        pytest.skip("dpkg-deb is a program of Debian")
+    folder = tmp_path_factory.mktemp("tools")
+    touch(folder / "out" / "linux-page-reporting-tools_0-1_amd64.deb")
+    subprocess.run([paths.REPO / "scripts" / "tools-package", folder / "out"], check=True, timeout=300)
+    package, = (folder / "out").iterdir()
+    for option, part in (("--extract", "root"), ("--control", "control")):
+        subprocess.run(["dpkg-deb", option, package, folder / part], check=True)
+    return package, folder
+
+
+def test_tools_package(tools):
+    package, folder = tools
+    fields = (folder / "control" / "control").read_text()
     assert "Package: linux-page-reporting-tools\n" in fields and "Version: 0-1\n" not in fields
     assert deb.version_of(package) in fields
-    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
-    done = subprocess.run([tmp_path / "root/usr/sbin/page-reporting", "--help"], capture_output=True, text=True,
-                          check=True)
+    program = folder / "root/usr/sbin/page-reporting"
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("page-reporting [--json] COMMAND")
 
 
-@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="dpkg-deb is a program of Debian")
 @pytest.mark.product
 @pytest.mark.parametrize("word, status, said", [("freeze", 0, "flush\n"), ("thaw", 0, ""), ("freeze", 1, "flush\n")])
-def test_hook_of_the_agent(tmp_path, word, status, said):
+def test_hook_of_the_agent(tools, tmp_path, word, status, said):
     """The package has it where Debian's agent looks, and it stays away once it was removed."""
-    subprocess.run([paths.REPO / "scripts" / "tools-package", tmp_path / "out"], check=True, timeout=300)
-    package, = (tmp_path / "out").iterdir()
-    for option, folder in (("--extract", "root"), ("--control", "control")):
-        subprocess.run(["dpkg-deb", option, package, tmp_path / folder], check=True)
-    assert (tmp_path / "control/conffiles").read_text() == f"{freeze.HOOK}\n"
-    unit = tmp_path / "root/usr/lib/systemd/system/qemu-guest-agent.service.d/page-reporting.conf"
+    _, folder = tools
+    assert (folder / "control/conffiles").read_text() == f"{freeze.HOOK}\n"
+    unit = folder / "root/usr/lib/systemd/system/qemu-guest-agent.service.d/page-reporting.conf"
     assert unit.read_text().endswith("ExecStart=\nExecStart=-/usr/sbin/qemu-ga --fsfreeze-hook\n")
     hook = tmp_path / "hook"
-    text = (tmp_path / "root" / freeze.HOOK[1:]).read_text()
-    hook.write_text(text.replace("PATH=", f"PATH={tmp_path}:"))
-    (tmp_path / "page-reporting").write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
-    for path in (hook, tmp_path / "page-reporting"):
-        path.chmod(0o755)
+    hook.write_text((folder / "root" / freeze.HOOK[1:]).read_text().replace("PATH=", f"PATH={tmp_path}:"))
+    hook.chmod(0o755)
+    stand_in(tmp_path / "page-reporting", f'echo "$@"\nexit {status}')
     done = subprocess.run([hook, word], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (status if said else 0, said)
 
@@ -132,13 +135,10 @@ def test_tools_package_without_a_tree(tmp_path):
 @pytest.fixture
 def debootstrap(tmp_path, monkeypatch):
     """A stand-in for mmdebstrap: call() says what it does; it notes its arguments in `calls`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    calls = tmp_path / "calls"
+    folder, calls = tmp_path / "bin", tmp_path / "calls"
 
     def call(script):
-        (folder / "mmdebstrap").write_text(f'#!/bin/sh\necho "$@" >>{calls}\n{script}\n')
-        (folder / "mmdebstrap").chmod(0o755)
+        stand_in(folder / "mmdebstrap", f'echo "$@" >>{calls}\n{script}')
 
     def good():
         # Its last words are the suite, the disk and the files of sources.
@@ -173,29 +173,6 @@ def test_disk_is_made_once_for_a_package(debootstrap, package, tmp_path, capsys)
     assert "systemctl -q enable page-reporting-demo.service" in first and "systemd-sysv" in first
 
 
-def test_disk_has_the_tools_that_lie_beside_the_package(debootstrap, package, tmp_path):
-    debootstrap.good()
-    tools = tmp_path / "linux-page-reporting-tools_1-1_amd64.deb"
-    image.make(package, tmp_path / "out")
-    assert tools.name not in debootstrap.calls()[0]
-    touch(tools)
-    image.make(package, tmp_path / "out")
-    assert f"dpkg --install /tmp/{package.name}" in debootstrap.calls()[1]
-    assert f"dpkg --install /tmp/{tools.name}" in debootstrap.calls()[1]
-
-
-def test_disk_without_a_package_has_programs(debootstrap, tmp_path):
-    debootstrap.good()
-    touch(tmp_path / "idle")
-    (tmp_path / "idle").chmod(0o755)
-    for text in (b"one", b"another"):
-        (tmp_path / "idle").write_bytes(text)
-        image.make(None, tmp_path / "out", [tmp_path / "idle"])
-    _, last = debootstrap.calls()
-    assert f"upload {tmp_path / 'idle'} /usr/local/bin/idle" in last and 'chmod 755 "$1/usr/local/bin/idle"' in last
-    assert "dpkg" not in last and "systemctl -q enable page-reporting-lab.service" in last
-
-
 def test_failed_userland_leaves_no_disk(debootstrap, package, tmp_path, monkeypatch):
     debootstrap.call('echo "E: dpkg failed" >&2; exit 25')
     with pytest.raises(LabError, match="mmdebstrap failed.*\n.*E: dpkg failed"):
@@ -224,25 +201,6 @@ def test_interrupted_userland_leaves_no_disk_and_no_process(debootstrap, package
     assert child.wait(timeout=20) != 0
     assert not (tmp_path / "out" / "disk.part").exists() and not (tmp_path / "out" / "disk.img").exists()
     assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().strip()}")
-
-
-def test_accelerator_that_hangs_is_left(monkeypatch, tmp_path, capsys):
-    """A kernel that fails is not its fault."""
-    for failing, said, tried in ((["kvm"], "", ["kvm", "tcg"]), (["kvm"], "Kernel panic", ["kvm"]),
-                                 (["kvm", "tcg"], "", ["kvm", "tcg"])):
-        seen = []
-
-        def boot(_kernel, _disk, accel, out, failing=failing, said=said, seen=seen):
-            seen.append(accel)
-            (out / "console.log").write_text(said)
-            if accel in failing:
-                raise LabError(f"{accel} hangs")
-            return UP, FIGURES
-        monkeypatch.setattr(deb, "boot", boot)
-        with pytest.raises(LabError) if tried[-1] in failing else contextlib.nullcontext():
-            assert deb.boot_with_any(None, None, ["kvm", "tcg"], tmp_path) == (UP, FIGURES)
-            assert "kvm does not boot a guest here (kvm hangs)" in capsys.readouterr().err
-        assert seen == tried
 
 
 def test_kernel_is_read_from_the_disk(tmp_path):
@@ -336,12 +294,10 @@ def test_libvirt_that_fails_is_no_guest_that_is_off(guest, monkeypatch):
 
 def test_second_signal_does_not_keep_the_guest(tmp_path):
     """It comes while virsh ends the guest."""
-    (tmp_path / "bin").mkdir()
     for name, script in {
             "libvirtd": 'mkdir "$XDG_RUNTIME_DIR/libvirt"; : >"$XDG_RUNTIME_DIR/libvirt/libvirt-sock"; exec sleep 60',
             "virsh": f'case $* in *" destroy "*) : >{tmp_path}/there; sleep 1; : >{tmp_path}/destroyed;; esac'}.items():
-        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tmp_path / "bin" / name).chmod(0o755)
+        stand_in(tmp_path / "bin" / name, script)
     program = ("import shutil, sys, time; from lab import domain; from lab.errors import take_signals\n"
                "take_signals(); which = shutil.which\n"
                f"shutil.which = lambda name, path=None: which(name, path='{tmp_path}/bin')\n"
@@ -360,32 +316,6 @@ def test_second_signal_does_not_keep_the_guest(tmp_path):
     child.terminate()
     assert child.wait(timeout=20) == 128 + signal.SIGTERM
     assert (tmp_path / "destroyed").exists() and not os.path.exists(folder) and not os.path.exists(f"/proc/{daemon}")
-
-
-class AgentSession(FakeSession):
-    """A guest agent whose program ends at its third look, with a status."""
-
-    def __init__(self, folder, status):
-        super().__init__(folder)
-        self.status = status
-
-    def virsh(self, *words):
-        request = json.loads(words[2])
-        self.calls.append(request)
-        if request["execute"] == "guest-exec":
-            return json.dumps({"return": {"pid": 7}})
-        if len(self.calls) < 4:
-            return json.dumps({"return": {"exited": False}})
-        return json.dumps({"return": {"exited": True, "exitcode": self.status, "out-data": "b3V0", "err-data": "ZXJy"}})
-
-
-def test_agent_runs_a_program(tmp_path):
-    session = AgentSession(tmp_path, 0)
-    assert domain.Agent(session).run("/bin/echo", "out") == "out"
-    assert session.calls[0]["arguments"] == {"path": "/bin/echo", "arg": ["out"], "capture-output": True}
-    assert session.calls[3] == {"execute": "guest-exec-status", "arguments": {"pid": 7}}
-    with pytest.raises(LabError, match="guest-exec /bin/false: status 1: err"):
-        domain.Agent(AgentSession(tmp_path, 1)).run("/bin/false")
 
 
 # The verdict

@@ -5,7 +5,6 @@ Each test runs on the base as it is, where it has to fail, and on the base with 
 has to pass. `make test-fixes BASE=7.3` builds both kernels; no other run takes part in this.
 """
 
-import gzip
 import os
 import re
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from lab import modules, paths, programs
 from lab.vm import VM
+from test_hazards import block_types, disk
 
 __test__ = bool(os.environ.get("PR_FIXES"))
 
@@ -31,9 +31,7 @@ def add_program(initrd, name, build, folder):
     binary = folder / name
     subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", binary, programs.SOURCE / f"{name}.c"],
                    check=True)
-    made = subprocess.run([build / "usr" / "gen_init_cpio", "-t", "0", "-"], check=True, capture_output=True,
-                          input=f"file /bin/{name} {binary} 0755 0 0\n".encode())
-    initrd.write_bytes(initrd.read_bytes() + gzip.compress(made.stdout, mtime=0))
+    initrd.write_bytes(initrd.read_bytes() + modules.archive([f"file /bin/{name} {binary} 0755 0 0"], build))
 
 
 class Guest:
@@ -120,24 +118,12 @@ def test_0001_mark_keeps_hwpoison(guest):
     assert found["lost"] == 0
 
 
-def own_blocks(result):
-    """Each time that /proc/pagetypeinfo was read, the pageblocks that are the kernel's own."""
-    found = []
-    for event in result.events:
-        if event.name == "value":
-            names, rows = event.fields["text"].split("Number of blocks type")[1].split("Node", 1)
-            rows = re.findall(r"zone +\w+ ((?: *\d+)+)", "Node" + rows)
-            types = dict(zip(names.split(), map(sum, zip(*(map(int, row.split()) for row in rows)))))
-            found.append(types["Unmovable"] + types["Reclaimable"])
-    return found
-
-
 def test_0002_types_stay(guest):
     """Free pageblocks of the kernel's own types are still of these types once they are reported."""
     read = ["file", "read", "/proc/pagetypeinfo"]
     result = guest.run(["module", "load", "orders", "count=24"], ["module", "unload", "orders"],
                        read, DEVICE, read, SHOW)
-    before, after = own_blocks(result)
+    before, after = (types["Unmovable"] + types["Reclaimable"] for types in block_types(result))
     guest.tell({"own_before": before, "own_after": after})
     given(numbers_of(result)[0]["reported_pages"] > MOST, before >= 24)
     assert after == before
@@ -159,13 +145,8 @@ def test_0004_next_device_gets_all(guest):
 
 def test_0005_all_is_reported_after_hibernation(guest, tmp_path):
     """Where an image goes on, the host may have none of what was reported before."""
-    image = tmp_path / "swap"
-    with open(image, "wb") as file:
-        file.truncate(1 << 30)
-    subprocess.run(["/sbin/mkswap", "-q", str(image)], check=True)
     line = guest.line_of_console(r"hibernated: before=(\d+) after=(\d+)", DEVICE, ["hibernate"],
-                                 cmdline=["resume=/dev/vda"],
-                                 extra_args=["-drive", f"file={image},format=raw,if=virtio,cache=unsafe"])
+                                 cmdline=["resume=/dev/vda"], **disk(tmp_path))
     before, after = map(int, line.groups())
     guest.tell({"before": before, "after": after})
     given(before > MOST)

@@ -26,11 +26,16 @@ def initrd(tmp_path_factory):
     return drivers.initramfs(paths.debug_kernel(), tmp_path_factory.mktemp("hazards"))
 
 
-def guest(initrd, steps, cmdline=(), kernel=None, **arguments):
-    """Run `steps` in a guest without a balloon: a Result."""
-    with VM(kernel or paths.debug_kernel(), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
-            **{"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
-               "run_deadline_s": 300, **arguments}) as vm:
+def machine(initrd, steps, cmdline=(), kernel=None, **arguments):
+    """A guest without a balloon."""
+    return VM(kernel or paths.debug_kernel(), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
+              **{"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
+                 "run_deadline_s": 300, **arguments})
+
+
+def guest(*words, **arguments):
+    """Run the steps in such a guest: a Result."""
+    with machine(*words, **arguments) as vm:
         return vm.finish()
 
 
@@ -88,16 +93,13 @@ def test_h06_hibernation_to_another_machine(initrd, tmp_path):
     """The image goes on in another machine, whose host has none of the memory that was reported."""
     steps = [load(order=3), await_stat("pages", 700 * 256), ["sample", "disk", "shutdown"],
              await_stat("pages", 1400 * 256), READ_STATS, UNLOAD]
-    arguments = {"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
-                 "run_deadline_s": 300, "steps": steps, **disk(tmp_path),
-                 "cmdline": [*drivers.PATIENCE, f"{DELAY}=100", "resume=/dev/vda"]}
-    with VM(paths.debug_kernel(), initrd, **arguments) as vm:
+    arguments = {"steps": steps, "cmdline": [f"{DELAY}=100", "resume=/dev/vda"], **disk(tmp_path)}
+    with machine(initrd, **arguments) as vm:
         vm.wait_event("hibernating")
         with pytest.raises(GuestDied, match="QEMU ended with status 0"):
             vm.finish()
         assert any("reboot: Power down" in line for line in vm.console)
-    with VM(paths.debug_kernel(), initrd, first="awake", **arguments) as vm:
-        result = vm.finish()
+    result = guest(initrd, first="awake", **arguments)
     assert result.events[0].number("pages") < 1200 * 256
 
 
@@ -131,10 +133,8 @@ def test_h03_capacity(initrd, capacity):
 def test_h04_delay_0_is_no_busy_loop(initrd, fail_percent):
     """An idle guest stays idle, also when the host refuses everything."""
     idle_s = 10
-    with VM(paths.debug_kernel(), initrd, balloon=None, mem_mib=1024, boot_deadline_s=180, run_deadline_s=300,
-            cmdline=[*drivers.PATIENCE, f"{DELAY}=0"], parallel=True,
-            steps=[load(fail_percent=fail_percent), READ_STATS, await_stat("reports", 1), hog(limit=600),
-                   READ_STATS, UNLOAD]) as vm:
+    with machine(initrd, [load(fail_percent=fail_percent), READ_STATS, await_stat("reports", 1), hog(limit=600),
+                          READ_STATS, UNLOAD], [f"{DELAY}=0"]) as vm:
         vm.wait_event("memfree")
         vm.sleep(15)        # for all there is to report
         start = vm.samples[-1]
@@ -235,9 +235,8 @@ def stamp_ms(line):
 @pytest.mark.parametrize("how, said", [("poweroff", "reboot: Power down"), ("reboot", "reboot: Restarting system")])
 def test_h12_dead_host_does_not_hold_up_the_end(initrd, how, said):
     """A guest goes down at once, while the host has not answered a report and never does."""
-    with VM(paths.debug_kernel(), initrd, balloon=None, mem_mib=1024, parallel=True, boot_deadline_s=180,
-            cmdline=[*drivers.PATIENCE, f"{DELAY}=100"],
-            steps=[load(order=9, delay_ms=4000000), await_stat("reports", 1), ["deadhost", how]]) as vm:
+    with machine(initrd, [load(order=9, delay_ms=4000000), await_stat("reports", 1), ["deadhost", how]],
+                 [f"{DELAY}=100"]) as vm:
         leaving = vm.wait_event("leaving")
         with pytest.raises(GuestDied, match="QEMU ended with status 0"):
             vm.finish()
@@ -271,10 +270,8 @@ def test_h12_dead_host_is_named(initrd):
 @pytest.mark.parametrize("parameter", ["page_poison=1", "init_on_free=1"])
 def test_h14_driver_says_why_there_is_no_device(parameter):
     """The host cannot keep what free pages have in them, and the driver switches reporting off."""
-    with VM(paths.debug_kernel(), programs.initramfs(), mem_mib=512, boot_deadline_s=180,
-            cmdline=[*drivers.PATIENCE, parameter], steps=[["file", "read", f"{FILES}/device"]],
-            extra_args=["-global", "virtio-balloon-device.page-poison=off"]) as vm:
-        result = vm.finish()
+    result = guest(programs.initramfs(), [["file", "read", f"{FILES}/device"]], [parameter], mem_mib=512, balloon="on",
+                   extra_args=["-global", "virtio-balloon-device.page-poison=off"])
     assert drivers.last(result, "value").fields["text"].strip() == "none"
     assert sum("no free page reporting: page_poison or init_on_free" in line for line in result.console) == 1
 

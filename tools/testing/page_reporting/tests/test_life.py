@@ -5,6 +5,7 @@ A program in the guest keeps memory with a pattern. After each case, not one byt
 reported is accounted for, and the console is clean.
 """
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -15,6 +16,7 @@ import time
 import psutil
 import pytest
 
+from conftest import wait_until
 from lab import drivers, modules, paths, programs, qmp
 from lab.errors import GuestDied
 from lab.vm import VM
@@ -27,18 +29,17 @@ MEM_MIB, KEPT_MIB, SPARE_MIB = 1024, 256, 512
 LEFT_MIB = KEPT_MIB + 250
 # Nothing is reported by itself within an hour.
 NO_PASS = "page_reporting.page_reporting_delay_ms=3600000"
-PATTERN = [["pattern", f"mem={KEPT_MIB}", f"spare={SPARE_MIB}"]]
 
 
-def guest(folder, options=(), **arguments):
+def guest(folder, options=(), kernel=None, initrd=None, extra_args=(), **arguments):
     """A guest that is not started yet; its monitor is at folder/qmp.
 
     options: more of guest/pattern.c's
     """
-    more, initrd = arguments.pop("extra_args", ()), arguments.pop("initrd", None) or programs.initramfs()
-    kernel, steps = arguments.pop("kernel", paths.kernel()), [[*PATTERN[0], *options]]
-    return VM(kernel, initrd, **{"mem_mib": MEM_MIB, "steps": steps, "run_deadline_s": 300,
-                                 "extra_args": [*qmp.arguments(folder / "qmp"), *more], **arguments})
+    return VM(kernel or paths.kernel(), initrd or programs.initramfs(),
+              steps=[["pattern", f"mem={KEPT_MIB}", f"spare={SPARE_MIB}", *options]],
+              extra_args=[*qmp.arguments(folder / "qmp"), *extra_args],
+              **{"mem_mib": MEM_MIB, "run_deadline_s": 300, **arguments})
 
 
 def balloon_of(*options):
@@ -47,19 +48,33 @@ def balloon_of(*options):
     return {"balloon": None, "extra_args": ["-device", device]}
 
 
+@contextlib.contextmanager
+def kept(folder, options=(), image=None, **arguments):
+    """A guest that has its pattern, and its monitor; with an image, the one that goes on from there.
+
+    In the end, the pattern is checked, and the guest powers off.
+    """
+    (folder / "qmp").unlink(missing_ok=True)
+    if image:
+        arguments |= {"first": "alive", "extra_args": [*arguments.get("extra_args", ()), "-incoming",
+                                                       f"exec:cat {image}"]}
+    with guest(folder, options, **arguments) as vm, qmp.Monitor(folder / "qmp") as monitor:
+        if arguments.get("first", "boot") == "boot":
+            vm.wait_event("kept")
+        yield vm, monitor
+        check(vm)
+        vm.send("quit")
+        vm.finish()
+
+
 def until(vm, condition, seconds=30):
     """Let the guest run until what the host sees is so."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        vm.sleep(0.1)
+    assert wait_until(vm, condition, seconds)
 
 
 def settle(vm, left_mib=LEFT_MIB, seconds=20):
     """Wait until all that is free has gone: resident MiB then."""
-    end = time.monotonic() + seconds
-    while vm.samples[-1].rss_mib > left_mib and time.monotonic() < end:
-        vm.sleep(0.2)
+    wait_until(vm, lambda: vm.samples[-1].rss_mib <= left_mib, seconds)
     vm.sleep(1)
     assert vm.samples[-1].rss_mib <= left_mib
     return vm.samples[-1].rss_mib
@@ -106,9 +121,16 @@ def check_alerts(vm, before):
     return after
 
 
-def end(vm):
-    vm.send("quit")
-    vm.finish()
+def take(vm, left_mib=LEFT_MIB, seconds=20):
+    """The program takes memory and frees it, and what is free leaves: resident MiB then."""
+    say(vm, "take", "taken")
+    return settle(vm, left_mib, seconds)
+
+
+def work(vm):
+    """The program takes and frees memory from now on."""
+    vm.send("work")
+    vm.wait_event("works")
 
 
 def run_job(monitor, command, name, **arguments):
@@ -128,24 +150,19 @@ def run_job(monitor, command, name, **arguments):
 @pytest.mark.waits
 def test_stopped_for_a_minute(tmp_path):
     """By QMP: the guest's clock stands still, and nothing is to be learned from it."""
-    with guest(tmp_path) as vm:
-        vm.wait_event("kept")
+    with kept(tmp_path) as (vm, monitor):
         settle(vm)
         before = check(vm)
-        with qmp.Monitor(tmp_path / "qmp") as monitor:
-            monitor.execute("stop")
-            time.sleep(60)
-            qmp.cont(monitor)
-        say(vm, "take", "taken")
-        settle(vm)
+        monitor.execute("stop")
+        time.sleep(60)
+        qmp.cont(monitor)
+        take(vm)
         assert check(vm).number("reported") > 0.9 * before.number("reported")
-        end(vm)
 
 
 def test_process_stopped(tmp_path):
     """By SIGSTOP: the guest's clock goes on without it, while reports may be out."""
-    with guest(tmp_path) as vm:
-        vm.wait_event("kept")
+    with kept(tmp_path) as (vm, _):
         vm.send("take")
         for _ in range(5):
             os.kill(vm.pid, signal.SIGSTOP)
@@ -154,8 +171,6 @@ def test_process_stopped(tmp_path):
             vm.sleep(0.5)
         vm.wait_event("taken")
         settle(vm)
-        check(vm)
-        end(vm)
 
 
 # Ballooned
@@ -168,17 +183,14 @@ def inflate_to(vm, monitor, mib):
 
 def test_balloon_goes_up_and_down(tmp_path):
     """Ten times by half of a guest of 2 GiB: nobody has used that memory, it comes back as before, and no alert."""
-    mem_mib = 2 * MEM_MIB
-    with guest(tmp_path, mem_mib=mem_mib) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    mem_mib, moved_mib = 2 * MEM_MIB, 0
+    with kept(tmp_path, mem_mib=mem_mib) as (vm, monitor):
         rest_mib, before = settle(vm), check(vm)
-        moved_mib = 0
         for _ in range(10):
             for mib in (mem_mib // 2, mem_mib):
                 inflate_to(vm, monitor, mib)
             moved_mib += mem_mib // 2
         after_mib, after = settle(vm), check_alerts(vm, before)
-        end(vm)
     refaulted = after.number("refault") - before.number("refault")
     print(f"{refaulted} pages refaulted, resident: {rest_mib:.0f} MiB before, {after_mib:.0f} MiB after")
     assert refaulted < 0.01 * moved_mib * 256
@@ -187,24 +199,19 @@ def test_balloon_goes_up_and_down(tmp_path):
 
 def test_balloon_that_the_guest_needs_back(tmp_path):
     """deflate-on-oom: the guest takes what the balloon has, and nothing is killed."""
-    with guest(tmp_path, **balloon_of("deflate-on-oom=on")) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, **balloon_of("deflate-on-oom=on")) as (vm, monitor):
         settle(vm)
         inflate_to(vm, monitor, KEPT_MIB + 200)
         say(vm, "take", "taken")
         assert monitor.execute("query-balloon")["actual"] > (KEPT_MIB + SPARE_MIB) << 20
         inflate_to(vm, monitor, MEM_MIB)
         settle(vm)
-        check(vm)
-        end(vm)
 
 
 def test_balloon_is_taken_away_and_comes_back(tmp_path):
     """Ten times, while a program works: reports are out when the device goes."""
-    with guest(tmp_path, **balloon_of()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
-        vm.send("work")
-        vm.wait_event("works")
+    with kept(tmp_path, **balloon_of()) as (vm, monitor):
+        work(vm)
         for _ in range(10):
             vm.sleep(0.7)
             unplug(vm, monitor, "balloon")
@@ -212,7 +219,6 @@ def test_balloon_is_taken_away_and_comes_back(tmp_path):
         say(vm, "rest", "rested")
         settle(vm)
         assert check(vm).number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9
-        end(vm)
 
 
 def unplug(vm, monitor, name, seconds=30):
@@ -238,8 +244,7 @@ def snapshots(tmp_path):
 
 def test_snapshot_is_loaded(tmp_path, snapshots):
     """QEMU writes zeroes to what it has backed since; this leaves with a flush of the word again."""
-    with guest(tmp_path, cmdline=[NO_PASS]) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, cmdline=[NO_PASS]) as (vm, monitor):
         snapshots(monitor)
         say(vm, "again", "flushed")
         rest_mib = settle(vm)
@@ -253,8 +258,6 @@ def test_snapshot_is_loaded(tmp_path, snapshots):
         say(vm, "again", "flushed")
         flushed_mib = settle(vm)
         print(f"resident: {loaded_mib:.0f} MiB after the load, {flushed_mib:.0f} MiB after the flush")
-        check(vm)
-        end(vm)
     assert loaded_mib > rest_mib + 0.8 * SPARE_MIB
     assert loaded.number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9, "the guest counts it as reported"
 
@@ -294,6 +297,13 @@ def reading_backs():
 ZONE_DMA_MIB = 16
 
 
+def flush_after_use(vm):
+    """Memory is taken, freed, and reported by a flush, also where it had been reported before: resident MiB then."""
+    say(vm, "take", "taken")
+    say(vm, "again", "flushed")
+    return settle(vm)
+
+
 def tell_again(vm):
     """A migration reads all memory. Where reading backs it, what the guest has reported has to be reported again.
 
@@ -308,25 +318,17 @@ def tell_again(vm):
 def test_migrated_to_a_file_and_back(tmp_path):
     """The guest goes on here, and in another QEMU that starts from the file."""
     image = tmp_path / "image"
-    with guest(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path) as (vm, monitor):
         settle(vm)
         check(vm)
         migrate(monitor, image)
         qmp.cont(monitor)
-        check(vm)
-        end(vm)
-    (tmp_path / "qmp").unlink(missing_ok=True)
-    with guest(tmp_path, first="alive", extra_args=["-incoming", f"exec:cat {image}"]) as vm:
+    with kept(tmp_path, image=image) as (vm, _):
         vm.sleep(1)
         started_mib = vm.samples[-1].rss_mib
         check(vm)
-        say(vm, "take", "taken")
-        say(vm, "again", "flushed")
-        flushed_mib = settle(vm)
+        flushed_mib = flush_after_use(vm)
         print(f"resident: {started_mib:.0f} MiB after the start, {flushed_mib:.0f} MiB after the flush")
-        check(vm)
-        end(vm)
     assert image.stat().st_size < LEFT_MIB << 20
 
 
@@ -341,27 +343,19 @@ def test_reports_while_it_is_migrated_to_a_file(tmp_path):
         assert check(vm).number("report") > first.number("report")
         assert monitor.execute("query-migrate")["status"] == "active"
 
-    with guest(tmp_path, cmdline=["page_reporting.page_reporting_delay_ms=100"]) as vm, \
-            qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, cmdline=["page_reporting.page_reporting_delay_ms=100"]) as (vm, monitor):
         settle(vm)
-        vm.send("work")
-        vm.wait_event("works")
+        work(vm)
         migrate(monitor, image, reports)
         qmp.cont(monitor)
         say(vm, "rest", "rested")
         tell_again(vm)
         settle(vm)
-        check(vm)
-        end(vm)
-    (tmp_path / "qmp").unlink(missing_ok=True)
-    with guest(tmp_path, first="alive", extra_args=["-incoming", f"exec:cat {image}"]) as vm:
+    with kept(tmp_path, image=image) as (vm, _):
         check(vm)
         say(vm, "rest", "rested")
         say(vm, "again", "flushed")
         settle(vm)
-        check(vm)
-        end(vm)
 
 
 def hinting():
@@ -385,8 +379,7 @@ def test_migrated_with_hinting(tmp_path):
     """Hints are no use of what was reported: nothing is learned, and no alert. The guest goes on here, as after a
     migration that was called off, and from the file."""
     image = tmp_path / "image"
-    with guest(tmp_path, ["later=256"], **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, ["later=256"], **hinting()) as (vm, monitor):
         rest_mib = settle(vm)
         left_s = [leaves_s(vm, rest_mib)]
         before = check(vm)
@@ -396,23 +389,14 @@ def test_migrated_with_hinting(tmp_path):
         settle(vm, rest_mib + 20)
         after = check_alerts(vm, before)
         left_s.append(leaves_s(vm, rest_mib))
-        check(vm)
-        end(vm)
     print(f"256 MiB have left after {left_s[0]:.1f} s before, {left_s[1]:.1f} s after hinting")
     assert max(left_s) < LEAVES_S
     hinted = after.number("clear") - before.number("clear")
     assert hinted > (MEM_MIB - LEFT_MIB) * 256 * 0.5, "what was reported was not hinted at"
     assert after.number("refault") - before.number("refault") < 0.01 * hinted
-    (tmp_path / "qmp").unlink(missing_ok=True)
-    from_file = hinting()
-    from_file["extra_args"] += ["-incoming", f"exec:cat {image}"]
-    with guest(tmp_path, first="alive", **from_file) as vm:
+    with kept(tmp_path, image=image, **hinting()) as (vm, _):
         check(vm)
-        say(vm, "take", "taken")
-        say(vm, "again", "flushed")
-        settle(vm)
-        check(vm)
-        end(vm)
+        flush_after_use(vm)
 
 
 # A program that works while hinting holds all other free memory uses ZONE_DMA, and leaves fragments. No round is worth
@@ -422,17 +406,13 @@ SCATTERED_MIB = ZONE_DMA_MIB + MEM_MIB // 64
 
 def test_reports_while_it_is_migrated_with_hinting(tmp_path):
     """A program works meanwhile: memory is hinted at, taken, freed and reported by turns."""
-    with guest(tmp_path, **hinting()) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, **hinting()) as (vm, monitor):
         rest_mib = settle(vm)
-        vm.send("work")
-        vm.wait_event("works")
+        work(vm)
         migrate(monitor, tmp_path / "image", lambda: vm.sleep(5))
         qmp.cont(monitor)
         say(vm, "rest", "rested")
         settle(vm, rest_mib + 20 + SCATTERED_MIB)
-        check(vm)
-        end(vm)
 
 
 # Memory that comes and goes
@@ -450,8 +430,7 @@ def leave_in_use(vm, unplugging):
     """
     filled = say(vm, "fill", "filled").number("movable")
     assert filled > 0.9 * MORE_MIB * 256, "the pattern is not in the memory that is to go"
-    vm.send("work")
-    vm.wait_event("works")
+    work(vm)
     unplugging()
     assert check(vm).number("movable") == 0, "there is a movable zone after all has gone"
     say(vm, "rest", "rested")
@@ -467,19 +446,16 @@ def unplug_dimm(vm, monitor):
 
 def test_dimm_is_unplugged(tmp_path):
     """Twice, a DIMM is plugged, used, reported, filled with a pattern, and unplugged while a program works."""
-    with guest(tmp_path, [f"later={LATER_MIB}", f"busy={BUSY_MIB}", f"more={MORE_MIB}"], cmdline=[MOVABLE],
-               extra_args=["-m", "slots=2,maxmem=4G"]) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, [f"later={LATER_MIB}", f"busy={BUSY_MIB}", f"more={MORE_MIB}"], cmdline=[MOVABLE],
+              extra_args=["-m", "slots=2,maxmem=4G"]) as (vm, monitor):
         for _ in range(2):
             monitor.execute("object-add", **{"qom-type": "memory-backend-ram", "id": "more",
                                              "size": PLUGGED_MIB << 20, "reserve": False})
             monitor.execute("device_add", driver="pc-dimm", id="dimm", memdev="more")
             vm.sleep(1)
-            say(vm, "take", "taken")
-            settle(vm, LEFT_MIB + MORE_MIB)
+            take(vm, LEFT_MIB + MORE_MIB)
             check(vm)
             leave_in_use(vm, lambda: unplug_dimm(vm, monitor))
-        end(vm)
 
 
 VIRTIO_MEM = ("-m", "maxmem=4G", "-object", f"memory-backend-ram,id=more,size={2048}M,reserve=off",
@@ -492,9 +468,8 @@ def test_virtio_mem(tmp_path, rounds, period_s):
 
     In each round, what is free leaves within 60 s, both before and after the unplug, and the counters add up.
     """
-    with guest(tmp_path, [f"later={LATER_MIB + 1024}", f"busy={BUSY_MIB}", f"more={MORE_MIB}"], cmdline=[MOVABLE],
-               extra_args=VIRTIO_MEM, run_deadline_s=300 * rounds) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, [f"later={LATER_MIB + 1024}", f"busy={BUSY_MIB}", f"more={MORE_MIB}"], cmdline=[MOVABLE],
+              extra_args=VIRTIO_MEM, run_deadline_s=300 * rounds) as (vm, monitor):
         settle(vm)
 
         def request(mib):
@@ -503,39 +478,32 @@ def test_virtio_mem(tmp_path, rounds, period_s):
                                               property="size") == mib << 20, 120)
         for _ in range(rounds):
             request(2048)
-            say(vm, "take", "taken")
-            settle(vm, LEFT_MIB + MORE_MIB, 60)
+            take(vm, LEFT_MIB + MORE_MIB, 60)
             vm.sleep(period_s)
             check(vm)
             leave_in_use(vm, lambda: request(0))
             vm.sleep(period_s)
-        end(vm)
 
 
 # Asleep
 
-def sleeper(folder, **arguments):
-    """A guest of the kernel with locks and lists checked."""
+def sleeper(**arguments):
+    """Arguments for a guest of the kernel with locks and lists checked."""
     # QEMU writes a kernel that it loads as ELF again when it wakes the machine.
     image = paths.debug_kernel().parent / "arch" / "x86" / "boot" / "bzImage"
-    return guest(folder, kernel=image, parallel=True, boot_deadline_s=180,
-                 **{"cmdline": drivers.PATIENCE, **arguments})
+    return {"kernel": image, "parallel": True, "boot_deadline_s": 180, "cmdline": drivers.PATIENCE, **arguments}
 
 
-def end_after_sleep(vm, monitor):
+def use_after_sleep(vm, monitor):
     """The guest is awake: its balloon has a quarter again, and gives it back."""
     until(vm, lambda: monitor.execute("query-balloon")["actual"] == (MEM_MIB - 256) << 20)
     inflate_to(vm, monitor, MEM_MIB)
-    say(vm, "take", "taken")
-    settle(vm)
-    check(vm)
-    end(vm)
+    take(vm)
 
 
 def test_balloon_of_a_guest_that_sleeps(tmp_path):
     """S3, with a balloon of a quarter of the guest, which it has again when it wakes."""
-    with sleeper(tmp_path) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, **sleeper()) as (vm, monitor):
         settle(vm)
         inflate_to(vm, monitor, MEM_MIB - 256)
         vm.send("ram")
@@ -543,19 +511,19 @@ def test_balloon_of_a_guest_that_sleeps(tmp_path):
         monitor.execute("system_wakeup")
         awake = vm.wait_event("awake")
         assert awake.number("imbalance") == 0
-        end_after_sleep(vm, monitor)
+        use_after_sleep(vm, monitor)
 
 
-def hibernator(folder):
+def hibernator(folder, **arguments):
     """Arguments for a guest that hibernates to a disk of its own."""
-    return {"cmdline": [*drivers.PATIENCE, "resume=/dev/vda"], **disk(folder)}
+    return sleeper(cmdline=[*drivers.PATIENCE, "resume=/dev/vda"], **disk(folder), **arguments)
 
 
 def test_balloon_of_a_guest_that_hibernates_to_another_machine(tmp_path):
     """S4, with the same balloon; the image goes on in another machine, which inflates its balloon only then."""
     # The fewer pages, the shorter the test. What is free is not in the image.
-    arguments = {"options": ["mem=64"], **hibernator(tmp_path)}
-    with sleeper(tmp_path, **arguments) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+    arguments = hibernator(tmp_path, options=["mem=64"])
+    with guest(tmp_path, **arguments) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
         vm.wait_event("kept")
         settle(vm)
         inflate_to(vm, monitor, MEM_MIB - 256)
@@ -564,22 +532,20 @@ def test_balloon_of_a_guest_that_hibernates_to_another_machine(tmp_path):
         with pytest.raises(GuestDied, match="QEMU ended with status 0"):
             vm.finish()
         assert any("reboot: Power down" in line for line in vm.console)
-    (tmp_path / "qmp").unlink(missing_ok=True)
-    with sleeper(tmp_path, first="awake", **arguments) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
+    with kept(tmp_path, first="awake", **arguments) as (vm, monitor):
         assert vm.events[0].number("imbalance") == 0
         check(vm)
         inflate_to(vm, monitor, MEM_MIB - 256)
-        end_after_sleep(vm, monitor)
+        use_after_sleep(vm, monitor)
 
 
 def test_balloon_of_a_guest_that_hibernates(tmp_path):
     """S4, with the same balloon; the image goes on in this machine."""
-    with sleeper(tmp_path, **hibernator(tmp_path)) as vm, qmp.Monitor(tmp_path / "qmp") as monitor:
-        vm.wait_event("kept")
+    with kept(tmp_path, **hibernator(tmp_path)) as (vm, monitor):
         settle(vm)
         inflate_to(vm, monitor, MEM_MIB - 256)
         say(vm, "disk", "awake")
-        end_after_sleep(vm, monitor)
+        use_after_sleep(vm, monitor)
 
 
 # Started anew
@@ -592,20 +558,15 @@ def test_started_anew(tmp_path, how):
              f"file /kexec/initrd {programs.initramfs()} 0644 0 0"]
     initrd = tmp_path / "initrd"
     initrd.write_bytes(programs.initramfs().read_bytes() + modules.archive(lines, build))
-    with guest(tmp_path, initrd=initrd, extra_args=["-action", "reboot=reset"]) as vm:
-        vm.wait_event("kept")
-        vm.send("work")
-        vm.wait_event("works")
+    with kept(tmp_path, initrd=initrd, extra_args=["-action", "reboot=reset"]) as (vm, _):
+        work(vm)
         vm.sleep(3)
         assert check(vm).number("report") > 0, "the first kernel has reported nothing"
         vm.send(how)
         vm.wait_event("boot", 60)
         vm.wait_event("kept")
         settle(vm)
-        say(vm, "take", "taken")
-        settle(vm)
-        check(vm)
-        end(vm)
+        take(vm)
 
 
 # Other machines
@@ -620,8 +581,7 @@ def test_microvm(tmp_path):
     with guest(tmp_path, machine="microvm,acpi=off,auto-kernel-cmdline=off", cmdline=["reboot=t", *places]) as vm:
         vm.wait_event("kept")
         settle(vm)
-        say(vm, "take", "taken")
-        settle(vm)
+        take(vm)
         check(vm)
         vm.send("reboot")
         with pytest.raises(GuestDied, match="QEMU ended with status 0"):
@@ -631,19 +591,24 @@ def test_microvm(tmp_path):
 
 def test_two_numa_nodes(tmp_path):
     """What is free leaves from both."""
-    with guest(tmp_path, nodes=2) as vm:
-        vm.wait_event("kept")
+    with kept(tmp_path, nodes=2) as (vm, _):
         settle(vm)
-        say(vm, "take", "taken")
-        settle(vm)
+        take(vm)
         assert check(vm).number("reported") > (MEM_MIB - LEFT_MIB) * 256 * 0.9
         assert len([line for line in vm.console if "Initmem setup node" in line]) == 2
-        end(vm)
 
 
 # Memory that is a memfd or a file
 
 HOG_MIB = 512
+
+
+def free_hog(vm, gone, seconds):
+    """The hog frees its memory, and the host gets it: until gone() says so, or the time is over."""
+    vm.send("go")
+    vm.wait_event("freed")
+    wait_until(vm, gone, seconds)
+    vm.sleep(1)
 
 
 def fall_of_hog(look=lambda: 0, **arguments):
@@ -655,12 +620,7 @@ def fall_of_hog(look=lambda: 0, **arguments):
             steps=[["hog", f"mem={HOG_MIB}M", "thp=always", "hold=host"]]) as vm:
         ready = vm.wait_event("ready")
         before = ready.sample.rss_mib, look()
-        vm.send("go")
-        vm.wait_event("freed")
-        deadline = time.monotonic() + 20
-        while vm.samples[-1].rss_mib > before[0] - 0.9 * HOG_MIB and time.monotonic() < deadline:
-            vm.sleep(0.2)
-        vm.sleep(1)
+        free_hog(vm, lambda: vm.samples[-1].rss_mib <= before[0] - 0.9 * HOG_MIB, 20)
         after = vm.samples[-1].rss_mib, look()
         vm.send("quit")
         vm.finish()
@@ -713,12 +673,7 @@ def run_on(path, backing, balloon):
     with VM(paths.kernel(), programs.initramfs(), mem_mib=TEMPLATE_MIB, balloon=balloon, backing=backing,
             backing_file=path, steps=[["hog", "mem=128M", "hold=host"]]) as vm:
         vm.wait_event("ready")
-        vm.send("go")
-        vm.wait_event("freed")
-        deadline = time.monotonic() + (10 if balloon == "on" else 4)
-        while allocated_mib(path) > TEMPLATE_MIB / 2 and time.monotonic() < deadline:
-            vm.sleep(0.2)
-        vm.sleep(1)
+        free_hog(vm, lambda: allocated_mib(path) <= TEMPLATE_MIB / 2, 10 if balloon == "on" else 4)
         vm.send("quit")
         vm.finish()
     print(f"{backing}, reporting {balloon}: {allocated_mib(path):.0f} of {TEMPLATE_MIB} MiB are left of the file")
@@ -749,12 +704,7 @@ def test_copy_of_a_template(tmp_path, template):
 def test_small_guest(tmp_path, mem_mib, smp):
     """One CPU, and a quarter of a GiB."""
     mem, spare = (KEPT_MIB, SPARE_MIB) if mem_mib == MEM_MIB else (32, 100)
-    with VM(paths.kernel(), programs.initramfs(), steps=[["pattern", f"mem={mem}", f"spare={spare}"]], mem_mib=mem_mib,
-            smp=smp, run_deadline_s=120) as vm:
-        vm.wait_event("kept")
+    with kept(tmp_path, [f"mem={mem}", f"spare={spare}"], mem_mib=mem_mib, smp=smp, run_deadline_s=120) as (vm, _):
         settle(vm, mem + 150)
         check(vm)
-        say(vm, "take", "taken")
-        settle(vm, mem + 150)
-        check(vm)
-        end(vm)
+        take(vm, mem + 150)

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from conftest import stand_in
 from lab import paths
 
 HERE = "tools/testing/page_reporting"
@@ -44,9 +45,7 @@ class Project:
             self.script(name)
 
     def script(self, name, more=""):
-        path = self.path / "scripts" / name
-        path.write_text(f'#!/bin/bash\necho "{name} ${{BASE:-6.12}} $*" >>{self.calls}\n{more}\n')
-        path.chmod(0o755)
+        stand_in(self.path / "scripts" / name, f'echo "{name} ${{BASE:-6.12}} $*" >>{self.calls}\n{more}', "/bin/bash")
 
     def run(self, *arguments, base="", ci=None):
         """(exit status, last line, calls)"""
@@ -175,9 +174,7 @@ def test_ci_has_nothing_of_its_caller(project):
 def nightly(project, *steps, fails="nothing"):
     """scripts/nightly with a make that fails for one of its targets: (exit status, its lines)."""
     shutil.copy(paths.REPO / "scripts" / "nightly", project.path / "scripts")
-    (project.path / "bin").mkdir(exist_ok=True)
-    (project.path / "bin" / "make").write_text(f'#!/bin/sh\necho "it was $*"\n[ "$1" != {fails} ]\n')
-    (project.path / "bin" / "make").chmod(0o755)
+    stand_in(project.path / "bin" / "make", f'echo "it was $*"\n[ "$1" != {fails} ]')
     done = subprocess.run([project.path / "scripts" / "nightly", *steps], capture_output=True, text=True, check=False,
                           env=dict(os.environ, PATH=f"{project.path / 'bin'}:{os.environ['PATH']}"))
     return done.returncode, (done.stdout + done.stderr).splitlines()

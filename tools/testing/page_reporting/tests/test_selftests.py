@@ -40,25 +40,27 @@ def step(program):
     return words + [str(STRESS_S)] if program == "stress" else words
 
 
+def archive(folder, *more):
+    """The guest programs with the selftests and what else there is."""
+    return selftests.initramfs(programs.initramfs(), folder / "initramfs", *more)
+
+
 def run_balloon(folder):
-    initrd = selftests.initramfs(programs.initramfs(), folder / "initramfs")
-    return VM(paths.kernel(), initrd, mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE],
+    return VM(paths.kernel(), archive(folder), mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE],
               steps=[step(program) for program in PROGRAMS], boot_deadline_s=180, run_deadline_s=600)
 
 
 def run_sample(folder):
-    initrd = drivers.initramfs(paths.debug_kernel(), folder,
-                               selftests.initramfs(programs.initramfs(), folder / "initramfs"))
     # The parameters' tables need a device that is there all the time.
     steps = [step("counters"), step("files"), step("flush"), step("stress"), step("tool"), drivers.load(),
              step("input"), drivers.UNLOAD]
-    return VM(paths.debug_kernel(), initrd, mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps,
-              balloon=None, parallel=True, boot_deadline_s=180, run_deadline_s=900)
+    return VM(paths.debug_kernel(), drivers.initramfs(paths.debug_kernel(), folder, archive(folder)), mem_mib=1024,
+              cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps, balloon=None, parallel=True, boot_deadline_s=180,
+              run_deadline_s=900)
 
 
 def run_nothing(folder):
-    initrd = selftests.initramfs(programs.initramfs(), folder / "initramfs")
-    return VM(paths.kernel(), initrd, mem_mib=1024, balloon=None, cmdline=drivers.PATIENCE,
+    return VM(paths.kernel(), archive(folder), mem_mib=1024, balloon=None, cmdline=drivers.PATIENCE,
               steps=[step(program) for program in PROGRAMS])
 
 
@@ -106,28 +108,22 @@ def test_enough_writes(run, guest):
     assert min(refused.values()) >= MIN_WRITES, refused
 
 
-def test_skips_without_root(tmp_path):
-    initrd = selftests.initramfs(programs.initramfs(), tmp_path / "initramfs")
-    steps = [["selftest", "user=65534", f"page_reporting_{program}"] for program in PROGRAMS]
-    with VM(paths.kernel(), initrd, mem_mib=512, steps=steps) as vm:
+@pytest.mark.parametrize("kernel, words, balloon, reason", [
+    ("guest", ["selftest", "user=65534"], "on", "not root"),
+    ("off", ["selftest"], None, "no CONFIG_PAGE_REPORTING"),
+], ids=["without_root", "without_the_feature"])
+def test_skips(tmp_path, kernel, words, balloon, reason):
+    kernel = paths.BUILD / "off" / "vmlinux" if kernel == "off" else paths.kernel()
+    steps = [[*words, f"page_reporting_{program}"] for program in PROGRAMS]
+    with VM(kernel, archive(tmp_path), mem_mib=512, steps=steps, balloon=balloon) as vm:
         reports = selftests.reports(vm.finish())
     assert len(reports) == len(PROGRAMS)
-    assert {(report.status, report.skipped) for report in reports.values()} == {(4, "not root")}
-
-
-def test_skips_without_the_feature(tmp_path):
-    initrd = selftests.initramfs(programs.initramfs(), tmp_path / "initramfs")
-    steps = [step(program) for program in PROGRAMS]
-    with VM(paths.BUILD / "off" / "vmlinux", initrd, mem_mib=512, steps=steps, balloon=None) as vm:
-        reports = selftests.reports(vm.finish())
-    assert len(reports) == len(PROGRAMS)
-    assert {(report.status, report.skipped) for report in reports.values()} == {(4, "no CONFIG_PAGE_REPORTING")}
+    assert {(report.status, report.skipped) for report in reports.values()} == {(4, reason)}
 
 
 def test_run_vmtests(tmp_path):
     """As a user runs them: the category, in its turn, with the kernel's own script."""
-    initrd = selftests.initramfs(programs.initramfs(), tmp_path / "initramfs",
-                                 selftests.shell(tmp_path / "shell"))
+    initrd = archive(tmp_path, selftests.shell(tmp_path / "shell"))
     with VM(paths.kernel(), initrd, mem_mib=1024, cmdline=[MOVABLE, *drivers.PATIENCE], run_deadline_s=300,
             steps=[["selftest", "run_vmtests.sh", "-t", "page_reporting"]]) as vm:
         report = selftests.reports(vm.finish())["run_vmtests.sh"]

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from conftest import stand_in
 from lab.paths import REPO
 
 TOOLS = ("bash", "env", "grep", "tail", "mkdir", "dirname", "touch")
@@ -25,9 +26,7 @@ class Machine:
         self.installed("sparse")
 
     def tool(self, name, script):
-        (self.bin / name).unlink(missing_ok=True)
-        (self.bin / name).write_text(f"#!{shutil.which('bash')}\n{script}\n")
-        (self.bin / name).chmod(0o755)
+        stand_in(self.bin / name, script, shutil.which("bash"))
 
     def installed(self, *missing):
         """All packages are there but these, which are once apt-get has made its mark."""

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 """Memory used in every way at once, beside a device that comes, fails and goes."""
 
+import functools
 import os
 
 import pytest
 
 from lab import drivers, kunit, paths, programs
-from lab.fall import measure
 from lab.vm import VM
+from test_boot import free_memory
 
 pytestmark = pytest.mark.product
 
@@ -107,21 +108,7 @@ def test_memory_survives_a_thousand_rounds():
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_demo(name):
     """The demo's workload: memory comes back from a guest with a balloon."""
-    free_mib = 3072
-    with VM(sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
-            cmdline=drivers.PATIENCE, steps=[["hog", f"mem={free_mib}M", "thp=always"]], boot_deadline_s=300,
-            run_deadline_s=900) as vm:
-        freeing = vm.wait_event("freeing")
-        wait_for_fall(vm, freeing.sample.rss_mib - 0.96 * free_mib, 300)
-        vm.send("quit")
-        result = vm.finish()
-    points = [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t >= freeing.t]
-    assert measure(points, free_mib).returned_pct >= 95
-
-
-def wait_for_fall(vm, rss_mib, seconds):
-    """Let the guest run until its resident memory is this small, or the time is over."""
-    end = vm.samples[-1].t + seconds
-    while vm.samples[-1].t < end and vm.samples[-1].rss_mib > rss_mib:
-        vm.sleep(0.2)
-    vm.sleep(2)         # the fall's end is what its last second shows
+    boot = functools.partial(VM, sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
+                             boot_deadline_s=300, run_deadline_s=900)
+    _, fall = free_memory(boot, drivers.PATIENCE, seconds=300, free_mib=3072)
+    assert fall.returned_pct >= 95

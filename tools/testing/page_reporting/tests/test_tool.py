@@ -235,13 +235,25 @@ FOLLOWS = {"poison": {"offer"}, "share": {"blocks"}}
 
 
 @pytest.fixture
-def root(tmp_path):
+def bare(tmp_path):
     return Root(tmp_path)
+
+
+@pytest.fixture
+def root(bare):
+    """That of a healthy guest."""
+    guest(bare)
+    return bare
 
 
 def run(tool, root, *words, **arguments):
     return subprocess.run([tool, "--root", root.folder, *words],
                           **{"capture_output": True, "text": True, "check": False, "timeout": 60, **arguments})
+
+
+def by_check(said):
+    """What doctor found, as JSON, by check."""
+    return {found["check"]: found for found in json.loads(said)["checks"]}
 
 
 def findings(tool, root, *words):
@@ -251,14 +263,14 @@ def findings(tool, root, *words):
     report = json.loads(done.stdout)
     assert report["bad"] == sum(found["result"] == "bad" for found in report["checks"])
     assert done.returncode == bool(report["bad"])
-    return {found["check"]: found for found in report["checks"]}
+    return by_check(done.stdout)
 
 
 @pytest.fixture
-def on_host(root):
+def on_host(bare):
     """Paths of the option --guest are below the prefix, too."""
-    host(root)
-    return lambda tool: findings(tool, root, "--host", str(PID), "--guest", "/guest.json")
+    host(bare)
+    return lambda tool: findings(tool, bare, "--host", str(PID), "--guest", "/guest.json")
 
 
 def expect(found, check, result, saw):
@@ -270,38 +282,30 @@ def expect(found, check, result, saw):
 
 @pytest.mark.parametrize("check, result, saw, changes", GUEST_CASES)
 def test_check_of_a_guest(tool, root, check, result, saw, changes):
-    guest(root)
     for change in changes:
         change(root)
     expect(findings(tool, root), check, result, saw)
 
 
 @pytest.mark.parametrize("check, result, saw, changes", HOST_CASES)
-def test_check_on_the_host(tool, root, on_host, check, result, saw, changes):
+def test_check_on_the_host(tool, bare, on_host, check, result, saw, changes):
     for change in changes:
-        change(root)
+        change(bare)
     expect(on_host(tool), check, result, saw)
 
 
-def test_check_of_reuse(tool, root):
+@pytest.mark.parametrize("check, saw, first, then", [
+    ("reuse", "MiB/s are used again", {}, {"pgreport": 9500, "pgreport_refault": 5500}),
+    # Few of many reports failed, and one more while doctor looks.
+    ("errors", "2 MiB failed", {"pgreport_fail": 1}, {"pgreport_fail": 2}),
+])
+def test_check_of_what_goes_on(tool, root, check, saw, first, then):
     """Rates are those of a second, in which the counters grow."""
-    guest(root)
+    root.vmstat(**first)
     child = subprocess.Popen([tool, "--root", root.folder, "--json", "doctor"], stdout=subprocess.PIPE, text=True)
     time.sleep(0.4)
-    root.vmstat(pgreport=9500, pgreport_refault=5500)
-    report = json.loads(child.communicate(timeout=60)[0])
-    expect({found["check"]: found for found in report["checks"]}, "reuse", "bad", "MiB/s are used again")
-
-
-def test_errors_that_go_on(tool, root):
-    """Few of many reports failed, and one more while doctor looks."""
-    guest(root)
-    root.vmstat(pgreport_fail=1)
-    child = subprocess.Popen([tool, "--root", root.folder, "--json", "doctor"], stdout=subprocess.PIPE, text=True)
-    time.sleep(0.4)
-    root.vmstat(pgreport_fail=2)
-    report = json.loads(child.communicate(timeout=60)[0])
-    expect({found["check"]: found for found in report["checks"]}, "errors", "bad", "2 MiB failed")
+    root.vmstat(**then)
+    expect(by_check(child.communicate(timeout=60)[0]), check, "bad", saw)
 
 
 @pytest.mark.parametrize("changes", [
@@ -311,7 +315,6 @@ def test_errors_that_go_on(tool, root):
 ], ids=["log", "boot-line", "config"])
 def test_free_pages_are_not_cleared(tool, root, changes):
     """What the kernel did counts more than what it was told to do, and that more than the default."""
-    guest(root)
     no_device(root)
     root.features()
     for change in changes:
@@ -321,7 +324,6 @@ def test_free_pages_are_not_cleared(tool, root, changes):
 
 
 def test_healthy_guest(tool, root):
-    guest(root)
     found = findings(tool, root)
     assert {finding["result"] for finding in found.values()} == {"ok", "skipped"}, found
     assert {name for name, finding in found.items() if finding["result"] == "skipped"} == {"driver", "offer"}
@@ -334,36 +336,35 @@ def test_healthy_host(tool, on_host):
     assert "4096 MiB of guest memory are private, anonymous, in pages of 4 KiB" in found["backing"]["saw"]
 
 
-def test_backing_of_two_numa_nodes(tool, root, on_host):
+def test_backing_of_two_numa_nodes(tool, bare, on_host):
     """The sum of what is alike, and how much is not; a quarter of the largest is the least that counts."""
-    smaps(root, nodes=[{"mib": 2048}])
+    smaps(bare, nodes=[{"mib": 2048}])
     assert "6144 MiB of guest memory are private, anonymous, in pages of 4 KiB" in on_host(tool)["backing"]["saw"]
-    smaps(root, nodes=[{"mib": 2048, "path": "/dev/shm/node1", "flags": "rw-s"}, {"mib": 1023}])
+    smaps(bare, nodes=[{"mib": 2048, "path": "/dev/shm/node1", "flags": "rw-s"}, {"mib": 1023}])
     assert on_host(tool)["backing"]["saw"] == ("4096 MiB of guest memory are private, anonymous, in pages of 4 KiB, "
                                                "and 2048 MiB are of another kind")
 
 
-def test_libvirts_command_line(tool, root, on_host):
-    command(root, "-device", '{"driver":"virtio-balloon-pci","id":"balloon0","free-page-reporting":true}')
+def test_libvirts_command_line(tool, bare, on_host):
+    command(bare, "-device", '{"driver":"virtio-balloon-pci","id":"balloon0","free-page-reporting":true}')
     assert on_host(tool)["switch"]["result"] == "ok"
 
 
-def test_template_is_safe_without_reports(tool, root, on_host):
-    smaps(root, "/srv/template")
-    command(root, "-device", "virtio-balloon-pci")
+def test_template_is_safe_without_reports(tool, bare, on_host):
+    smaps(bare, "/srv/template")
+    command(bare, "-device", "virtio-balloon-pci")
     found = on_host(tool)
     assert (found["switch"]["result"], found["template"]["result"]) == ("bad", "ok")
 
 
-def test_other_hypervisor(tool, root, on_host):
-    root.put(f"proc/{PID}/comm", "firecracker\n")
-    command(root, "--api-sock", "/run/fc")
+def test_other_hypervisor(tool, bare, on_host):
+    bare.put(f"proc/{PID}/comm", "firecracker\n")
+    command(bare, "--api-sock", "/run/fc")
     assert on_host(tool)["switch"]["result"] == "skipped"
 
 
 def test_kernel_without_counters(tool, root):
     """CONFIG_VM_EVENT_COUNTERS=n: what cannot be known is no trouble."""
-    guest(root)
     root.put("proc/vmstat", "nr_free_pages 786432\nnr_free_reported 780000\n")
     found = findings(tool, root)
     assert {name for name, finding in found.items() if finding["result"] == "skipped"} == \
@@ -372,7 +373,6 @@ def test_kernel_without_counters(tool, root):
 
 def test_guide_has_every_check_and_every_check_fires(tool, root):
     """The table of the guide is what doctor looks for, in its order; each row was made to fire above."""
-    guest(root)
     host(root)
     checks = [*findings(tool, root), *findings(tool, root, "--host", str(PID))]
     text = GUIDE.read_text(encoding="utf-8").partition("Troubleshooting\n====")[2].partition("Tracepoints\n====")[0]
@@ -382,7 +382,6 @@ def test_guide_has_every_check_and_every_check_fires(tool, root):
 
 
 def test_doctor_for_people(tool, root):
-    guest(root)
     root.vmstat(nr_free_reported=200)
     done = run(tool, root, "doctor")
     assert done.returncode == 1
@@ -402,13 +401,11 @@ oldest report   none is out
 
 
 def test_status(tool, root):
-    guest(root)
     done = run(tool, root, "status")
     assert (done.returncode, done.stderr, done.stdout) == (0, "", STATUS)
 
 
 def test_status_of_what_is_set_and_waits(tool, root):
-    guest(root)
     root.put(f"{FILES}/report_age_ms", "61234\n")
     root.put(f"{FILES}/order", "-1\n")
     root.put(f"{PARAMS}/page_reporting_delay_ms", "2000\n")
@@ -419,7 +416,6 @@ def test_status_of_what_is_set_and_waits(tool, root):
 
 
 def test_status_for_programs(tool, root):
-    guest(root)
     root.put(f"{FILES}/device", 'odd"name\\\n')
     assert json.loads(run(tool, root, "status", "--json").stdout) == {
         "on": True, "device": 'odd"name\\', "state": "idle", "order": 9, "delay_ms": -1, "report_age_ms": 0,
@@ -429,7 +425,6 @@ def test_status_for_programs(tool, root):
 
 def test_status_has_the_present_rate(tool, root):
     """With --over, from two looks; the average since boot stays what it was."""
-    guest(root)
     words = [tool, "--root", root.folder, "status", "--over", "1"]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     for_programs = subprocess.Popen([*words, "--json"], stdout=subprocess.PIPE, text=True)
@@ -444,14 +439,12 @@ def test_status_has_the_present_rate(tool, root):
 
 
 def test_status_without_a_counter_of_refaults(tool, root):
-    guest(root)
     root.put("proc/vmstat", "nr_free_pages 786432\nnr_free_reported 780000\n")
     assert "used again      not counted by this kernel\n" in run(tool, root, "status").stdout
 
 
 def test_status_is_quick(tool, root):
     """5 ms, of which the machine that this runs on may be short at times."""
-    guest(root)
     times = []
     for _ in range(20):
         start = time.monotonic()
@@ -460,14 +453,13 @@ def test_status_is_quick(tool, root):
     assert min(times) < 0.005
 
 
-def test_status_without_the_feature(tool, root):
-    done = run(tool, root, "status")
+def test_status_without_the_feature(tool, bare):
+    done = run(tool, bare, "status")
     assert (done.returncode, done.stderr) == (1, "page-reporting: there is no /sys/kernel/mm/page_reporting/device: "
                                                  "page-reporting doctor says more\n")
 
 
 def test_watch(tool, root):
-    guest(root)
     child = subprocess.Popen([tool, "--root", root.folder, "watch", "--count", "2"], stdout=subprocess.PIPE, text=True)
     assert "used again 0.0 MiB/s, no report out" in child.stdout.readline()
     root.vmstat(pgreport_refault=5100)
@@ -479,7 +471,6 @@ def test_watch(tool, root):
 
 
 def test_watch_for_programs(tool, root):
-    guest(root)
     lines = [json.loads(line) for line in run(tool, root, "--json", "watch", "--count=2").stdout.splitlines()]
     assert [line["reported_bytes"] for line in lines] == [3000 << 20] * 2
     assert [line["refaulted_bytes_per_s"] for line in lines] == [0, 0]
@@ -491,7 +482,6 @@ def test_watch_for_programs(tool, root):
     ("/nowhere/flush", 1, "this kernel has no /sys/kernel/mm/page_reporting/flush"),
 ])
 def test_flush_that_fails(tool, root, target, status, reason):
-    guest(root)
     root.remove(f"{FILES}/flush")
     root.link(f"{FILES}/flush", target)
     done = run(tool, root, "flush")
@@ -501,7 +491,6 @@ def test_flush_that_fails(tool, root, target, status, reason):
 
 @pytest.mark.parametrize("what", ["all", "again", "compact", "1", "512M", "4g", "15E"])
 def test_flush_writes_the_word(tool, root, what):
-    guest(root)
     done = run(tool, root, "flush", what)
     # The file is none of the kernel's, and has the word in place of its beginning.
     text = (root.folder / FILES / "flush").read_text(encoding="utf-8")
@@ -531,7 +520,6 @@ BAD_WORDS = [
 
 @pytest.mark.parametrize("words, reason", BAD_WORDS)
 def test_bad_input_is_one_line(tool, root, words, reason):
-    guest(root)
     done = run(tool, root, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"page-reporting: .+\n", done.stderr) and reason in done.stderr
@@ -544,11 +532,10 @@ def test_help(tool):
 
 
 def test_what_the_guest_says_comes_by_a_pipe(tool, root):
-    guest(root)
     host(root)
     said = run(tool, root, "--json", "status").stdout
     done = run(tool, root, "--json", "doctor", "--host", str(PID), "--guest", "-", input=said)
-    assert {found["check"]: found for found in json.loads(done.stdout)["checks"]}["dropped"]["result"] == "ok"
+    assert by_check(done.stdout)["dropped"]["result"] == "ok"
 
 
 @pytest.mark.parametrize("balloon, found", [("on", set()), ("off", {"switch"})])
@@ -559,7 +546,7 @@ def test_doctor_of_a_real_machine(tool, boot, balloon, found):
                               check=False, timeout=60)
         vm.send("quit")
         vm.finish()
-    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    checks = by_check(done.stdout)
     assert {name for name, check in checks.items() if check["result"] == "bad"} == found, checks
     assert done.returncode == bool(found)
     assert "1024 MiB of guest memory are private, anonymous" in checks["backing"]["saw"]
@@ -632,13 +619,8 @@ def guest_of(name, folder, arguments):
     script = folder / "rows.sh"
     script.write_text(PREPARE + "".join(f"{prepare}\nlook {row}\n" for row, prepare, _ in LIVE[name][0]),
                       encoding="ascii")
-    libs = sorted(set().union(*(selftests.libraries(f"/usr/bin/{tool}") for tool in MORE_TOOLS)))
-    files = {"/selftests/rows.sh": script, **{f"/bin/{tool}": f"/usr/bin/{tool}" for tool in MORE_TOOLS},
-             **{lib: os.path.realpath(lib) for lib in libs}}
-    rows = folder / "rows.cpio.gz"
-    rows.write_bytes(modules.archive([f"file {name} {path} 0755 0 0" for name, path in files.items()],
-                                     paths.kernel().parent))
-    whole = selftests.initramfs(initrd, folder / "initramfs", selftests.shell(folder / "shell"), rows)
+    shell = selftests.shell(folder / "shell", MORE_TOOLS, [("/selftests/rows.sh", script)])
+    whole = selftests.initramfs(initrd, folder / "initramfs", shell)
     if name == "sample":
         arguments = {**arguments, "parallel": True, "boot_deadline_s": 180, "run_deadline_s": 300}
     return VM(kernel, whole, mem_mib=1024, steps=[["selftest", "rows.sh"]], **arguments)
@@ -656,7 +638,7 @@ def test_doctor_on_a_live_kernel(tmp_path, name):
         if line.startswith("row="):
             row = line.removeprefix("row=")
         elif line.startswith('{"checks"'):
-            found[row] = {check["check"]: check for check in json.loads(line)["checks"]}
+            found[row] = by_check(line)
     fired = {row: {check for check, finding in checks.items() if finding["result"] not in ("ok", "skipped")}
              for row, checks in found.items()}
     assert fired == {row: expected for row, _, expected in rows}, found
@@ -696,7 +678,7 @@ def diagnose(tool, archive, folder, mem_mib, kernel=None, **arguments):
         vm.finish()
     assert not done.stderr
     assert json.loads(said)["reported_bytes"] > mem_mib << 19
-    found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    found = by_check(done.stdout)
     print(mem_mib, *(found[name]["saw"] for name in ("resident", "backing", "dropped", "locked")), sep="; ")
     return {name for name, check in found.items() if check["result"] == "bad"}
 

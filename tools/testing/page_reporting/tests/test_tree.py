@@ -10,6 +10,7 @@ import tarfile
 
 import pytest
 
+from conftest import stand_in
 from lab.paths import REPO
 
 TREE = REPO / "scripts" / "tree"
@@ -315,16 +316,6 @@ def other_base(lab):
     return make_kernel(lab.path / "other", version="7", patchlevel="3")
 
 
-def test_base_has_a_tree_of_its_own(lab):
-    kernel = other_base(lab)
-    lab.build = lab.repo / "build"
-    for base, source in (("", lab.kernel), ("7.3", kernel)):
-        subprocess.run([TREE, "--repo", lab.repo, "--kernel", source], check=True, capture_output=True,
-                       env=dict(os.environ, BASE=base))
-    assert "PATCHLEVEL = 12" in (lab.build / "tree" / "Makefile").read_text()
-    assert "PATCHLEVEL = 3" in (lab.build / "7.3" / "tree" / "Makefile").read_text()
-
-
 def test_base_that_is_not_the_one(lab):
     kernel = other_base(lab)
     assert "BASE=8.0: there is no such base\n  remedy: BASE is one of 7.3;" in lab.bad(base="8.0")
@@ -372,10 +363,9 @@ def test_make_base_writes_base(lab):
     with tarfile.open(tarball, "w:xz") as archive:
         archive.add(lab.kernel, "linux-source-6.12")
     package = {"kernel": False, "path": f"{tool.parent}:{os.environ['PATH']}"}
-    write(tool, "#!/bin/sh\nexit 1\n")
-    tool.chmod(0o755)
+    stand_in(tool, "exit 1")
     assert re.search("linux-source-6.12 is not installed\n.*make setup", lab.bad(**package))
-    write(tool, f"#!/bin/sh\ncase $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac\n")
+    stand_in(tool, f"case $1 in -W) printf 6.12.7-1;; *) echo {tarball};; esac")
     lab.good("--update-base", **package)
     assert lab.read("mm/page_reporting.c") == "ours\n"
     write_base(lab, **{"mm/page_alloc.c": "0" * 40})
@@ -462,8 +452,7 @@ class Archive(Lab):
         self.targets, self.update, self.has = TARGETS, "exit 0", {"linux-source-7.3": ["7.3.7-1"]}
 
     def tool(self, name, script):
-        write(self.bin / name, f'#!/bin/bash\necho "{name} $*" >>{self.calls_file}\n{script}\n')
-        (self.bin / name).chmod(0o755)
+        stand_in(self.bin / name, f'echo "{name} $*" >>{self.calls_file}\n{script}', "/bin/bash")
 
     def package(self, version):
         """A .deb with the kernel's tarball."""

@@ -70,13 +70,6 @@ def run_import(args):
     return 0
 
 
-def run_traces(args):
-    args.folder.mkdir(parents=True, exist_ok=True)
-    for name, trace in traces.everything().items():
-        traces.store(args.folder / f"{name}.csv", trace, (f"{name}: ms,pages of 4 KiB",))
-    return 0
-
-
 def arguments(parser):
     parser.add_argument("--build", default=paths.BUILD / "pacing", type=lambda text: Path(text).resolve(),
                         help="where what is built goes (%(default)s)")
@@ -95,9 +88,6 @@ def arguments(parser):
     command.add_argument("record", type=Path, help="one of build/bench/raw/*.json")
     command.add_argument("csv", type=Path, help="the trace to write")
     command.set_defaults(run=run_import)
-    command = commands.add_parser("traces", help="write all traces as CSV files")
-    command.add_argument("folder", type=Path)
-    command.set_defaults(run=run_traces)
 
 
 def main(args):
