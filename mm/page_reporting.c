@@ -508,7 +508,8 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	count_vm_event(PAGE_REPORTING_PASS);
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
-	page_reporting_budget_end(&pass->budget, wait_ms);
+	page_reporting_budget_end(&pass->budget,
+				  pass->err || pass->flush ? wait_ms : PAGE_REPORTING_NEVER);
 	/* Another request may have come while the pass was running. */
 	if (!page_reporting_tell(pass, true) && READ_ONCE(page_reporting_request))
 		page_reporting_run_now();

@@ -229,7 +229,10 @@ void page_reporting_budget_pace(struct page_reporting_budget *budget)
 	budget->cpu_ns = task_sched_runtime(current);
 }
 
-/* A pass under this budget has ended. The next one is due in @wait_ms. */
+/*
+ * A pass under this budget has ended. @wait_ms: until the next one if that does
+ * not depend on pacing, or PAGE_REPORTING_NEVER
+ */
 void page_reporting_budget_end(const struct page_reporting_budget *budget,
 			       unsigned int wait_ms)
 {
@@ -237,7 +240,8 @@ void page_reporting_budget_end(const struct page_reporting_budget *budget,
 	enum page_reporting_pool pool;
 	struct zone *zone;
 
-	if (budget->ops != &page_reporting_paced_ops)
+	/* With a fixed delay, nothing is late. */
+	if (budget->ops == &page_reporting_fixed_ops)
 		return;
 	for_each_populated_zone(zone) {
 		spin_lock_irq(&zone->lock);

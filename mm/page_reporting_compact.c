@@ -47,9 +47,9 @@
  * Both rounds and the allocator's compaction move pages from the start of a
  * zone to its end, so that neither undoes what the other one does.
  *
- * Rounds run with a delay of -1, and in a flush that asks for one, where the
- * smallest reported block is about as large as a pageblock, and both are about
- * as large as a huge page of the host. If smaller blocks are reported, then so
+ * Rounds run with a delay of -1, and in a flush that asks for one, where a
+ * pageblock is as large as a huge page of the host, 2 MiB, and the smallest
+ * reported block is as large as a pageblock. If smaller blocks are reported, then so
  * are the fragments. With pages of 64 KiB, a pageblock has 512 MiB: to free one,
  * hundreds of MiB would have to move.
  *
@@ -234,7 +234,7 @@ void page_reporting_compact_reset(void)
  */
 enum page_reporting_compacts page_reporting_compacts(unsigned int order)
 {
-	if (pageblock_order != PAGE_REPORTING_UNIT_ORDER)
+	if (pageblock_order != PAGE_REPORTING_HUGE_ORDER)
 		return PAGE_REPORTING_COMPACT_PAGEBLOCK;
 	if (order != pageblock_order)
 		return PAGE_REPORTING_COMPACT_ORDER;
@@ -868,7 +868,8 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 	 * may take longer than a slice, and has to come to an end.
 	 */
 	if (compact->searched && !compact->repeated) {
-		compact->target = compact->searched;
+		/* Lower if the search has gone on from the end of the zone. */
+		compact->target = max(compact->target, compact->searched);
 		compact->repeated = true;
 	}
 	compact->searched = 0;
@@ -1036,9 +1037,11 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	compact = page_reporting_enter_compact(pass, zone);
 	if (!compact)
 		return PAGE_REPORTING_NEVER;
-	/* Another zone has used up this slice. */
-	if (ktime_get_ns() >= end_ns)
+	/* Another zone has used up this slice: no reason to give a round up. */
+	if (ktime_get_ns() >= end_ns) {
+		compact->begin_ms += PAGE_REPORTING_SLICE_MS;
 		return PAGE_REPORTING_SLICE_MS;
+	}
 	if (compact->stage == PAGE_REPORTING_NO_ROUND &&
 	    !page_reporting_start(compact, zone, now_ms))
 		return page_reporting_fragments_wait(&compact->fragments, now_ms);

@@ -16,7 +16,9 @@
  * limited, as memory that is freed all the time would keep a flush running.
  *
  * If asked to, the first pass starts with a round in each zone that makes whole
- * blocks of fragments: see mm/page_reporting_compact.c.
+ * blocks of fragments: see mm/page_reporting_compact.c. Before that, all CPUs
+ * put their pages on the LRU lists, and no signal ends the wait for one that is
+ * busy with a real-time task.
  *
  * The marks say what the hypervisor was told. It may back such memory again
  * nevertheless: one that loads a snapshot or receives a migration may write all
@@ -49,9 +51,6 @@ page_reporting_flush_rounds(unsigned long wanted,
 	unsigned int round;
 	struct zone *zone;
 
-	/* Not in the pass: see page_reporting_begin_round(). */
-	if (first == PAGE_REPORTING_COMPACT_FIRST)
-		lru_add_drain_all();
 	for_each_populated_zone(zone)
 		page_reporting_drain_pcps(zone);
 	for (round = 0; round < PAGE_REPORTING_ROUNDS; round++) {
@@ -86,6 +85,10 @@ int page_reporting_flush(unsigned long nr_pages, enum page_reporting_first first
 
 	if (!page_reporting_get_status().report)
 		return -ENODEV;
+	/* For moves. Neither in a pass nor with the mutex: see "flush" above. */
+	if (first == PAGE_REPORTING_COMPACT_FIRST &&
+	    page_reporting_compacts(page_reporting_get_status().order) == PAGE_REPORTING_COMPACTS)
+		lru_add_drain_all();
 	if (mutex_lock_interruptible(&page_reporting_flush_mutex))
 		return -ERESTARTSYS;
 	flushed = page_reporting_flush_rounds(nr_pages, first);

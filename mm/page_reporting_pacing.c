@@ -56,8 +56,8 @@
  * **Stalls.** A guest that the host has stopped sees time pass without events,
  * as if it were idle. If the next pass is late by more than two windows, at
  * most four of the windows without an event are counted. A stall shorter than
- * 19/16 B, or in a pass, may go unnoticed, and make a page look idle for as much
- * longer.
+ * 19/16 B, in a pass, or in the wait after an error may go unnoticed, and make a
+ * page look idle for as much longer.
  *
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
@@ -349,23 +349,19 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 }
 
 /*
- * A pass has ended, and the next one comes in @wait_ms, unless that is
- * PAGE_REPORTING_NEVER. It may not have seen this pool, or have had an error, so
- * that the next one comes later than the pool needs it.
+ * A pass has ended. It may have had an error, so that the next one comes later,
+ * in @wait_ms, than the pool needs it. Otherwise, that is PAGE_REPORTING_NEVER.
  */
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
 			       unsigned int wait_ms, u64 now_ms)
 {
-	bool seen = pacing->due_ms != PAGE_REPORTING_PASS_RUNS;
-
-	if (seen && wait_ms == PAGE_REPORTING_NEVER)
-		return;
-	if (wait_ms == PAGE_REPORTING_NEVER)
+	/* The pass did not see this pool. The next event sets a new due time. */
+	if (pacing->due_ms == PAGE_REPORTING_PASS_RUNS) {
 		pacing->due_ms = U64_MAX;
-	else
-		pacing->due_ms = max(seen ? pacing->due_ms : 0, now_ms + wait_ms);
-	/* Have the next event set a new due time if there is none. */
-	pacing->closes_ms = 0;
+		pacing->closes_ms = 0;
+	}
+	if (wait_ms != PAGE_REPORTING_NEVER)
+		pacing->due_ms = max(pacing->due_ms, now_ms + wait_ms);
 }
 
 static u64 whole_blocks(const struct page_reporting_pacing *pacing, u64 pages)

@@ -124,7 +124,7 @@ static struct fpr_fake *begin(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 
-	if (pageblock_order != PAGE_REPORTING_UNIT_ORDER)
+	if (pageblock_order != PAGE_REPORTING_HUGE_ORDER)
 		kunit_skip(test, "pageblocks are too large here");
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");

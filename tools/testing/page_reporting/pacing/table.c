@@ -427,13 +427,17 @@ CASE(retry_after_an_error_is_not_late)
 	CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
 	page_reporting_pacing_end(&s.pacing, B_MS, s.now_ms);
 	CHECK_EQ(s.pacing.due_ms, U64_MAX);
-	/* The pass did not see the pool. */
+}
+
+/* The pass did not see the pool: the next event makes a pass due. */
+CASE(stall_after_a_pass_that_left_the_pool_out)
+{
+	struct setup s = settled(0);
+
 	page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
 	page_reporting_pacing_end(&s.pacing, PAGE_REPORTING_NEVER, s.now_ms);
-	CHECK_EQ(s.pacing.due_ms, U64_MAX);
-	page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
-	page_reporting_pacing_end(&s.pacing, B_MS, s.now_ms);
-	CHECK_EQ(s.pacing.due_ms, s.now_ms + B_MS);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, W_MS / 2);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
 }
 
 /* Otherwise, they would be kept for 4 B again, and cost more each time. */
