@@ -19,12 +19,9 @@
 #include <linux/page-isolation.h>
 #include <linux/sizes.h>
 
-/* Of a huge page of the host: 2 MiB, also on arm64 with any page size. */
-#define PAGE_REPORTING_HUGE_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
-
-/* See "unit" in page_reporting_mark.c. */
+/* See "unit" in page_reporting_mark.c. 2 MiB on arm64 with any page size. */
 #define PAGE_REPORTING_UNIT_ORDER \
-	min_t(unsigned int, PAGE_REPORTING_HUGE_ORDER, pageblock_order)
+	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
 /*
  * Does the allocator free at most a unit at once? It splits what is larger than

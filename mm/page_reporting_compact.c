@@ -66,6 +66,7 @@
 #include <linux/kernel_stat.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/migrate.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -75,6 +76,7 @@
 #include <linux/pageblock-flags.h>
 #include <linux/sched.h>
 #include <linux/sched/cputime.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
@@ -95,6 +97,9 @@
 
 /* Blocks that are looked at or put back in one zone->lock section. */
 #define PAGE_REPORTING_LOCKED		64
+
+/* Of a huge page of the host, as in PAGE_REPORTING_UNIT_ORDER. */
+#define PAGE_REPORTING_HUGE_ORDER	(ilog2(SZ_2M) - PAGE_SHIFT)
 
 /* Pageblocks that are searched for holes in one step. */
 #define PAGE_REPORTING_SEARCHED		64
@@ -940,20 +945,18 @@ page_reporting_enter_compact(struct page_reporting_pass *pass, struct zone *zone
 	    page_reporting_is_hopeless(pass, zone))
 		return NULL;
 	compact = zone->page_reporting->compact;
-	if (compact) {
-		/* Memory may have come or gone. */
-		page_reporting_fragments_resize(&compact->fragments,
-						zone_managed_pages(zone));
-		return compact;
+	if (!compact) {
+		compact = kzalloc(sizeof(*compact), GFP_NOWAIT | __GFP_NOWARN);
+		if (!compact)
+			return NULL;
+		page_reporting_fragments_init(&compact->fragments, pageblock_order,
+					      page_reporting_free_in(zone).small,
+					      page_reporting_now_ms());
+		zone->page_reporting->compact = compact;
 	}
-	compact = kzalloc(sizeof(*compact), GFP_NOWAIT | __GFP_NOWARN);
-	if (!compact)
-		return NULL;
-	page_reporting_fragments_init(&compact->fragments, pageblock_order,
-				      zone_managed_pages(zone),
-				      page_reporting_free_in(zone).small,
-				      page_reporting_now_ms());
-	zone->page_reporting->compact = compact;
+	/* Memory may have come or gone. */
+	page_reporting_fragments_resize(&compact->fragments,
+					zone_managed_pages(zone));
 	return compact;
 }
 

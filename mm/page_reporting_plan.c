@@ -232,7 +232,7 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 	return plan;
 }
 
-/* The zone has @pages now: how many fragments are too few changes with it. */
+/* The zone has @pages: needed after the start, and when that changes. */
 void page_reporting_fragments_resize(struct page_reporting_fragments *fragments,
 				     u64 pages)
 {
@@ -244,13 +244,11 @@ void page_reporting_fragments_resize(struct page_reporting_fragments *fragments,
  * page_reporting_fragments_init - start with nothing known
  * @fragments: the demand
  * @order: order of a pageblock
- * @pages: pages in the zone
  * @level: pages in small free blocks
  * @now_ms: the current time
  */
 void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
-				   unsigned int order, u64 pages, u64 level,
-				   u64 now_ms)
+				   unsigned int order, u64 level, u64 now_ms)
 {
 	*fragments = (struct page_reporting_fragments) {
 		.excess = level,
@@ -259,7 +257,6 @@ void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
 	};
 	page_reporting_pacing_init_fragments(&fragments->pacing, order, level,
 					     now_ms);
-	page_reporting_fragments_resize(fragments, pages);
 }
 
 static u64 block_of(const struct page_reporting_fragments *fragments)

@@ -131,8 +131,7 @@ page_reporting_plan(const struct page_reporting_survey *survey, u64 surplus,
 		    unsigned int classes, unsigned int block);
 
 void page_reporting_fragments_init(struct page_reporting_fragments *fragments,
-				   unsigned int order, u64 pages, u64 level,
-				   u64 now_ms);
+				   unsigned int order, u64 level, u64 now_ms);
 void page_reporting_fragments_resize(struct page_reporting_fragments *fragments,
 				     u64 pages);
 u64 page_reporting_fragments_sample(struct page_reporting_fragments *fragments,

@@ -124,8 +124,8 @@ static struct fpr_fake *begin(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 
-	if (pageblock_order != PAGE_REPORTING_HUGE_ORDER)
-		kunit_skip(test, "pageblocks are too large here");
+	if (page_reporting_compacts(pageblock_order) == PAGE_REPORTING_COMPACT_PAGEBLOCK)
+		kunit_skip(test, "pageblocks have another size here");
 	if (!IS_ENABLED(CONFIG_SHMEM))
 		kunit_skip(test, "needs CONFIG_SHMEM");
 	fpr_need_counters(test);

@@ -225,7 +225,8 @@ static void fuzz_fragments(struct bytes bytes)
 		fuzz_plan(&bytes);
 		return;
 	}
-	page_reporting_fragments_init(&fragments, ORDER, any(&bytes) >> 12, any(&bytes) >> 12, now_ms);
+	page_reporting_fragments_init(&fragments, ORDER, any(&bytes) >> 12, now_ms);
+	page_reporting_fragments_resize(&fragments, any(&bytes) >> 12);
 	while (bytes.left)
 		one_fragment_call(&fragments, &bytes, &now_ms);
 }

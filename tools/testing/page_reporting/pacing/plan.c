@@ -259,8 +259,8 @@ static unsigned int pass(struct zone *zone, u64 fails_of)
 
 static void start(struct zone *zone)
 {
-	page_reporting_fragments_init(&zone->fragments, ORDER, zone->nr * BLOCK,
-				      fragments_of(zone), zone->now_ms);
+	page_reporting_fragments_init(&zone->fragments, ORDER, fragments_of(zone), zone->now_ms);
+	page_reporting_fragments_resize(&zone->fragments, zone->nr * BLOCK);
 }
 
 /* Runs passes when they are due, without any demand. Returns their number. */
@@ -732,7 +732,8 @@ CASE(emptying_an_empty_pageblock_has_a_price)
 	u64 price_ns = page_reporting_pacing_price_ns(BLOCK);
 	u64 paid_ms = page_reporting_pacing_rent_ms(BLOCK, price_ns);
 
-	page_reporting_fragments_init(&fragments, ORDER, GIB, 0, 1000);
+	page_reporting_fragments_init(&fragments, ORDER, 0, 1000);
+	page_reporting_fragments_resize(&fragments, GIB);
 	fragments.idle = 100 * BLOCK;
 	fragments.noted_ms = 1000;
 	CHECK_EQ(page_reporting_fragments_affordable(&fragments, 1000), 0);
@@ -980,7 +981,8 @@ CASE(fragments_short_of_a_pageblock_need_no_pass)
 	u64 now_ms = 1000, surplus = 0;
 
 	for (free.small = least - 100; free.small < least + 2 * BLOCK; free.small += 50) {
-		page_reporting_fragments_init(&fragments, ORDER, 1000000, free.small, now_ms);
+		page_reporting_fragments_init(&fragments, ORDER, free.small, now_ms);
+		page_reporting_fragments_resize(&fragments, 1000000);
 		for (passes = 0; passes < 20; passes++) {
 			surplus = page_reporting_fragments_sample(&fragments, free, now_ms);
 			wait_ms = page_reporting_fragments_wait(&fragments, now_ms);
