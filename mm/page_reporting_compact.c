@@ -49,9 +49,9 @@
  *
  * Rounds run with a delay of -1, and in a flush that asks for one, where a
  * pageblock is as large as a huge page of the host, 2 MiB, and the smallest
- * reported block is as large as a pageblock. If smaller blocks are reported, then so
- * are the fragments. With pages of 64 KiB, a pageblock has 512 MiB: to free one,
- * hundreds of MiB would have to move.
+ * reported block is as large as a pageblock. If smaller blocks are reported,
+ * then so are the fragments. With pages of 64 KiB, a pageblock has 512 MiB: to
+ * free one, hundreds of MiB would have to move.
  *
  * Each pageblock that a round tries to empty counts in page_reporting_try, and
  * then in page_reporting_empty if it became a free block, or in
@@ -873,7 +873,7 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 	 * may take longer than a slice, and has to come to an end.
 	 */
 	if (compact->searched && !compact->repeated) {
-		/* Lower if the search has gone on from the end of the zone. */
+		/* The search may have gone on from the end of the zone. */
 		compact->target = max(compact->target, compact->searched);
 		compact->repeated = true;
 	}

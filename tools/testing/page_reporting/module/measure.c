@@ -136,8 +136,8 @@ static bool is_second(struct page *page)
 }
 
 /*
- * Takes many blocks and frees those that are the second of two buddies, until some are on
- * the zone's free list, as they do not all fit into the list of a CPU.
+ * Takes many blocks and frees those that are the second of two buddies. They do not all fit
+ * into the list of a CPU. Are some of them on the zone's free list then?
  */
 static bool free_others(struct list_head *taken)
 {
