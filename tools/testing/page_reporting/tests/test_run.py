@@ -106,6 +106,19 @@ def test_a_failure_on_any_base_is_one(project):
     assert (status, last) == (1, f"{2 * len(FILES) + 1} passed, 1 failed"), project.out
 
 
+@pytest.mark.parametrize("marker, line", [
+    ("lab", r"\d+ passed, [1-9] failed"),           # by a worker of xdist
+    ("product", rf"{len(FILES)} passed, 1 failed"),     # by pytest itself
+])
+def test_process_that_dies_in_a_test_is_a_failure(project, marker, line):
+    """And the run comes to its end."""
+    path = project.path / HERE / "tests" / "test_tree.py"
+    path.write_text(f"import os, pytest\n@pytest.mark.{marker}\ndef test_one():\n    os._exit(1)\n"
+                    "def test_two():\n    pass\n")
+    status, last, _ = project.run("guest")
+    assert status == 1 and re.fullmatch(line, last), project.out
+
+
 def test_unknown_arch_is_a_failure(project):
     done = subprocess.run([project.path / "scripts" / "test", "--arch=riscv"], capture_output=True, text=True,
                           check=False)
