@@ -37,8 +37,8 @@
  * demands peaks even more rarely. So pages are kept for B or for 4 B, and the
  * policy learns how many to keep for 4 B:
  *
- * - one more for each page that is refaulted within 3 B of its report: if kept,
- *   it would have been there;
+ * - two more for each page that is refaulted within 3 B of its report: if kept,
+ *   it would have been there, and the next peak may be higher;
  * - one less for every four pages that are reported after 4 B: they were kept
  *   in vain. To learn more from each would forget a peak that fails to come
  *   just once.
@@ -107,21 +107,22 @@
  * without                         in                                 with  without
  * ==============================  ==============================  =======  =======
  * keeping for 4 B                 512 MiB/0.9 s, refaults             0 %    100 %
- * keeping for more than 2 B       64 MiB/2 s and /2.3 s               0 %    4.2 %
+ * keeping for more than 2 B       64 MiB/2 s and /2.3 s               0 %    2.2 %
  * keeping for B only              release of 1.5 GiB, 90 %         0.77 s    2.9 s
- * an amount rather than a flag    bursts, cost                       2.13     3.91
- * a fall by what is kept in vain  bursts, cost                       2.13     2.29
- * a fall by a quarter of that     128 MiB/0.5 s and /0.3 s          0.5 %    1.7 %
- * forgetting reports after 3 B    32 MiB/0.9 s, 1 GiB/3 s, cost      2.06     4.15
+ * two pages for each refault      128 MiB/0.5 s and /0.3 s, learn  72 MiB  100 MiB
+ * an amount rather than a flag    bursts, cost                       2.24     3.95
+ * a fall by what is kept in vain  bursts, cost                       2.24     2.56
+ * a fall by a quarter of that     128 MiB/0.5 s and /0.3 s          0.2 %    1.2 %
+ * forgetting reports after 3 B    32 MiB/0.9 s, 1 GiB/3 s, cost      2.09     4.47
  * leaving out the start           release after the boot           0.77 s    3.0 s
- * looking for stalls              512 MiB, stop of 5 s              0 MiB  545 MiB
+ * looking for stalls              512 MiB, stop of 5 s              0 MiB  437 MiB
  * a wait for the oldest window    512 MiB/0.9 s, passes             1.2/s   22.2/s
  * a wait longer by two windows    512 MiB/0.5 s, passes             1.2/s    2.2/s
  * 16 windows, but eight           release of 1.5 GiB, 90 %         0.77 s   0.81 s
  * a price for small blocks        order 4, holes, refaults            5 %    100 %
  * the CPU cap                     2 ms a report, CPU time             1 %     16 %
- * a level for each migratetype    two types of 0.9 s, refaults        0 %     17 %
- * a rest that stays               80 MiB/0.9 s, refaults              0 %    1.0 %
+ * a level for each migratetype    two types of 0.9 s, refaults        0 %     16 %
+ * a rest that stays               80 MiB/0.9 s, refaults              0 %    0.7 %
  * ==============================  ==============================  =======  =======
  *
  * **End.** Once demand has ended, all free memory is reported after at most 4 B
@@ -144,6 +145,9 @@
 #define SMALL_REPORT_NS			4000U
 #define SMALL_FACTOR			2
 #define UNITS_PER_CPU			(SZ_4G >> UNIT_SHIFT)
+
+/* So many pages more are kept for each that is refaulted. See "Keeping". */
+#define REFAULT_SHARE			2
 
 /* One in so many pages that were kept in vain is forgotten. See "Keeping". */
 #define VAIN_SHARE			4
@@ -237,6 +241,12 @@ static void open_window(struct page_reporting_pacing *pacing, u64 now_ms)
 	pacing->closes_ms = now_ms + window_ms(pacing);
 }
 
+/* The lowest level in a closed window, less what has left the bottom since. */
+static u64 past_low(const struct page_reporting_pacing *pacing, unsigned int i)
+{
+	return pacing->past[i] - min(pacing->past[i], pacing->gone);
+}
+
 /* Pages that were not needed during the latest @nr closed windows and since. */
 static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 {
@@ -244,7 +254,7 @@ static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		low = min(low, pacing->past[i]);
+		low = min(low, past_low(pacing, i));
 	return low;
 }
 
@@ -278,9 +288,9 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	for (i = PAGE_REPORTING_PAST; i-- > nr;)
 		pacing->past[i] = pacing->past[i - nr];
 	if (nr <= PAGE_REPORTING_PAST)
-		pacing->past[nr - 1] = pacing->low;
+		pacing->past[nr - 1] = pacing->low + pacing->gone;
 	for (i = 0; i < nr - 1; i++)
-		pacing->past[i] = level;
+		pacing->past[i] = level + pacing->gone;
 	pacing->low = level;
 	open_window(pacing, late ? now_ms : pacing->opened_ms + over * length_ms);
 }
@@ -294,7 +304,7 @@ static unsigned int windows_until(const struct page_reporting_pacing *pacing,
 	if (pacing->low < enough)
 		return nr + 1;
 	for (i = 0; i < nr; i++)
-		if (pacing->past[i] < enough)
+		if (past_low(pacing, i) < enough)
 			return nr - i;
 	return 1;
 }
@@ -349,19 +359,32 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 }
 
 /*
+ * The next pass comes in @wait_ms, whenever the pool needs one. A timer may be
+ * late by an eighth of a long wait: see the levels in kernel/time/timer.c.
+ */
+void page_reporting_pacing_put_off(struct page_reporting_pacing *pacing,
+				   u64 wait_ms, u64 now_ms)
+{
+	u64 due_ms = now_ms + wait_ms + wait_ms / 7;
+
+	if (pacing->due_ms >= PAGE_REPORTING_PASS_RUNS || pacing->due_ms < due_ms)
+		pacing->due_ms = due_ms;
+}
+
+/*
  * A pass has ended. It may have had an error, so that the next one comes later,
  * in @wait_ms, than the pool needs it. Otherwise, that is PAGE_REPORTING_NEVER.
  */
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
 			       unsigned int wait_ms, u64 now_ms)
 {
+	if (wait_ms != PAGE_REPORTING_NEVER)
+		page_reporting_pacing_put_off(pacing, wait_ms, now_ms);
 	/* The pass did not see this pool. The next event sets a new due time. */
 	if (pacing->due_ms == PAGE_REPORTING_PASS_RUNS) {
 		pacing->due_ms = U64_MAX;
 		pacing->closes_ms = 0;
 	}
-	if (wait_ms != PAGE_REPORTING_NEVER)
-		pacing->due_ms = max(pacing->due_ms, now_ms + wait_ms);
 }
 
 static u64 whole_blocks(const struct page_reporting_pacing *pacing, u64 pages)
@@ -373,15 +396,13 @@ static u64 whole_blocks(const struct page_reporting_pacing *pacing, u64 pages)
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
-	u64 for_b, for_4b, early, pages;
+	u64 for_b, for_4b;
 
 	page_reporting_pacing_begin(pacing, level, now_ms);
 	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
 	for_4b = min(idle(pacing, PAGE_REPORTING_PAST), level);
-	early = whole_blocks(pacing, for_b - min(for_b, pacing->keep));
-	pages = max(early, whole_blocks(pacing, for_4b));
-	pacing->late = pages - early;
-	return pages;
+	pacing->early = whole_blocks(pacing, for_b - min(for_b, pacing->keep));
+	return max(pacing->early, whole_blocks(pacing, for_4b));
 }
 
 /*
@@ -391,34 +412,33 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 				    u64 pages)
 {
-	unsigned int i;
-
 	pacing->low -= min(pacing->low, pages);
-	for (i = 0; i < PAGE_REPORTING_PAST; i++)
-		pacing->past[i] -= min(pacing->past[i], pages);
+	pacing->gone += pages;
 }
 
 /* Pages that page_reporting_pacing_decide() had granted were reported. */
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms)
 {
-	u64 late = min(pages, pacing->late), b_ms = pacing->break_even_ms;
+	u64 early = min(pages, pacing->early), b_ms = pacing->break_even_ms;
 
-	pacing->late -= late;
+	/* A pass may end before it has reported all that was granted. */
+	pacing->early -= early;
 	/* A block may have less than VAIN_SHARE pages. */
-	pacing->vain += late;
+	pacing->vain += pages - early;
 	pacing->keep -= min(pacing->keep, pacing->vain / VAIN_SHARE);
 	pacing->vain %= VAIN_SHARE;
-	/* To keep the late ones for 4 B has saved no refault. */
-	pages -= late;
-	/* The first use of memory costs a fault anyway, reported or not. */
-	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
+	/*
+	 * To keep the others for 4 B has saved no refault. The first use of
+	 * memory costs a fault anyway, reported or not.
+	 */
+	if (!early || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
 		return;
 	forget(pacing, now_ms);
 	/* Keep the time at which most of the recent pages were reported. */
-	if (pacing->recent <= pages)
+	if (pacing->recent <= early)
 		pacing->recent_ms = now_ms;
-	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
+	pacing->recent = min(pacing->recent + early, PAGES_MAX);
 }
 
 /*
@@ -432,7 +452,7 @@ void page_reporting_pacing_refaulted(struct page_reporting_pacing *pacing,
 	forget(pacing, now_ms);
 	pages = min(pages, pacing->recent);
 	pacing->recent -= pages;
-	pacing->keep = min(pacing->keep + pages, PAGES_MAX);
+	pacing->keep = min(pacing->keep + REFAULT_SHARE * pages, PAGES_MAX);
 }
 
 /* Starts with nothing learned. @order is that of the smallest block. */

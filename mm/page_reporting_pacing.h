@@ -38,7 +38,8 @@
  */
 struct page_reporting_pacing {
 	u64 low;		/* lowest level in the open window */
-	u64 past[PAGE_REPORTING_PAST];	/* in closed ones, the latest first */
+	u64 past[PAGE_REPORTING_PAST];	/* in closed ones, the latest first, + @gone */
+	u64 gone;		/* left the bottom of the stack */
 	u64 opened_ms;		/* when the open window began */
 	u64 closes_ms;		/* when it ends */
 	u64 due_ms;		/* next pass, PAGE_REPORTING_PASS_RUNS, or U64_MAX */
@@ -46,7 +47,7 @@ struct page_reporting_pacing {
 	u64 recent;		/* reported less than 3 B ago, not used since */
 	u64 recent_ms;		/* when most of @recent were reported */
 	u64 keep;		/* how much of the surplus to keep for 4 B */
-	u64 late;		/* of the latest grant, what only 4 B have allowed */
+	u64 early;		/* of the latest grant, what was not to be kept */
 	u64 vain;		/* kept in vain, and not yet taken off @keep */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */
@@ -67,6 +68,8 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 				   u64 level, u64 now_ms);
 void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
+void page_reporting_pacing_put_off(struct page_reporting_pacing *pacing,
+				   u64 wait_ms, u64 now_ms);
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
 			       unsigned int wait_ms, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,

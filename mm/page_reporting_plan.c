@@ -478,7 +478,7 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 	rest_ms = max(fragments->start_ms - min(fragments->start_ms, now_ms),
 		      until_affordable_ms(fragments, fragments->ask, now_ms));
 	if (rest_ms)
-		pacing->due_ms = max(pacing->due_ms, now_ms + rest_ms);
+		page_reporting_pacing_put_off(pacing, rest_ms, now_ms);
 	return max_t(u64, wait_ms, rest_ms);
 }
 

@@ -545,7 +545,7 @@ static void fake_idle(struct zone *zone)
 	level = zone->page_reporting->pool[PAGE_REPORTING_KERNEL].level;
 	pacing->low = level;
 	for (i = 0; i < PAGE_REPORTING_PAST; i++)
-		pacing->past[i] = level;
+		pacing->past[i] = level + pacing->gone;
 	pacing->opened_ms = page_reporting_now_ms() + MSEC_PER_SEC;
 	pacing->closes_ms = pacing->opened_ms;
 	spin_unlock_irq(&zone->lock);
@@ -559,7 +559,7 @@ static u64 fallen(struct zone *zone)
 
 	spin_lock_irq(&zone->lock);
 	pacing = __pacing_of(zone, PAGE_REPORTING_KERNEL);
-	pages = pacing->past[0] - pacing->low;
+	pages = pacing->past[0] - pacing->gone - pacing->low;
 	spin_unlock_irq(&zone->lock);
 	return pages;
 }
@@ -618,7 +618,7 @@ static void window_ends_by_an_event(struct kunit *test)
 	fpr_free_past_lists(page);
 	spin_lock_irq(&zone->lock);
 	opened_ms = pacing->opened_ms;
-	low = pacing->past[(opened_ms - begin_ms) / window_ms - 1];
+	low = pacing->past[(opened_ms - begin_ms) / window_ms - 1] - pacing->gone;
 	spin_unlock_irq(&zone->lock);
 	/* The first of the windows that ended has the low level from before. */
 	KUNIT_EXPECT_EQ(test, 5, low);
