@@ -131,6 +131,7 @@
 /* Limits of the wait after failures: a call a minute costs next to nothing. */
 #define PAGE_REPORTING_RETRY_MIN_MS	100U
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
+#define PAGE_REPORTING_DOUBLINGS	10U	/* 100 ms << 10 exceeds a minute */
 /* A batch of more than one block takes no more than this off the free lists. */
 #define PAGE_REPORTING_BATCH_BYTES	SZ_128M
 
@@ -180,8 +181,7 @@ static unsigned int page_reporting_backoff(unsigned int delay_ms,
 	unsigned int first = max(delay_ms, PAGE_REPORTING_RETRY_MIN_MS);
 	unsigned int most = max(first, PAGE_REPORTING_RETRY_MAX_MS);
 
-	/* 100 ms << 10 exceeds a minute, an hour << 10 does not overflow. */
-	return min(first << min(before, 10U), most);
+	return min(first << min(before, PAGE_REPORTING_DOUBLINGS), most);
 }
 
 static bool page_reporting_is_adaptive(void)
@@ -470,7 +470,7 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	if (pass->err && pass->blocks)
 		errors = max(errors, 2U) - 1;
 	else if (pass->err)
-		errors++;
+		errors = min(errors, PAGE_REPORTING_DOUBLINGS) + 1;
 	else if (pass->blocks)
 		errors = 0;
 	page_reporting_errors = errors;
@@ -480,18 +480,20 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 /* When the next pass is due if nothing requests one. */
 static unsigned int page_reporting_wait_after(const struct page_reporting_pass *pass)
 {
-	unsigned int delay_ms = page_reporting_next_delay();
+	unsigned int delay_ms = page_reporting_next_delay(), wait_ms;
 
 	if (pass->err)
 		return page_reporting_backoff(delay_ms, page_reporting_errors - 1);
 	/* The budget of a flush does not compute when the rest is due. */
 	if (pass->more || pass->flush)
 		return delay_ms;
-	if (pass->put_off)
-		return min(pass->budget.wait_ms,
-			   page_reporting_backoff(delay_ms, page_reporting_retries++));
-	page_reporting_retries = 0;
-	return pass->budget.wait_ms;
+	if (!pass->put_off)
+		page_reporting_retries = 0;
+	wait_ms = page_reporting_backoff(delay_ms, page_reporting_retries);
+	if (!pass->put_off || pass->budget.wait_ms < wait_ms)
+		return pass->budget.wait_ms;
+	page_reporting_retries++;
+	return wait_ms;
 }
 
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)

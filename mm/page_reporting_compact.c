@@ -67,6 +67,7 @@
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/log2.h>
+#include <linux/memory_hotplug.h>
 #include <linux/migrate.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -91,7 +92,8 @@
 
 /*
  * Length of a slice of a round, and the pause before the next one. Less than
- * 10 ms, after which a workqueue takes a work item for a CPU hog.
+ * 10 ms, after which a workqueue takes a work item for a CPU hog, as it may a
+ * flush, which has no slices.
  */
 #define PAGE_REPORTING_SLICE_MS		8
 
@@ -145,7 +147,8 @@ enum page_reporting_slice {
  * @repeated: the search was started over once
  * @last_source: PFN of the last source of the class @plan.sparse
  * @shares: pageblocks of that class are filled now, too
- * @begin_ms: when the round started
+ * @seen_ms: when it was last looked at whether a round is due or goes on
+ * @begin_ms: when the round started, not counting the slices of other zones
  * @emptied: pageblocks emptied in this round
  * @failed: pageblocks that it tried to empty in vain
  * @moved: pages moved
@@ -166,6 +169,7 @@ struct page_reporting_compact {
 	bool repeated;
 	unsigned long last_source;
 	bool shares;
+	u64 seen_ms;
 	u64 begin_ms;
 	unsigned long emptied;
 	unsigned long failed;
@@ -289,7 +293,7 @@ static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn
 {
 	struct page *page;
 
-	/* Not pageblock_pfn_to_page(): memory may go offline between slices. */
+	/* Not pageblock_pfn_to_page(): memory may go offline at any time. */
 	page = __pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages, zone);
 	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE ||
 	    page_reporting_whole_order(page))
@@ -555,9 +559,12 @@ static bool page_reporting_put_folios(struct list_head *folios)
 	return none;
 }
 
-/* Moves the folios. Returns false if one of them stayed where it was. */
+/*
+ * Moves folios of the pageblock of @pfn. Returns false if one of them stayed, or
+ * if the pageblock went offline meanwhile: its struct pages may be gone.
+ */
 static bool page_reporting_move(struct page_reporting_compact *compact,
-				struct list_head *folios)
+				unsigned long pfn, struct list_head *folios)
 {
 	unsigned int moved = 0;
 
@@ -567,13 +574,14 @@ static bool page_reporting_move(struct page_reporting_compact *compact,
 		      0, MIGRATE_ASYNC, MR_COMPACTION, &moved);
 	compact->moved += moved;
 	count_vm_events(PGREPORT_MOVE, moved);
-	return page_reporting_put_folios(folios);
+	return page_reporting_put_folios(folios) && pfn_to_online_page(pfn);
 }
 
 /* Moves what is in use in a pageblock. Returns false if something stayed. */
 static bool page_reporting_move_block(struct page_reporting_compact *compact,
 				      struct page *page)
 {
+	unsigned long pfn = page_to_pfn(page);
 	unsigned int i, step, order, nr = 0;
 	LIST_HEAD(folios);
 
@@ -598,15 +606,15 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 		nr += step;
 		if (nr < PAGE_REPORTING_MOVES)
 			continue;
-		if (!page_reporting_move(compact, &folios))
+		if (!page_reporting_move(compact, pfn, &folios))
 			return false;
 		nr = 0;
 	}
-	return page_reporting_move(compact, &folios);
+	return page_reporting_move(compact, pfn, &folios);
 }
 
 static void page_reporting_empty(struct page_reporting_compact *compact,
-				 struct page *page)
+				 struct zone *zone, struct page *page)
 {
 	u64 begin_ns = task_sched_runtime(current);
 	unsigned long before = compact->moved;
@@ -616,7 +624,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 	moved = page_reporting_move_block(compact, page);
 	/* The pages that were vacated are on per-CPU lists of this CPU. */
 	lru_add_drain();
-	page_reporting_drain_pcp(page_zone(page), raw_smp_processor_id());
+	page_reporting_drain_pcp(zone, raw_smp_processor_id());
 	if (!compact->flush)
 		page_reporting_fragments_moved(&compact->fragments,
 					       compact->moved - before,
@@ -724,12 +732,15 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 				return PAGE_REPORTING_ROUND_OVER;
 			if (page_reporting_holes.pages < block.used)
 				return PAGE_REPORTING_GO_ON;
+			/* It may have gone offline during the search. */
+			if (page_reporting_block_at(zone, pfn) != page)
+				return PAGE_REPORTING_GO_ON;
 			compact->searched = 0;
 			compact->repeated = false;
 			compact->plan.blocks--;
 			if (block.class == compact->plan.sparse)
 				compact->plan.of_sparse--;
-			page_reporting_empty(compact, page);
+			page_reporting_empty(compact, zone, page);
 		}
 	}
 	compact->source += pageblock_nr_pages;
@@ -1004,9 +1015,10 @@ static u64 page_reporting_cap_wait(unsigned int share)
 					     page_reporting_now_ms());
 }
 
-/* Starts a round if one is due. Returns false if none is, or none may start. */
-static bool page_reporting_start(struct page_reporting_compact *compact,
-				 struct zone *zone, u64 now_ms)
+/* Starts a round if one is due. Returns 0 then, or the ms until the next call. */
+static unsigned int page_reporting_start(struct page_reporting_pass *pass,
+					 struct page_reporting_compact *compact,
+					 struct zone *zone, u64 now_ms)
 {
 	struct page_reporting_fragments *fragments = &compact->fragments;
 	u64 surplus, wait_ms;
@@ -1015,18 +1027,22 @@ static bool page_reporting_start(struct page_reporting_compact *compact,
 						  page_reporting_free_in(zone),
 						  now_ms);
 	if (!surplus)
-		return false;
+		return page_reporting_fragments_wait(fragments, now_ms);
+	/* How long this will last is not known: the device backs off. */
+	if (page_reporting_must_rest(zone)) {
+		pass->put_off = true;
+		return PAGE_REPORTING_NEVER;
+	}
 	/* Start once a quarter of what may be spent at once is left. */
-	wait_ms = page_reporting_must_rest(zone) ? U64_MAX :
-		  page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
+	wait_ms = page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
 	if (wait_ms) {
-		/* How long the shortage or the load will last is not known. */
+		/* The load may change meanwhile. */
 		wait_ms = min(wait_ms, (u64)PAGE_REPORTING_ROUND_MS);
 		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
-		return false;
+		return page_reporting_fragments_wait(fragments, now_ms);
 	}
 	page_reporting_begin_round(compact, zone, surplus, false);
-	return true;
+	return 0;
 }
 
 /* Starts a round, or goes on with one. Returns the ms until the next call. */
@@ -1035,19 +1051,24 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 {
 	struct page_reporting_compact *compact;
 	enum page_reporting_slice why;
-	u64 now_ms = page_reporting_now_ms();
+	u64 now_ms = page_reporting_now_ms(), since_ms;
+	unsigned int wait_ms;
 
 	compact = page_reporting_enter_compact(pass, zone);
 	if (!compact)
 		return PAGE_REPORTING_NEVER;
+	since_ms = now_ms - compact->seen_ms;
+	compact->seen_ms = now_ms;
 	/* Another zone has used up this slice: no reason to give a round up. */
 	if (ktime_get_ns() >= end_ns) {
-		compact->begin_ms += PAGE_REPORTING_SLICE_MS;
+		compact->begin_ms = min(compact->begin_ms + since_ms, now_ms);
 		return PAGE_REPORTING_SLICE_MS;
 	}
-	if (compact->stage == PAGE_REPORTING_NO_ROUND &&
-	    !page_reporting_start(compact, zone, now_ms))
-		return page_reporting_fragments_wait(&compact->fragments, now_ms);
+	if (compact->stage == PAGE_REPORTING_NO_ROUND) {
+		wait_ms = page_reporting_start(pass, compact, zone, now_ms);
+		if (wait_ms)
+			return wait_ms;
+	}
 	/* The last slice may have been long ago. */
 	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
 		page_reporting_load.moves = true;

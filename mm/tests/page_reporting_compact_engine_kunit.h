@@ -104,7 +104,7 @@ unsigned int fpr_engine_use_hole(struct page *page)
 	LIST_HEAD(folios);
 
 	if (page_reporting_take_folio(page, &folios))
-		page_reporting_move(&compact, &folios);
+		page_reporting_move(&compact, page_to_pfn(page), &folios);
 	return before - page_reporting_holes.pages;
 }
 
@@ -190,6 +190,28 @@ unsigned int fpr_engine_wait_for_slice(struct zone *zone)
 	};
 
 	return page_reporting_compact_zone(&pass, zone, 0);
+}
+
+/**
+ * fpr_engine_age_behind_others - have a round wait for the slices of others
+ * @zone: a zone in which rounds were considered
+ * @ms: how long
+ *
+ * Return: the age of the round after that, in ms.
+ */
+unsigned int fpr_engine_age_behind_others(struct zone *zone, unsigned int ms)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+	unsigned int age_ms;
+
+	/* This is when the zone was seen last. */
+	fpr_engine_wait_for_slice(zone);
+	page_reporting_begin_round(compact, zone, ULONG_MAX, false);
+	msleep(ms);
+	fpr_engine_wait_for_slice(zone);
+	age_ms = page_reporting_now_ms() - compact->begin_ms;
+	compact->stage = PAGE_REPORTING_NO_ROUND;
+	return age_ms;
 }
 
 /**

@@ -450,6 +450,28 @@ static void hook_serve_one(struct fpr_fake *fake, struct scatterlist *sg,
 	fake->err = fake->calls > 1 ? -EIO : 0;
 }
 
+/* B1: A night of errors is made up for as fast as half an hour of them. */
+static void many_errors_count_as_a_few(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	int i;
+
+	fpr_set_delay(fake, FPR_DELAY_MS);
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_register(fake, 0);
+	fake->err = -EIO;
+	for (i = 0; i < 40; i++)
+		fpr_pass(fake);
+	fpr_expect_wait(test, &fake->prdev.work.timer, 60000);
+	fake->hook = hook_serve_one;
+	for (i = 0; i < 10; i++) {
+		fpr_forget(fake);
+		fpr_pass(fake);
+	}
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_errors());
+	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_DELAY_MS);
+}
+
 /* A pass of which the first report is taken, and the second one is not. */
 static void expect_half_served(struct fpr_fake *fake, unsigned int wait_ms)
 {
@@ -1233,6 +1255,7 @@ static struct kunit_case page_reporting_device_cases[] = {
 	KUNIT_CASE_PARAM(wait_grows_to_a_minute, backoff_gen_params),
 	KUNIT_CASE(error_is_retried_less_and_less_often),
 	KUNIT_CASE(partial_success_is_one_step_back),
+	KUNIT_CASE(many_errors_count_as_a_few),
 	KUNIT_CASE(refused_block_holds_up_no_other),
 	KUNIT_CASE(refused_block_holds_up_no_other_list),
 	KUNIT_CASE(error_is_named_once),

@@ -368,6 +368,7 @@ unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
 u64 fpr_engine_move_price(struct zone *zone);
 void fpr_engine_charge_search(struct zone *zone);
 unsigned int fpr_engine_wait_for_slice(struct zone *zone);
+unsigned int fpr_engine_age_behind_others(struct zone *zone, unsigned int ms);
 bool fpr_engine_finds_block(struct zone *zone, struct page *page);
 bool fpr_engine_is_stuck(struct page *page);
 unsigned int fpr_engine_hold_holes(struct page *page);
