@@ -39,6 +39,7 @@
 #include <linux/workqueue.h>
 
 #define QUIET_S		30		/* after this without a pass, all is reported */
+#define PAIR_GFP	__GFP_NOWARN	/* without kswapd, which changes what a per-CPU list takes */
 #define WARM_UP		100		/* pairs that are not measured, at first */
 #define OTHER_PAGES	16384U		/* half of these do not fit into a per-CPU list */
 #define BLOCK_ORDER	10		/* 4 MiB */
@@ -102,7 +103,7 @@ static void meet(unsigned int nr)
 
 static bool one_pair(void)
 {
-	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+	struct page *page = alloc_pages(PAIR_GFP, order);
 
 	cpu_relax();
 	if (!page)
@@ -144,7 +145,7 @@ static bool free_others(struct list_head *taken)
 	unsigned int i, blocks = OTHER_PAGES >> order;
 
 	for (i = 0; i < blocks; i++) {
-		others[i] = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+		others[i] = alloc_pages(PAIR_GFP, order);
 		if (!others[i])
 			pairs_failed = true;
 		else if (!is_second(others[i]))
@@ -173,7 +174,7 @@ static bool is_first_part(struct page *page)
 /* Takes the buddy of @page, too, so that the only free block of this order is @page. */
 static bool take_buddy(struct page *page, struct list_head *taken)
 {
-	struct page *buddy = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+	struct page *buddy = alloc_pages(PAIR_GFP, order);
 
 	if (!buddy)
 		return false;
@@ -190,7 +191,7 @@ static bool take_others(struct list_head *taken)
 	struct page *page;
 	bool alone = true;
 
-	while ((page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order))) {
+	while ((page = alloc_pages(PAIR_GFP, order))) {
 		if (is_first_part(page)) {
 			if (!largest && order < MAX_PAGE_ORDER)
 				alone = take_buddy(page, taken);
