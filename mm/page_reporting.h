@@ -33,8 +33,8 @@
 #define PAGE_REPORTING_FREED_ORDER	PAGE_ALLOC_COSTLY_ORDER
 #endif
 #define PAGE_REPORTING_FREES_UNITS \
-	(PAGE_REPORTING_UNIT_ORDER == pageblock_order && \
-	 PAGE_REPORTING_FREED_ORDER <= pageblock_order)
+	(pageblock_order == PAGE_REPORTING_UNIT_ORDER && \
+	 pageblock_order >= PAGE_REPORTING_FREED_ORDER)
 
 /* On while a device is registered. */
 DECLARE_STATIC_KEY_FALSE(page_reporting_enabled);

@@ -269,10 +269,7 @@ static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 	return free;
 }
 
-/*
- * The order of the free block that a pageblock is, or is a part of; 0 if it is
- * not. A guess without zone->lock.
- */
+/* The order of the free block that a pageblock is, or is a part of, or 0. */
 static unsigned int page_reporting_whole_order(struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
@@ -282,6 +279,7 @@ static unsigned int page_reporting_whole_order(struct page *page)
 		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
 
 		whole = buddy_order_unsafe(head);
+		/* Without zone->lock: a guess. */
 		if (data_race(PageBuddy(head)) && whole >= order)
 			return whole;
 	}
@@ -1037,7 +1035,7 @@ static unsigned int page_reporting_start(struct page_reporting_pass *pass,
 	wait_ms = page_reporting_cap_wait(page_reporting_load.share * 3 / 4);
 	if (wait_ms) {
 		/* The load may change meanwhile. */
-		wait_ms = min(wait_ms, (u64)PAGE_REPORTING_ROUND_MS);
+		wait_ms = min_t(u64, wait_ms, PAGE_REPORTING_ROUND_MS);
 		page_reporting_fragments_put_off(fragments, wait_ms, now_ms);
 		return page_reporting_fragments_wait(fragments, now_ms);
 	}

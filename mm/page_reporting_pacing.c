@@ -284,7 +284,7 @@ void page_reporting_pacing_advance(struct page_reporting_pacing *pacing,
 	if (!over)
 		return;
 	/* The open window becomes the oldest of @nr, or is too old to be kept. */
-	nr = min(over, (u64)most);
+	nr = min_t(u64, over, most);
 	for (i = PAGE_REPORTING_PAST; i-- > nr;)
 		pacing->past[i] = pacing->past[i - nr];
 	if (nr <= PAGE_REPORTING_PAST)

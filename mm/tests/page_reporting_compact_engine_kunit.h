@@ -170,7 +170,8 @@ void fpr_engine_charge_search(struct zone *zone)
 
 	compact->stage = PAGE_REPORTING_EMPTYING;
 	compact->flush = false;
-	udelay(500);
+	while (task_sched_runtime(current) < begin_ns + 500 * NSEC_PER_USEC)
+		cpu_relax();
 	page_reporting_charge_moves(compact, begin_ns);
 	compact->stage = PAGE_REPORTING_NO_ROUND;
 }

@@ -1268,6 +1268,7 @@ static void run_race(struct fpr_fake *fake, struct race *race)
 	while (data_race(race->lost[WORD_CONTROL]) < LOST_ENOUGH &&
 	       time_before(jiffies, begin + 4 * FPR_DEADLINE)) {
 		mark_words(race);
+		/* Likewise. */
 		if (!data_race(race->lost[WORD_CONTROL]) &&
 		    time_after(jiffies, begin + NO_RACE))
 			break;

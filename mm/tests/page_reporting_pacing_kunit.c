@@ -388,6 +388,7 @@ static void isolation_holds_up_no_other(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
+	bool comes_back;
 
 	fpr_need_isolation(test);
 	fpr_set_order(fake, pageblock_order);
@@ -398,8 +399,9 @@ static void isolation_holds_up_no_other(struct kunit *test)
 	 * No free announces that the isolation ends, so passes come back. The
 	 * worker may run some of them, and one that has no grant resets this.
 	 */
-	KUNIT_EXPECT_TRUE(test, pass_until(fake, fpr_nr_in(fake, page_zone(page)) &&
-						 fpr_engine_retries()));
+	comes_back = pass_until(fake, fpr_nr_in(fake, page_zone(page)) &&
+				      fpr_engine_retries());
+	KUNIT_EXPECT_TRUE(test, comes_back);
 	KUNIT_EXPECT_NULL(test, fpr_find(fake, page));
 	fpr_unisolate(fake, page);
 }

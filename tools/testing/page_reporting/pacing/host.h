@@ -30,6 +30,7 @@ typedef unsigned long long u64;
 	same_type(_mx, _my);				\
 	_mx > _my ? _mx : _my; })
 
+#define min_t(type, x, y)	min((type)(x), (type)(y))
 #define max_t(type, x, y)	max((type)(x), (type)(y))
 
 #define BIT_ULL(nr)	((u64)1 << (nr))

@@ -32,7 +32,8 @@ static const char * const no_delays[] = {
 
 static const char * const no_flushes[] = {
 	"\n", " ", "\t", "0", "0\n", "00", "0x0", "0k", "0G", "-1", "-0", "-4096", "-512M", "+512M",
-	"abc", "ALL", "All", "al", "allx", "all all", "all,", "compact all", "Compact", "all\n\n", "\nall", "all 512M",
+	"abc", "ALL", "All", "al", "allx", "all all", "all,", "compact all", "Compact", "all\n\n",
+	"\nall", "all 512M",
 	"M", "k", "G", "512MB", "512Mi", "512M M", "512MM", "1G1", "512M\n\n", "5 12M",
 	"AGAIN", "Again", "agai", "againx", "again again", "again 512M", "all again", "again\n\n",
 	"0xg", "1.5G", "1,5G", "--1", "18446744073709551616", "99999999999999999999", "16E",
