@@ -559,7 +559,7 @@ static bool page_reporting_put_folios(struct list_head *folios)
 
 /*
  * Moves folios of the pageblock of @pfn. Returns false if one of them stayed, or
- * if the pageblock went offline meanwhile: its struct pages may be gone.
+ * if the pageblock went offline: its struct pages may be gone.
  */
 static bool page_reporting_move(struct page_reporting_compact *compact,
 				unsigned long pfn, struct list_head *folios)
@@ -614,8 +614,8 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 static void page_reporting_empty(struct page_reporting_compact *compact,
 				 struct zone *zone, struct page *page)
 {
+	unsigned long pfn = page_to_pfn(page), before = compact->moved;
 	u64 begin_ns = task_sched_runtime(current);
-	unsigned long before = compact->moved;
 	bool moved;
 
 	count_vm_event(PAGE_REPORTING_TRY);
@@ -627,7 +627,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 		page_reporting_fragments_moved(&compact->fragments,
 					       compact->moved - before,
 					       task_sched_runtime(current) - begin_ns);
-	if (moved && page_reporting_whole_order(page)) {
+	if (moved && pfn_to_online_page(pfn) && page_reporting_whole_order(page)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {
@@ -1059,7 +1059,8 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 	compact->seen_ms = now_ms;
 	/* Another zone has used up this slice: no reason to give a round up. */
 	if (ktime_get_ns() >= end_ns) {
-		compact->begin_ms = min(compact->begin_ms + since_ms, now_ms);
+		if (since_ms < PAGE_REPORTING_ROUND_MS)
+			compact->begin_ms = min(compact->begin_ms + since_ms, now_ms);
 		return PAGE_REPORTING_SLICE_MS;
 	}
 	if (compact->stage == PAGE_REPORTING_NO_ROUND) {

@@ -396,13 +396,15 @@ static u64 whole_blocks(const struct page_reporting_pacing *pacing, u64 pages)
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms)
 {
-	u64 for_b, for_4b;
+	u64 for_b, for_4b, pages;
 
 	page_reporting_pacing_begin(pacing, level, now_ms);
 	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
 	for_4b = min(idle(pacing, PAGE_REPORTING_PAST), level);
 	pacing->early = whole_blocks(pacing, for_b - min(for_b, pacing->keep));
-	return max(pacing->early, whole_blocks(pacing, for_4b));
+	pages = max(pacing->early, whole_blocks(pacing, for_4b));
+	pacing->late = pages - pacing->early;
+	return pages;
 }
 
 /*
@@ -416,29 +418,33 @@ void page_reporting_pacing_isolated(struct page_reporting_pacing *pacing,
 	pacing->gone += pages;
 }
 
-/* Pages that page_reporting_pacing_decide() had granted were reported. */
+/*
+ * Pages were reported. What page_reporting_pacing_decide() had not granted was
+ * granted for another pool, as blocks may count in one and lie in another.
+ */
 void page_reporting_pacing_reported(struct page_reporting_pacing *pacing,
 				    u64 pages, u64 now_ms)
 {
 	u64 early = min(pages, pacing->early), b_ms = pacing->break_even_ms;
+	u64 late = min(pages - early, pacing->late);
 
 	/* A pass may end before it has reported all that was granted. */
 	pacing->early -= early;
+	pacing->late -= late;
 	/* A block may have less than VAIN_SHARE pages. */
-	pacing->vain += pages - early;
+	pacing->vain += late;
 	pacing->keep -= min(pacing->keep, pacing->vain / VAIN_SHARE);
 	pacing->vain %= VAIN_SHARE;
-	/*
-	 * To keep the others for 4 B has saved no refault. The first use of
-	 * memory costs a fault anyway, reported or not.
-	 */
-	if (!early || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
+	/* To keep the late ones for 4 B has saved no refault. */
+	pages -= late;
+	/* The first use of memory costs a fault anyway, reported or not. */
+	if (!pages || elapsed(now_ms, pacing->started_ms) < START_BREAK_EVENS * b_ms)
 		return;
 	forget(pacing, now_ms);
 	/* Keep the time at which most of the recent pages were reported. */
-	if (pacing->recent <= early)
+	if (pacing->recent <= pages)
 		pacing->recent_ms = now_ms;
-	pacing->recent = min(pacing->recent + early, PAGES_MAX);
+	pacing->recent = min(pacing->recent + pages, PAGES_MAX);
 }
 
 /*

@@ -48,6 +48,7 @@ struct page_reporting_pacing {
 	u64 recent_ms;		/* when most of @recent were reported */
 	u64 keep;		/* how much of the surplus to keep for 4 B */
 	u64 early;		/* of the latest grant, what was not to be kept */
+	u64 late;		/* of it, what only 4 B have allowed */
 	u64 vain;		/* kept in vain, and not yet taken off @keep */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */

@@ -663,7 +663,9 @@ static void round_starts_in_a_slice_of_its_own(struct kunit *test)
 	KUNIT_EXPECT_LE(test, fpr_engine_wait_for_slice(zone), 10);
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_rounds());
 	/* Nor does the time count in which a round has to wait for others. */
-	KUNIT_EXPECT_LE(test, fpr_engine_age_behind_others(zone, 200), 100);
+	KUNIT_EXPECT_LE(test, fpr_engine_age_behind_others(zone, 5000), 100);
+	/* After more than that, its survey is old. */
+	KUNIT_EXPECT_GE(test, fpr_engine_age_behind_others(zone, 60000), FPR_ROUND_MS);
 }
 
 /* B10: With a fixed delay, no page is moved, and frees of fragments request no pass. */
@@ -713,20 +715,35 @@ static void unaccepted_memory_moves_nothing(struct kunit *test)
 	expect_stamps(test, file);
 }
 
+static unsigned long high_wmark;
+
+static void restore_high_wmark(void *zone)
+{
+	((struct zone *)zone)->_watermark[WMARK_HIGH] = high_wmark;
+}
+
+/* Has the wait for the zone that must rest grown to more than this? */
+static bool rests_for(struct fpr_fake *fake, unsigned int ms)
+{
+	struct timer_list *timer = &fake->prdev.work.timer;
+
+	return timer_pending(timer) && fpr_wait_of(timer) > ms;
+}
+
 /* B7 B10: In a zone that is short of memory, a due round is tried ever more rarely. */
 static void short_zone_runs_no_passes(struct kunit *test)
 {
 	struct zone *zone = fpr_largest_zone();
-	unsigned long high = zone->_watermark[WMARK_HIGH];
 	struct fpr_fake *fake = begin(test);
 	struct file *file = new_file(test, false);
-	struct timer_list *timer = &fake->prdev.work.timer;
-	unsigned int retries;
+	unsigned int retries, tries = 60;
 	struct fpr_sums *before;
-	int i;
+	struct page *page;
 
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	make_holes(file);
+	high_wmark = zone->_watermark[WMARK_HIGH];
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action(test, restore_high_wmark, zone));
 	zone->_watermark[WMARK_HIGH] = zone_managed_pages(zone);
 	/* Whole blocks are reported, and fragments idle for B. */
 	msleep(6000);
@@ -734,19 +751,22 @@ static void short_zone_runs_no_passes(struct kunit *test)
 	msleep(3000);
 	/* Frees of others may ask for some. */
 	KUNIT_EXPECT_LE(test, fpr_grown(test, before, PAGE_REPORTING_PASS), 6);
-	for (i = 0; i < 6; i++)
+	/* Others may free a block, for which the next pass comes sooner. */
+	do {
 		fpr_pass(fake);
-	KUNIT_EXPECT_TRUE(test, timer_pending(timer));
-	KUNIT_EXPECT_GT(test, fpr_wait_of(timer), 20000);
-	/* Passes that others need meanwhile do not count. */
+	} while (!rests_for(fake, 20000) && !msleep_interruptible(200) && --tries);
+	KUNIT_EXPECT_NE(test, 0, tries);
+	/* Passes that such blocks need do not count. */
 	retries = fpr_engine_retries();
-	for (i = 0; i < 6; i++) {
-		fpr_free_past_lists(fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER));
+	for (tries = 6; tries; tries--) {
+		page = fpr_try_alloc(fake, GFP_HIGHUSER_MOVABLE, MAX_PAGE_ORDER);
+		if (page)
+			fpr_free_past_lists(page);
 		fpr_pass(fake);
 	}
-	KUNIT_EXPECT_EQ(test, retries, fpr_engine_retries());
-	zone->_watermark[WMARK_HIGH] = high;
+	KUNIT_EXPECT_LE(test, fpr_engine_retries(), retries + 2);
 	KUNIT_EXPECT_EQ(test, 0, tried(test, before));
+	kunit_release_action(test, restore_high_wmark, zone);
 }
 
 /* B10: Moves have their own CPU cap, to which their CPU time is charged. */

@@ -92,9 +92,9 @@ unsigned int fpr_engine_errors(void)
 }
 
 /**
- * fpr_engine_retries - number of passes in a row that deferred something
+ * fpr_engine_retries - by how many steps the wait after a deferral has grown
  *
- * Return: the number of passes; 0 if nothing is deferred.
+ * Return: the number of steps; 0 if nothing is deferred.
  */
 unsigned int fpr_engine_retries(void)
 {

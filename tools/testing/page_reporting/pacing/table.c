@@ -319,7 +319,6 @@ CASE(each_report_counts_once)
 	refault(&s, 100 * MIB, 1);
 	refault(&s, 100 * MIB, 1);
 	CHECK_EQ(s.pacing.keep, 2 * 100 * MIB);
-	s.pacing.early = 50 * MIB;
 	report(&s, 50 * MIB);
 	refault(&s, 100 * MIB, 1);
 	CHECK_EQ(s.pacing.keep, 2 * 150 * MIB);
@@ -352,6 +351,20 @@ CASE(pages_kept_in_vain_lower_what_is_kept_by_a_quarter)
 	CHECK_EQ(s.pacing.keep, 90 * BLOCK);
 	report(&s, 60 * BLOCK);
 	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
+}
+
+/* A block may lie in a list of one pool, and count in another. */
+CASE(what_another_pool_was_granted_was_not_kept)
+{
+	struct setup s = settled(300 * BLOCK);
+
+	s.pacing.keep = 100 * BLOCK;
+	CHECK_EQ(decide(&s, 300 * BLOCK, 0), 300 * BLOCK);
+	report(&s, 300 * BLOCK);
+	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
+	page_reporting_pacing_reported(&s.pacing, 40 * BLOCK, s.now_ms);
+	CHECK_EQ(s.pacing.keep, 75 * BLOCK);
+	CHECK_EQ(s.pacing.recent, 240 * BLOCK);
 }
 
 /* The CPU cap may end a pass before it has reported all that was granted. */
@@ -581,11 +594,9 @@ CASE(no_overflow_at_2_to_the_52_pages)
 
 	CHECK_EQ(decide(&s, most, W_MS), most);
 	report(&s, most);
-	s.pacing.early = most;
 	page_reporting_pacing_reported(&s.pacing, most, s.now_ms);
 	CHECK_EQ(s.pacing.recent, most);
 	refault(&s, most, 0);
-	s.pacing.early = most;
 	page_reporting_pacing_reported(&s.pacing, most, s.now_ms);
 	refault(&s, most, 0);
 	CHECK_EQ(s.pacing.keep, most);

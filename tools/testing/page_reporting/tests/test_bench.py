@@ -621,7 +621,8 @@ def test_release_in_a_guest(boot, monkeypatch):
 def test_fragment_in_a_guest(boot):
     """Without huge pages, holes of 1 MiB are below order 9: whole blocks are made of them, and the rest comes back."""
     got = small(boot, "fragment", "fragment", 400, 20, 9, "madvise")
-    assert got.figures["touched_mib"] - got.figures["half_released_mib"] > 150
+    # 200 at most; less under load, as moves have less CPU time then
+    assert got.figures["touched_mib"] - got.figures["half_released_mib"] > 120
     assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 100
 
 
