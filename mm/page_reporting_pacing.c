@@ -109,7 +109,7 @@
  * keeping for 4 B                 512 MiB/0.9 s, refaults             0 %    100 %
  * keeping for more than 2 B       64 MiB/2 s and /2.3 s               0 %    2.2 %
  * keeping for B only              release of 1.5 GiB, 90 %         0.77 s    2.9 s
- * two pages for each refault      128 MiB/0.5 s and /0.3 s, learn  72 MiB  100 MiB
+ * two pages for each refault      128 MiB/0.5 s, /0.3 s, learned   72 MiB  100 MiB
  * an amount rather than a flag    bursts, cost                       2.24     3.95
  * a fall by what is kept in vain  bursts, cost                       2.24     2.56
  * a fall by a quarter of that     128 MiB/0.5 s and /0.3 s          0.2 %    1.2 %
