@@ -46,7 +46,7 @@ EXCEPTIONS = (*lint.FALSE_ALARMS,
 # The same, of the default base only, or of newer ones
 OLDER = ((r'mm/page_alloc.h:\d+: WARNING:NEW_TYPEDEFS', 'newer kernels have this type'),)
 NEWER = (
-    (r'mm/page_reporting_mark.c:\d+: WARNING:ALLOC_WITH_SIZEOF', 'kzalloc_obj() is not in Linux 6.12'),
+    (r'mm/page_reporting_(mark|compact).c:\d+: WARNING:ALLOC_WITH_SIZEOF', 'kzalloc_obj() is not in Linux 6.12'),
 )
 
 

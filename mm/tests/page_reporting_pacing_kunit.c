@@ -399,8 +399,7 @@ static void isolation_holds_up_no_other(struct kunit *test)
 	 * No free announces that the isolation ends, so passes come back. The
 	 * worker may run some of them, and one that has no grant resets this.
 	 */
-	comes_back = pass_until(fake, fpr_nr_in(fake, page_zone(page)) &&
-				      fpr_engine_retries());
+	comes_back = pass_until(fake, fpr_nr_in(fake, page_zone(page)) && fpr_engine_retries());
 	KUNIT_EXPECT_TRUE(test, comes_back);
 	KUNIT_EXPECT_NULL(test, fpr_find(fake, page));
 	fpr_unisolate(fake, page);
