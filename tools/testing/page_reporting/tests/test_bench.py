@@ -620,9 +620,9 @@ def test_release_in_a_guest(boot, monkeypatch):
 @product
 def test_fragment_in_a_guest(boot):
     """Without huge pages, holes of 1 MiB are below order 9: whole blocks are made of them, and the rest comes back."""
-    got = small(boot, "fragment", "fragment", 400, 20, 9, "madvise")
-    # 200 at most; less under load, as moves have less CPU time then
-    assert got.figures["touched_mib"] - got.figures["half_released_mib"] > 120
+    # Beside other tests, moves have less CPU time, and take longer than 20 s.
+    got = small(boot, "fragment", "fragment", 400, 30, 9, "madvise")
+    assert got.figures["touched_mib"] - got.figures["half_released_mib"] > 150
     assert got.figures["half_released_mib"] - got.figures["all_released_mib"] > 100
 
 
