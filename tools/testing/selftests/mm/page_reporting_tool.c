@@ -3,6 +3,7 @@
  * page-reporting of tools/mm on the running kernel: it says what the files say, flushes, finds what
  * is wrong, and refuses bad input.
  */
+#include <limits.h>
 #include <stdarg.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 /* What status may take. */
 #define STATUS_US	5000
 #define NR_TIMED	25
+#define NR_TRIES	12
 /* Exit status. */
 #define FINE		0
 #define TROUBLE		1
@@ -146,8 +148,8 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* CPU times of the runs of one word, sorted. */
-static void time_runs(const char *word, long us[NR_TIMED])
+/* CPU times of the runs of one word, sorted; *least_us is the least so far. */
+static void time_runs(const char *word, long us[NR_TIMED], long *least_us)
 {
 	size_t i;
 
@@ -157,6 +159,8 @@ static void time_runs(const char *word, long us[NR_TIMED])
 		us[i] = cpu_us;
 	}
 	qsort(us, NR_TIMED, sizeof(us[0]), by_value);
+	if (us[0] < *least_us)
+		*least_us = us[0];
 }
 
 /*
@@ -164,21 +168,26 @@ static void time_runs(const char *word, long us[NR_TIMED])
  * nothing but start, so the difference is what status itself takes, to read its files and print.
  *
  * The medians are printed. The limit is for the fastest runs: the clock of an emulated machine also
- * counts the time in which the host runs something else. Such a machine takes milliseconds for a
- * start, or tens with a sanitizer in its kernel. There, status may take three times as long.
+ * counts the time in which the host runs something else, which may be all of a second. So what is
+ * too slow is measured again, up to NR_TRIES times. Such a machine takes milliseconds for a start,
+ * or tens with a sanitizer in its kernel. There, status may take three times as long.
  */
 static int test_status_is_quick(void)
 {
-	long start_us[NR_TIMED], us[NR_TIMED], own_us, limit_us = STATUS_US;
+	long start_us[NR_TIMED], us[NR_TIMED], least_start_us = LONG_MAX, least_us = LONG_MAX;
+	long limit_us;
+	int tries = 0;
 
-	time_runs("--help", start_us);
-	time_runs("status", us);
-	own_us = us[0] - start_us[0];
-	if (3 * start_us[0] > limit_us)
-		limit_us = 3 * start_us[0];
+	do {
+		time_runs("--help", start_us, &least_start_us);
+		time_runs("status", us, &least_us);
+		limit_us = 3 * least_start_us > STATUS_US ? 3 * least_start_us : STATUS_US;
+	} while (least_us - least_start_us > limit_us && ++tries < NR_TRIES);
 	ksft_print_msg("status: %ld us of CPU time, of which %ld to start; fastest: %ld, %ld\n",
-		       us[NR_TIMED / 2], start_us[NR_TIMED / 2], us[0], start_us[0]);
-	return own_us > limit_us ? pr_fail("more than %ld us", limit_us) : KSFT_PASS;
+		       us[NR_TIMED / 2], start_us[NR_TIMED / 2], least_us, least_start_us);
+	if (tries == NR_TRIES)
+		return pr_fail("more than %ld us", limit_us);
+	return KSFT_PASS;
 }
 
 static int test_watch(void)
