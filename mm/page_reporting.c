@@ -465,8 +465,8 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 	unsigned int errors = page_reporting_errors;
 
 	if (pass->err && !errors && !page_reporting_going_down())
-		pr_warn_ratelimited("the device did not take a report (error %d), trying again\n",
-				    pass->err);
+		pr_warn_ratelimited("%ps: a report failed with error %d, will retry\n",
+				    pass->prdev->report, pass->err);
 	if (pass->err && pass->blocks)
 		errors = max(errors, 2U) - 1;
 	else if (pass->err)

@@ -14,6 +14,7 @@
 #include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/string.h>
+#include <linux/stringify.h>
 #include <linux/sysfs.h>
 
 #include "page_reporting_internal.h"
@@ -61,7 +62,8 @@ static const struct kernel_param_ops page_reporting_order_ops = {
 };
 module_param_cb(page_reporting_order, &page_reporting_order_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_order,
-		 "Order of the smallest free block to report, 0 to MAX_PAGE_ORDER; -1: the device's choice");
+		 "Order of the smallest free block to report, 0 to " __stringify(MAX_PAGE_ORDER)
+		 "; -1 (default): the driver's choice");
 
 static int delay_param_set(const char *val, const struct kernel_param *kp)
 {
@@ -90,7 +92,7 @@ static const struct kernel_param_ops page_reporting_delay_ops = {
 };
 module_param_cb(page_reporting_delay_ms, &page_reporting_delay_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_delay_ms,
-		 "Wait before a pass over free memory, in ms, at most an hour; -1: the kernel decides");
+		 "Wait before a pass over free memory in ms, up to 3600000; -1 (default): the kernel decides");
 
 #ifdef CONFIG_PAGE_REPORTING_COMPACT
 static int compact_param_set(const char *val, const struct kernel_param *kp)
@@ -116,7 +118,7 @@ static const struct kernel_param_ops page_reporting_compact_ops = {
 };
 module_param_cb(page_reporting_compact, &page_reporting_compact_ops, NULL, 0644);
 MODULE_PARM_DESC(page_reporting_compact,
-		 "Move pages so that fragments of free memory become blocks that can be reported");
+		 "Move pages so that fragments of free memory become blocks that can be reported (default: Y)");
 #endif
 
 static const char * const page_reporting_state_names[] = {

@@ -28,7 +28,7 @@
 #include "page_reporting_kunit.h"
 
 /* In the kernel log */
-#define REFUSED		"the device did not take"
+#define REFUSED		"a report failed with error"
 #define OVERDUE		"has not returned from a report"
 /* As if a minute. */
 #define OVERDUE_MS	200U
