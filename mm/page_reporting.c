@@ -52,7 +52,7 @@
  * counts of free blocks. A free changes the counts and then reads @state, under
  * the same lock. So either the pass sees the block, or the free turns ACTIVE
  * into REQUESTED, which the end of the pass notices. A new order and the end of
- * a sleep are also stored before @state is read.
+ * a sleep are also stored before @state is read. With -1, the delay is 17/16 B.
  *
  * Memory may be freed in any context, including NMI, and with any lock held. So
  * a request only changes @state and raises an irq_work, which queues the work.
@@ -65,15 +65,15 @@
  * a block has its own retry:
  *
  * - The driver returned an error. The pass ends, as the next batch would
- *   probably fail too. The next one waits for the delay, then twice as long
- *   each time, up to a minute, whatever is requested. Success ends the series;
- *   success before an error shortens the wait by one step. With each step, the
- *   batches are a quarter as long, down to one block; each success doubles
- *   them. The host may refuse some blocks for ever. So a failed batch goes to
- *   the tails of its lists, and a refused batch of one does not end the pass.
- * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE,
- *   which it leaves without a notification. The next pass follows a free, or a
- *   wait that grows as after errors. With pacing, the wait for isolated blocks
+ *   probably fail too. The next pass waits for the delay, at least 100 ms, then
+ *   twice as long each time, up to a minute, whatever is requested. A pass that
+ *   only succeeds ends this; success before an error takes back one doubling.
+ *   With each, batches are a quarter as long, down to one block; each success
+ *   doubles them. The host may refuse some blocks for ever. So a failed batch
+ *   goes to its lists' tails, and a refused batch of one does not end the pass.
+ * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE.
+ *   The next pass follows a free, the end of the isolation, or a wait that
+ *   grows as after errors. With pacing, the wait for isolated blocks
  *   is at most 19/16 of the break-even time B, see "pacing". A zone that is
  *   smaller than its low watermark and a full batch together can never be
  *   reported, and is not retried.
@@ -95,8 +95,8 @@
  * RCU                   page_reporting_dev, for requests
  * the request's lock    the request of a caller of page_reporting_serve()
  * zone->lock            free lists, their marks, and the state of the zone
- * none                  what only the work writes, which never runs twice at a
- *                       time, and registration, while there is no work
+ * none                  what only the work (never two at a time) writes, or
+ *                       registration, before there is work
  * ====================  =======================================================
  *
  * Order: page_reporting_mutex or the flush's mutex, the memory hotplug lock, the
@@ -564,8 +564,8 @@ static void page_reporting_forget(void)
  * page_reporting_register - start to report free memory to a device
  * @prdev: the device
  *
- * The first pass runs after the delay. The device has to take reports within
- * two seconds. Nothing is reported before that, not even by a flush.
+ * The first pass runs after the delay, but nothing is reported in the first two
+ * seconds, not even by a flush. After that, the device has to take reports.
  *
  * Context: Process context. May sleep.
  * Return: 0, or -EBUSY while any device is registered or the system goes down.

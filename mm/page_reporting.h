@@ -24,8 +24,8 @@
 	min_t(unsigned int, ilog2(SZ_2M) - PAGE_SHIFT, pageblock_order)
 
 /*
- * Does the allocator free at most a unit at once? It splits what is larger than
- * a pageblock, but not what leaves a per-CPU list: up to a huge page.
+ * Is each free at most one unit? The allocator splits larger blocks into
+ * pageblocks, but a per-CPU list can free up to a huge page at once.
  */
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
 #define PAGE_REPORTING_FREED_ORDER	HPAGE_PMD_ORDER

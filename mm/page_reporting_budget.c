@@ -129,7 +129,7 @@ static bool __page_reporting_has_larger(struct zone *zone,
  * the lowest order that will do, so a surplus consists of the largest ones. If
  * the rest is smaller than one of these, a smaller block would be refaulted in
  * its place, again and again: 1.5 % of 128 MiB, used every 0.5 s, instead of
- * 0.1 %. With demand gone, or two units or more, memory comes first.
+ * 0.1 %. Once demand has ended, or if it is two units or more, it is reported.
  */
 static bool __page_reporting_stays(struct page_reporting_budget *budget,
 				   struct zone *zone, u64 rest)

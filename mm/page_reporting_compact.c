@@ -31,7 +31,7 @@
  * alloc_contig_range() does takes a drain of all CPUs for each.
  *
  * A round runs in slices of PAGE_REPORTING_SLICE_MS, in the engine's work after
- * its pass. It pauses for what a pass stops for, and for a flush that waits. It
+ * its pass. It pauses while a flush waits, or when a pass would have to end. It
  * ends early when the zone is near its high watermark, when a pageblock of the
  * zone is isolated, when the CPU cap for moves is reached, and after
  * PAGE_REPORTING_ROUND_MS. No round runs while the driver returns errors. The
@@ -39,10 +39,10 @@
  * or CPU time.
  *
  * Frees below the reporting order request no pass, so fragments would go
- * unnoticed. So after each pass, the order that requests one is lowered to
- * PAGE_REPORTING_FRAGMENT_ORDER. The first such free below the reporting order
- * raises it again. While a zone has enough fragments, passes are requested
- * until a round has run.
+ * unnoticed. So after a pass, a free of PAGE_REPORTING_FRAGMENT_ORDER or more
+ * requests one. The first such free below the reporting order restores that as
+ * the limit. While a zone has enough fragments, passes are requested until a
+ * round has run.
  *
  * Both rounds and the allocator's compaction move pages from the start of a
  * zone to its end, so that neither undoes what the other one does.
@@ -135,19 +135,19 @@ enum page_reporting_slice {
 
 /**
  * struct page_reporting_compact - a zone's fragments, and the round in it
- * @fragments: when the next round is due
+ * @fragments: the demand for them: when the next round is due
  * @surplus: pages that the round may make whole blocks of
  * @stage: the stage of the round
  * @survey: what it has found
  * @plan: what is left to do
  * @planned: @plan as it was made
  * @source: PFN of the pageblock to look at next
- * @target: end PFN of the pageblock to look for holes in next
+ * @target: end PFN of the next pageblock to search for holes
  * @searched: @target before the search in progress, or 0 if there is none
  * @repeated: the search was started over once
  * @last_source: PFN of the last source of the class @plan.sparse
  * @shares: pageblocks of that class are filled now, too
- * @seen_ms: when it was last looked at whether a round is due or goes on
+ * @seen_ms: when a pass last checked whether a round is due or goes on
  * @begin_ms: when the round started, not counting the slices of other zones
  * @emptied: pageblocks emptied in this round
  * @failed: pageblocks that it tried to empty in vain

@@ -12,13 +12,13 @@
  * the wait even while the hypervisor does not answer.
  *
  * Blocks that merged while they were put back are not reported yet. So a pass
- * that left something is followed by another one. The number of passes is
- * limited, as memory that is freed all the time would keep a flush running.
+ * that left something is followed by another one, up to four passes in all, as
+ * memory that is freed all the time would keep a flush running.
  *
  * If asked to, the first pass starts with a round in each zone that makes whole
  * blocks of fragments: see mm/page_reporting_compact.c. Before that, all CPUs
- * put their pages on the LRU lists, and no signal ends the wait for one that is
- * busy with a real-time task.
+ * put their pages on the LRU lists. A signal does not end that wait, not even
+ * for a CPU that is busy with a real-time task.
  *
  * The marks say what the hypervisor was told. It may back such memory again
  * nevertheless: one that loads a snapshot or receives a migration may write all

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Free page reporting: what its own files share. Calls go in one direction,
- * where "device" is page_reporting.c:
+ * Free page reporting: what its own files share. Calls go in one direction, but
+ * for the request in mark. "device" is page_reporting.c:
  *
  *	params -> flush -> device -> walk -> mark -> pacing
  *	                   device -> budget -> mark, pacing

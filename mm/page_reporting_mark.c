@@ -9,10 +9,10 @@
  * PG_reported on the first page of a free block says that the hypervisor was
  * told that it is free. Only this file sets and clears the mark, under
  * zone->lock, and updates the counters at the same time, so that they cannot
- * differ from the lists. nr_free_reported counts the pages of the blocks that
- * are marked now. A block that loses the mark counts in pgreport_refault if it
- * was allocated, or filled by compaction, except for the parts that stay marked,
- * see "unit"; in pgreport_merge if it became a part of a larger, unmarked one,
+ * differ from the lists. nr_free_reported is the number of pages marked now. A
+ * block that loses the mark counts in pgreport_refault if compaction filled it,
+ * or anything but a balloon allocated it (parts that stay marked do not count,
+ * see "unit"); in pgreport_merge if it became part of a larger, unmarked block,
  * maybe while it was put back; and otherwise in pgreport_clear.
  * Documentation/admin-guide/mm/free_page_reporting.rst has all counters, the
  * reasons, and how they add up.
@@ -26,8 +26,8 @@
  * of account is such a huge page, or a pageblock where that is smaller. When a
  * marked block is split for an allocation, the parts of a unit or more stay
  * marked. Smaller parts lose the mark and count as refaulted, as the host has
- * to back them again. So no part of a host's huge page is marked while another
- * part is in use, and no report breaks up a huge page of the host.
+ * to back them again. So no part of a unit is marked while another part is in
+ * use. Where that is 2 MiB, no report breaks up a huge page of the host.
  *
  * If the operator sets a lower order, the host is assumed to back memory in
  * smaller pages, and parts down to this order stay marked. Pacing is still
@@ -48,10 +48,10 @@
  * Programs and the kernel allocate from lists of different migratetypes, and
  * take a marked block of their own type before an unmarked one of another. If
  * one level covered both, two demands that peak in turn would show a surplus
- * that neither has. So each has a pool. The allocator does not count free blocks
- * by type. So each pass counts those on the kernel's lists, which are short where
- * programs have most of the memory: a single block in the wrong pool would show
- * a surplus for ever, in place of which a busy block is reported again and again.
+ * that neither has. So each has a pool. The allocator does not count blocks by
+ * type, so each pass counts those on the kernel's lists, which are short where
+ * programs have most of the memory. One block in the wrong pool would show a
+ * surplus that never goes away, and pass after pass would report a busy block.
  * Where a list is too long for that, memory that was free before the device was
  * registered counts as movable. So a block can be larger than the level of the
  * kernel's pool, and then leaves the movable pool, whole. Blocks below the unit

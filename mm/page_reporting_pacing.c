@@ -21,8 +21,8 @@
  * Migratetypes do not share their lists, so each pool of them has a level of
  * its own: see "zones" in mm/page_reporting_mark.c.
  *
- * **Derivation.** All of the surplus is reported at once, as each page of it is
- * worth the same, but for a rest that is smaller than the largest blocks: see
+ * **Derivation.** Each page of the surplus is worth the same, so all of it is
+ * reported at once, except for a rest smaller than the largest blocks: see
  * __page_reporting_stays(). The lowest level is kept for each window of B / 16:
  * the open one and 64 closed ones. 16 windows span B, so no page leaves before
  * it was idle for B, and all 64 span 4 B. A window is closed by the first event
@@ -49,9 +49,9 @@
  * from a night without demand, a stall, or ballooning.
  *
  * **Waiting.** The surplus can grow only when the latest window with too low a
- * level is old enough. The next pass is requested for two windows after that,
- * as the level often falls just before. While the level is too low, the next
- * pass is due in 19/16 B, which reveals stalls.
+ * level is old enough. The next pass is due two windows later, as the level
+ * often falls just before. If that window is still open, this is in 19/16 B,
+ * which reveals stalls. With less than a block, no pass is due.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
  * as if it were idle. If the next pass is late by more than two windows, at
@@ -64,8 +64,8 @@
  * B costs B, three windows and a refault, less than 2 1/4 times as much. One
  * that is kept and used costs at most 4 1/4 times as much, and one that is kept
  * in vain, and leaves after 4 B, at most 5 1/4 times. So the cost is at most
- * 5 1/4 times that with a known future. Close to that is a demand that frees a
- * block every 3 B, and uses none: each is kept until the next one replaces it.
+ * 5 1/4 times that with a known future. A demand that frees a block every 3 B
+ * and uses none comes close: each is kept until the next one replaces it.
  * This assumes that the free lists behave as one stack, that the price of a page
  * does not depend on how many are reported, that no rest stays, see
  * __page_reporting_stays(), that passes run in time, and that the CPU cap does
@@ -81,15 +81,15 @@
  * has 2 MiB or more, 7.6 s if it has 1 MiB, and 15.9 s if it has 4 KiB.
  *
  * Memory is worth CPU time at the host's ratio of the two: 4 GiB per CPU, as in
- * the common machines of all large clouds. With half or twice this ratio, B
- * would be half or twice as long, which makes a factor of 2 at most 3.
+ * the common machines of all large clouds. On a host with half or twice that, B
+ * is wrong by 2, and the cost is at most 3 times the optimum instead of twice.
  *
  * **CPU cap.** The CPU time of reporting is a debt, which is paid off at a rate
  * of 1 % of one CPU. Reports go on while it is below 50 us for each 2 MiB of
  * the guest's memory: enough to report all of it once, on a host that takes 3.5
  * times as long as the one above. So a guest that frees all its memory at once
- * does not have to wait, and between any two points in time, reporting takes at
- * most 1 % of the time and one such release.
+ * does not have to wait, and over any period, reporting takes at most 1 % of a
+ * CPU and one such release.
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
  * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
@@ -104,25 +104,25 @@
  * the cost as a multiple of that with a known future:
  *
  * ==============================  ==============================  =======  =======
- * without                         in                                 with  without
+ * term of the policy              in                                 with  without
  * ==============================  ==============================  =======  =======
  * keeping for 4 B                 512 MiB/0.9 s, refaults             0 %    100 %
  * keeping for more than 2 B       64 MiB/2 s and /2.3 s               0 %    2.2 %
  * keeping for B only              release of 1.5 GiB, 90 %         0.77 s    2.9 s
  * two pages for each refault      128 MiB/0.5 s, /0.3 s, learned   72 MiB  100 MiB
  * an amount rather than a flag    bursts, cost                       2.24     3.95
- * a fall by what is kept in vain  bursts, cost                       2.24     2.56
- * a fall by a quarter of that     128 MiB/0.5 s and /0.3 s          0.2 %    1.2 %
+ * forgetting what is in vain      bursts, cost                       2.24     2.56
+ * a quarter of it, not all        128 MiB/0.5 s and /0.3 s          0.2 %    1.2 %
  * forgetting reports after 3 B    32 MiB/0.9 s, 1 GiB/3 s, cost      2.09     4.47
- * leaving out the start           release after the boot           0.77 s    3.0 s
+ * ignoring reports at the start   release after the boot           0.77 s    3.0 s
  * looking for stalls              512 MiB, stop of 5 s              0 MiB  437 MiB
- * a wait for the oldest window    512 MiB/0.9 s, passes             1.2/s   22.2/s
+ * a wait for that window to age   512 MiB/0.9 s, passes             1.2/s   22.2/s
  * a wait longer by two windows    512 MiB/0.5 s, passes             1.2/s    2.2/s
- * 16 windows, but eight           release of 1.5 GiB, 90 %         0.77 s   0.81 s
+ * 16 windows, not eight           release of 1.5 GiB, 90 %         0.77 s   0.81 s
  * a price for small blocks        order 4, holes, refaults            5 %    100 %
  * the CPU cap                     2 ms a report, CPU time             1 %     16 %
  * a level for each migratetype    two types of 0.9 s, refaults        0 %     16 %
- * a rest that stays               80 MiB/0.9 s, refaults              0 %    0.7 %
+ * leaving a rest unreported       80 MiB/0.9 s, refaults              0 %    0.7 %
  * ==============================  ==============================  =======  =======
  *
  * **End.** Once demand has ended, all free memory is reported after at most 4 B

@@ -39,16 +39,16 @@
 struct page_reporting_pacing {
 	u64 low;		/* lowest level in the open window */
 	u64 past[PAGE_REPORTING_PAST];	/* in closed ones, the latest first, + @gone */
-	u64 gone;		/* left the bottom of the stack */
+	u64 gone;		/* pages that left it from the bottom */
 	u64 opened_ms;		/* when the open window began */
 	u64 closes_ms;		/* when it ends */
 	u64 due_ms;		/* next pass, PAGE_REPORTING_PASS_RUNS, or U64_MAX */
-	u64 started_ms;		/* when most free memory was unused */
+	u64 started_ms;		/* when most of it had never been used */
 	u64 recent;		/* reported less than 3 B ago, not used since */
 	u64 recent_ms;		/* when most of @recent were reported */
 	u64 keep;		/* how much of the surplus to keep for 4 B */
-	u64 early;		/* of the latest grant, what was not to be kept */
-	u64 late;		/* of it, what only 4 B have allowed */
+	u64 early;		/* of the latest grant: idle for B, beyond @keep */
+	u64 late;		/* the rest of it: idle for 4 B */
 	u64 vain;		/* kept in vain, and not yet taken off @keep */
 	unsigned int break_even_ms;	/* B */
 	unsigned int order;	/* of the smallest block that counts */

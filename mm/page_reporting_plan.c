@@ -25,8 +25,8 @@
  * its CPU has to flush their translations, or without hardware for nested
  * paging. A round that finds moves to cost more than twice what it can afford
  * plans again for the rest, with the cheaper pageblocks only. The next round is
- * due once the rent pays for those of the dearer pageblocks that are the best
- * value: most pageblocks for the price of the dearest of them. Meanwhile some
+ * due once the rent pays for the best value among the dearer pageblocks: the
+ * most pageblocks for the price of the dearest of them. Meanwhile some
  * of them get cheaper by themselves, as the allocator prefers the smallest free
  * blocks, and those are in the fullest pageblocks: in a guest that replaces
  * pages at random, what is in use in the emptier half of the pageblocks fell
@@ -50,8 +50,8 @@
  * - what is used in them fits into the free pages of those that stay, less a
  *   reserve of 1/32
  * - not more than the surplus becomes whole blocks
- * - at most 3/4 of each is in use: with little to gain, the reserve and what
- *   the survey does not see weigh too much
+ * - at most 3/4 of each is in use: above that, the gain is too small compared
+ *   to the reserve and to what the survey does not see
  *
  * Targets are the fullest pageblocks, those that cannot be emptied included. So
  * what lies between is left as it is, for another round.
@@ -63,9 +63,9 @@
  * than half of it, or if half of the whole blocks that it has made are taken
  * apart before their rent has reached four times what the round has cost.
  *
- * **End.** What a round leaves is of no use to another one, unless it was not
- * tried, or was not idle, or was too dear. So the next round waits until there
- * is enough beyond that. Without new fragments, none is due.
+ * **End.** Fragments that a round has left do not count for the next one, but
+ * those that it did not try, or that were not idle or too dear. That one waits
+ * until enough others are free. Without new fragments, none is due.
  */
 
 #include <linux/align.h>

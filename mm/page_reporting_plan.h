@@ -31,11 +31,11 @@ struct page_reporting_survey {
  * @sparse: the highest class to empty
  * @of_sparse: how many of that class; of the classes below, all are emptied
  * @dense: the lowest class to fill first; above @sparse
- * @more: the surplus is used up: more might fit, but is not idle
- * @cheap: how many classes it is best to wait for, until they are affordable
- * @next: the same, without the pageblocks of the classes that are affordable
- *	now; 0 if there are no others
- * @shares: those from @dense on are not enough: then also fill the pageblocks
+ * @more: limited by the surplus: more might fit, but is not idle
+ * @cheap: how many classes to wait for: the most pageblocks for their price
+ * @next: as @cheap, but counting only pageblocks that are not affordable now;
+ *	0 if there are none
+ * @shares: the holes from @dense on are not enough: also fill the pageblocks
  *	of @sparse that are not emptied
  */
 struct page_reporting_plan {
@@ -85,8 +85,8 @@ struct page_reporting_round {
  * struct page_reporting_fragments - the demand for a zone's small free blocks
  * @pacing: windows over the excess
  * @excess: pages in small free blocks above @floor, at the latest sample
- * @floor: pages that the last round which tried everything has left, or fewer,
- *	if it was less since
+ * @floor: pages that were left by the last round that tried all it had planned,
+ *	or the lowest number since
  * @least: the excess that is worth a round, in pages
  * @idle: pages that were idle for B at the latest sample; 0 if they were not
  *	enough
@@ -94,10 +94,10 @@ struct page_reporting_round {
  * @noted_ms: when the latest sample was
  * @spent_ns: CPU time of the latest moves
  * @moved: the latest moves, in pages
- * @ask: no round starts before so many classes are affordable
+ * @ask: no round starts until this many classes are affordable
  * @asked: pages that were idle when @ask was set
  * @start_ms: no round starts before; 0 before the first one
- * @pays_ms: until when the gain of the last round has to last to have paid off
+ * @pays_ms: time until which the gain of the last round has to last to pay off
  * @gained: pages in the whole blocks that it has made; 0 once they have lasted
  *	until @pays_ms, or half of them were taken apart before
  * @left: what was free when it had ended

@@ -48,9 +48,9 @@
  * DOC: silence
  *
  * The driver waits for the hypervisor in report(), and nothing can be reported
- * until it returns. A timer runs during each call. If it expires, the kernel
- * log names the driver, once per call. report_age_ms in sysfs is the age of
- * the call. A hypervisor that answers, but drops nothing, cannot be seen here.
+ * until it returns. If a call takes longer than 60 s, the kernel log names the
+ * driver, once per call. report_age_ms in sysfs is the age of the call. A
+ * hypervisor that answers, but drops nothing, cannot be seen here.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt
