@@ -41,7 +41,10 @@ SUMMARY = (
     ('hotpath/order10-1cpu-device/insns_per_pair', 'allocate and free 4 MiB'),
 )
 CHURN = ('512m-0.9s', '512m-10s', '512m-30s')
-FRAGMENT = ('order9-thp-madvise', 'order2-thp-madvise', 'order9-thp-always', 'order2-thp-always')
+# Order and guest's THP setting of a variant, and how long after each step it was read.
+FRAGMENT = {'default-thp-madvise': ('9', 'madvise', '60 s'), 'order9-thp-madvise': ('9', 'madvise', '25 s'),
+            'order2-thp-madvise': ('2', 'madvise', '25 s'), 'order9-thp-always': ('9', 'always', '25 s'),
+            'order2-thp-always': ('2', 'always', '25 s')}
 SNAPSHOT = {'nothing': 'nothing', 'flush': 'flush, ``all``', 'compact': 'flush, ``compact``',
             'zero': 'all free memory cleared'}
 CACHE = {'nothing': 'nothing', 'drop-caches': '``drop_caches`` once', 'reclaim-psi': '``memory.reclaim``, see below',
@@ -173,9 +176,8 @@ def fragment(results):
     def cells(variant):
         steps = ('touched_mib', 'half_released_mib', 'all_released_mib')
         return [value(results.row(f'fragment/{variant}/{step}'), 'ours') for step in steps]
-    names = [re.fullmatch(r'order(\d+)-thp-(\w+)', variant).groups() for variant in FRAGMENT]
-    return rest(['order', 'transparent_hugepage', 'full', 'half given back', 'all given back'],
-                [[*name, *cells(variant)] for name, variant in zip(names, FRAGMENT)])
+    return rest(['order', 'transparent_hugepage', 'after', 'full', 'half given back', 'all given back'],
+                [[*words, *cells(variant)] for variant, words in FRAGMENT.items()])
 
 
 def by_variant(results, scenario, words, columns):

@@ -360,9 +360,9 @@ static void print_status(const struct guest *guest, double present_per_s)
 	       share_pct(guest->reported, guest->free));
 	print_refaults(guest, present_per_s);
 	if (guest->age_ms > 0)
-		printf("oldest report   %.1f s, not answered yet\n", guest->age_ms / 1000.0);
+		printf("pending report  %.1f s, not answered yet\n", guest->age_ms / 1000.0);
 	else
-		printf("oldest report   none is out\n");
+		printf("pending report  none\n");
 }
 
 /* Answers at once if @over_s is 0; the present rate takes a second look, so many seconds later. */
@@ -388,9 +388,9 @@ static void print_sample(const struct guest *guest, double present_per_s)
 	printf("free %lld MiB, reported %lld MiB, used again %.1f MiB/s, ",
 	       mib(guest->free), mib(guest->reported), present_per_s / MIB);
 	if (guest->age_ms > 0)
-		printf("oldest report %.1f s\n", guest->age_ms / 1000.0);
+		printf("report pending for %.1f s\n", guest->age_ms / 1000.0);
 	else
-		printf("no report out\n");
+		printf("no report pending\n");
 }
 
 /* Prints a line a second, @count of them, or without end if it is 0. */
@@ -661,13 +661,13 @@ static void check_kernel(const struct patient *patient, struct finding *finding)
 {
 	(void)patient;
 	if (has_feature())
-		ok(finding, "has free page reporting");
+		ok(finding, "this kernel has free page reporting");
 	else if (exists(PARAMS "page_reporting_order"))
 		bad(finding, "boot a kernel with " FILES,
-		    "has another implementation, which cannot say what it does");
+		    "this kernel has an implementation without counters");
 	else
 		bad(finding, "boot a kernel with CONFIG_PAGE_REPORTING",
-		    "has no free page reporting");
+		    "this kernel has no free page reporting");
 }
 
 static void check_balloon(const struct patient *patient, struct finding *finding)
@@ -675,10 +675,10 @@ static void check_balloon(const struct patient *patient, struct finding *finding
 	if (is_on(&patient->now))
 		ok(finding, "reports go to %s", patient->now.device);
 	else if (patient->balloon[0])
-		ok(finding, "there is one: %s", strrchr(patient->balloon, '/') + 1);
+		ok(finding, "found virtio balloon %s", strrchr(patient->balloon, '/') + 1);
 	else
 		bad(finding, "add a balloon to the virtual machine; its size may stay 0",
-		    "there is none on the virtio bus, and no other device takes reports");
+		    "no balloon is on the virtio bus, and no other device takes reports");
 }
 
 static void check_driver(const struct patient *patient, struct finding *finding)
@@ -686,10 +686,10 @@ static void check_driver(const struct patient *patient, struct finding *finding)
 	if (is_on(&patient->now) || !patient->balloon[0])
 		return;
 	if (has_driver(patient))
-		ok(finding, "the balloon has one");
+		ok(finding, "a driver is bound to the balloon");
 	else
 		bad(finding, "load virtio_balloon, or see in the kernel log why it failed",
-		    "the balloon has none");
+		    "no driver is bound to the balloon");
 }
 
 static void check_offer(const struct patient *patient, struct finding *finding)
@@ -698,7 +698,7 @@ static void check_offer(const struct patient *patient, struct finding *finding)
 		return;
 	if (offers(patient, F_REPORTING))
 		bad(finding, "see in the kernel log why the driver did not register",
-		    "the hypervisor offers reporting, and there is no device");
+		    "the hypervisor offers reporting, but the driver has not registered");
 	else if (!fills_free_pages(patient))
 		bad(finding, "switch it on; for QEMU: free-page-reporting=on",
 		    "the hypervisor does not offer reporting");
@@ -714,7 +714,7 @@ static void check_poison(const struct patient *patient, struct finding *finding)
 		    "%s: the driver does not register if free pages are cleared",
 		    patient->clears);
 	else
-		ok(finding, "nothing is expected to be in free pages");
+		ok(finding, "the guest does not rely on the content of free pages");
 }
 
 static void check_answer(const struct patient *patient, struct finding *finding)
@@ -826,7 +826,7 @@ static void check_order(const struct patient *patient, struct finding *finding)
 		note(finding, "write -1 to page_reporting_order, unless the host has such pages",
 		     "free blocks below %lld MiB are not reported", mib(block));
 	else
-		ok(finding, "the smallest block is a huge page of the host");
+		ok(finding, "the smallest block has 2 MiB, as huge pages of most hosts");
 }
 
 static void check_shortage(const struct patient *patient, struct finding *finding)
@@ -839,7 +839,7 @@ static void check_shortage(const struct patient *patient, struct finding *findin
 		note(finding, "the guest is short of memory: give it more",
 		     "in %lld passes, zones were skipped %lld times", now->passes, now->skips);
 	else
-		ok(finding, "zones have enough memory");
+		ok(finding, "no shortage of memory was seen");
 }
 
 static void check_reuse(const struct patient *patient, struct finding *finding)
@@ -870,7 +870,7 @@ static void check_merges(const struct patient *patient, struct finding *finding)
 		     "of %lld MiB that were reported, %lld MiB merged, to be reported again",
 		     mib(now->sent), mib(now->merged));
 	else
-		ok(finding, "little is reported twice");
+		ok(finding, "few blocks are reported twice");
 }
 
 static void check_cache(const struct patient *patient, struct finding *finding)
@@ -1265,7 +1265,7 @@ static void check_private(const struct machine *machine, struct finding *finding
 static void check_faults(const struct machine *machine, struct finding *finding)
 {
 	if (machine->userfaultfd)
-		note(finding, "wait until the snapshot or the migration is over, then flush again",
+		note(finding, "when that is over, run 'page-reporting flush again' in the guest",
 		     "a userfaultfd is open: QEMU ignores reports during a postcopy or a snapshot");
 	else
 		ok(finding, "no userfaultfd is open");
@@ -1275,10 +1275,10 @@ static void check_maps(const struct machine *machine, struct finding *finding)
 {
 	if (machine->max_maps > 0 && machine->nr_maps > machine->max_maps / 10 * 8)
 		bad(finding, "raise vm.max_map_count",
-		    "there are %ld mappings, of %ld that are allowed", machine->nr_maps,
+		    "%ld of at most %ld mappings are in use", machine->nr_maps,
 		    machine->max_maps);
 	else
-		ok(finding, "there are %ld mappings", machine->nr_maps);
+		ok(finding, "%ld mappings are in use", machine->nr_maps);
 }
 
 static void check_huge(const struct machine *machine, struct finding *finding)
@@ -1287,10 +1287,10 @@ static void check_huge(const struct machine *machine, struct finding *finding)
 
 	if (strstr(read_line("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof(line)),
 		   "[never]"))
-		note(finding, "a lower page_reporting_order in the guest may give back more",
+		note(finding, "a page_reporting_order of 4 in the guest may give back more, for more refaults",
 		     "the host has no transparent huge pages");
 	else if (machine->resident > 1024LL * MIB && machine->huge < machine->resident / 2)
-		note(finding, "is page_reporting_order in the guest below 9? Write -1 to it",
+		note(finding, "if page_reporting_order in the guest is below 9, 2 MiB, write -1 to it",
 		     "%.0f %% of resident memory are in huge pages",
 		     share_pct(machine->huge, machine->resident));
 	else
@@ -1307,7 +1307,7 @@ static void check_dropped(const struct machine *machine, struct finding *finding
 	/* The total lacks the guest kernel's own memory, and what the guest says is older. */
 	expected = machine->total - machine->reported + machine->total / 10 + SLACK;
 	if (resident > expected)
-		bad(finding, "see what else is found; after a snapshot was loaded: flush again",
+		bad(finding, "see the other findings; if a snapshot was loaded, flush with 'again'",
 		    "%lld MiB of guest memory are resident; the guest reported %lld of %lld MiB",
 		    mib(resident), mib(machine->reported), mib(machine->total));
 	else

@@ -167,9 +167,9 @@ GUEST_CASES = [
          lambda root: root.remove(f"{PARAMS}/page_reporting_order")),
     case("kernel", "bad", "another implementation", lambda root: root.remove(f"{FILES}/device")),
     case("balloon", "bad", "none on the virtio bus", no_device, lambda root: root.put(f"{BALLOON}/device", "0x0001\n")),
-    case("driver", "bad", "the balloon has none", no_device, lambda root: root.remove(f"{BALLOON}/driver")),
+    case("driver", "bad", "no driver is bound to the balloon", no_device, lambda root: root.remove(f"{BALLOON}/driver")),
     case("offer", "bad", "does not offer reporting", no_device, lambda root: root.features(4)),
-    case("offer", "bad", "offers reporting, and there is no device", no_device),
+    case("offer", "bad", "offers reporting, but the driver has not registered", no_device),
     case("poison", "bad", "page_poison=1", lambda root: root.put("proc/cmdline", "quiet page_poison=1\n")),
     case("poison", "bad", "init_on_free=1", no_device, lambda root: root.features(),
          lambda root: root.put("proc/cmdline", "init_on_free=0 init_on_free=1\n")),
@@ -207,7 +207,7 @@ HOST_CASES = [
         root, "-object", '{"qom-type":"tdx-guest","id":"tdx"}', "-device",
         "virtio-balloon-pci,free-page-reporting=on")),
     case("userfaultfd", "note", "is open", lambda root: root.link(f"proc/{PID}/fd/7", "anon_inode:[userfaultfd]")),
-    case("maps", "bad", "there are 90 mappings, of 100", lambda root: smaps(root, more=85),
+    case("maps", "bad", "90 of at most 100 mappings are in use", lambda root: smaps(root, more=85),
          lambda root: root.put("proc/sys/vm/max_map_count", "100\n")),
     case("huge", "note", "5 % of resident memory", lambda root: rollup(root, Rss=3000 << 10, AnonHugePages=150 << 10),
          lambda root: root.put("guest.json", json.dumps({"total_bytes": 4 << 30, "reported_bytes": 0}))),
@@ -396,7 +396,7 @@ smallest block  2048 KiB (order 9)
 delay           decided by the kernel
 free memory     3072 MiB, of which 3000 MiB are reported (97.7 %)
 used again      5000 MiB since boot, on average 5.0 MiB/s
-oldest report   none is out
+pending report  none
 """
 
 
@@ -461,11 +461,11 @@ def test_status_without_the_feature(tool, bare):
 
 def test_watch(tool, root):
     child = subprocess.Popen([tool, "--root", root.folder, "watch", "--count", "2"], stdout=subprocess.PIPE, text=True)
-    assert "used again 0.0 MiB/s, no report out" in child.stdout.readline()
+    assert "used again 0.0 MiB/s, no report pending" in child.stdout.readline()
     root.vmstat(pgreport_refault=5100)
     root.put(f"{FILES}/report_age_ms", "1500\n")
     line = child.stdout.readline()
-    rate = float(re.search(r"used again ([\d.]+) MiB/s, oldest report 1.5 s$", line)[1])
+    rate = float(re.search(r"used again ([\d.]+) MiB/s, report pending for 1.5 s$", line)[1])
     assert 50 < rate <= 100
     assert child.wait(timeout=60) == 0 and not child.stdout.read()
 
