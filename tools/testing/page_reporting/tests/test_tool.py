@@ -165,8 +165,8 @@ def log(clears):
 GUEST_CASES = [
     case("kernel", "bad", "no free page reporting", lambda root: root.remove(f"{FILES}/device"),
          lambda root: root.remove(f"{PARAMS}/page_reporting_order")),
-    case("kernel", "bad", "another implementation", lambda root: root.remove(f"{FILES}/device")),
-    case("balloon", "bad", "none on the virtio bus", no_device, lambda root: root.put(f"{BALLOON}/device", "0x0001\n")),
+    case("kernel", "bad", "an implementation without counters", lambda root: root.remove(f"{FILES}/device")),
+    case("balloon", "bad", "no balloon is on the virtio bus", no_device, lambda root: root.put(f"{BALLOON}/device", "0x0001\n")),
     case("driver", "bad", "no driver is bound to the balloon", no_device, lambda root: root.remove(f"{BALLOON}/driver")),
     case("offer", "bad", "does not offer reporting", no_device, lambda root: root.features(4)),
     case("offer", "bad", "offers reporting, but the driver has not registered", no_device),
