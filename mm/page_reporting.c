@@ -73,10 +73,10 @@
  *   goes to its lists' tails, and a refused batch of one does not end the pass.
  * - A zone was short of memory, or a block was on a list of MIGRATE_ISOLATE.
  *   The next pass follows a free, the end of the isolation, or a wait that
- *   grows as after errors. With pacing, the wait for isolated blocks
- *   is at most 19/16 of the break-even time B, see "pacing". A zone that is
- *   smaller than its low watermark and a full batch together can never be
- *   reported, and is not retried.
+ *   grows as after errors. With pacing, the wait for isolated blocks is at most
+ *   19/16 of the break-even time B, see "pacing". A zone that is smaller than
+ *   its low watermark and a full batch together can never be reported, and is
+ *   not retried.
  * - The budget was used up, or a merge or a split added a block to a list that
  *   was already walked. The next pass follows after the delay or, with pacing,
  *   after the wait that pacing computes.
