@@ -41,10 +41,8 @@ SUMMARY = (
     ('hotpath/order10-1cpu-device/insns_per_pair', 'allocate and free 4 MiB'),
 )
 CHURN = ('512m-0.9s', '512m-10s', '512m-30s')
-# Order and guest's THP setting of a variant, and how long after each step it was read.
-FRAGMENT = {'default-thp-madvise': ('9', 'madvise', '60 s'), 'order9-thp-madvise': ('9', 'madvise', '25 s'),
-            'order2-thp-madvise': ('2', 'madvise', '25 s'), 'order9-thp-always': ('9', 'always', '25 s'),
-            'order2-thp-always': ('2', 'always', '25 s')}
+FRAGMENT = ('default-thp-madvise', 'order9-thp-madvise', 'order2-thp-madvise', 'order9-thp-always', 'order2-thp-always')
+DEFAULT_ORDER = 9       # of x86-64
 SNAPSHOT = {'nothing': 'nothing', 'flush': 'flush, ``all``', 'compact': 'flush, ``compact``',
             'zero': 'all free memory cleared'}
 CACHE = {'nothing': 'nothing', 'drop-caches': '``drop_caches`` once', 'reclaim-psi': '``memory.reclaim``, see below',
@@ -176,8 +174,10 @@ def fragment(results):
     def cells(variant):
         steps = ('touched_mib', 'half_released_mib', 'all_released_mib')
         return [value(results.row(f'fragment/{variant}/{step}'), 'ours') for step in steps]
+    how = {variant.name: variant.workload[1] for variant in bench_plan.VARIANTS if variant.scenario == 'fragment'}
     return rest(['order', 'transparent_hugepage', 'after', 'full', 'half given back', 'all given back'],
-                [[*words, *cells(variant)] for variant, words in FRAGMENT.items()])
+                [[str(how[name]['order'] or DEFAULT_ORDER), how[name]['thp'], f"{how[name]['wait_s']} s", *cells(name)]
+                 for name in FRAGMENT])
 
 
 def by_variant(results, scenario, words, columns):
