@@ -480,7 +480,7 @@ static void page_reporting_note_errors(const struct page_reporting_pass *pass)
 /* When the next pass is due if nothing requests one. */
 static unsigned int page_reporting_wait_after(const struct page_reporting_pass *pass)
 {
-	unsigned int delay_ms = page_reporting_next_delay(), wait_ms;
+	unsigned int delay_ms = page_reporting_next_delay(), wait_ms, budget_ms;
 
 	if (pass->err)
 		return page_reporting_backoff(delay_ms, page_reporting_errors - 1);
@@ -490,10 +490,24 @@ static unsigned int page_reporting_wait_after(const struct page_reporting_pass *
 	if (!pass->put_off)
 		page_reporting_retries = 0;
 	wait_ms = page_reporting_backoff(delay_ms, page_reporting_retries);
-	if (!pass->put_off || pass->budget.wait_ms < wait_ms)
-		return pass->budget.wait_ms;
+	budget_ms = pass->budget.wait_ms;
+	/* A fixed delay that was set during the pass is not undercut. */
+	if (!page_reporting_is_adaptive())
+		budget_ms = max(budget_ms, delay_ms);
+	if (!pass->put_off || budget_ms < wait_ms)
+		return budget_ms;
 	page_reporting_retries++;
 	return wait_ms;
+}
+
+/* When the next pass comes if nothing requests one from now on. */
+static unsigned int page_reporting_comes_in(const struct page_reporting_pass *pass,
+					    unsigned int wait_ms)
+{
+	if (pass->err || pass->more ||
+	    atomic_read(&pass->prdev->state) == PAGE_REPORTING_ACTIVE)
+		return wait_ms;
+	return min(wait_ms, page_reporting_next_delay());
 }
 
 static void page_reporting_end_pass(const struct page_reporting_pass *pass)
@@ -511,7 +525,8 @@ static void page_reporting_end_pass(const struct page_reporting_pass *pass)
 	page_reporting_note_errors(pass);
 	wait_ms = page_reporting_wait_after(pass);
 	page_reporting_budget_end(&pass->budget,
-				  pass->err || pass->flush ? wait_ms : PAGE_REPORTING_NEVER);
+				  page_reporting_comes_in(pass, wait_ms),
+				  pass->err || pass->flush);
 	/* Another request may have come while the pass was running. */
 	if (!page_reporting_tell(pass, true) && READ_ONCE(page_reporting_request))
 		page_reporting_run_now();

@@ -84,6 +84,27 @@ const struct page_reporting_budget_ops page_reporting_flush_ops = {
 	.take = __page_reporting_flush_take,
 };
 
+/*
+ * Where a long list hides it, each pool may count a part of one block, such as
+ * after the isolation of a part of it. Then neither would ever report it. With
+ * all memory idle, it does not matter in which pool that little counts.
+ */
+static void __page_reporting_join_pools(struct page_reporting_budget *budget,
+					struct page_reporting_zone *state)
+{
+	struct page_reporting_demand *kernel = &state->pool[PAGE_REPORTING_KERNEL];
+
+	if (!budget->all[PAGE_REPORTING_KERNEL] ||
+	    !budget->all[PAGE_REPORTING_MOVABLE] ||
+	    kernel->level >= MAX_ORDER_NR_PAGES)
+		return;
+	state->pool[PAGE_REPORTING_MOVABLE].level += kernel->level;
+	page_reporting_pacing_isolated(&kernel->pacing, kernel->level);
+	kernel->level = 0;
+	budget->grant[PAGE_REPORTING_MOVABLE] += budget->grant[PAGE_REPORTING_KERNEL];
+	budget->grant[PAGE_REPORTING_KERNEL] = 0;
+}
+
 static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 					struct zone *zone)
 {
@@ -102,6 +123,7 @@ static bool __page_reporting_paced_open(struct page_reporting_budget *budget,
 				    1ULL << state->pool[pool].pacing.order;
 		sum += budget->grant[pool];
 	}
+	__page_reporting_join_pools(budget, state);
 	return sum;
 }
 
@@ -230,11 +252,11 @@ void page_reporting_budget_pace(struct page_reporting_budget *budget)
 }
 
 /*
- * A pass under this budget has ended. @wait_ms: until the next one if that does
- * not depend on pacing, or PAGE_REPORTING_NEVER
+ * A pass under this budget has ended. @wait_ms: until the next one, as far as is
+ * known. @all: that is not by pacing, so also for pools that need none yet
  */
 void page_reporting_budget_end(const struct page_reporting_budget *budget,
-			       unsigned int wait_ms)
+			       unsigned int wait_ms, bool all)
 {
 	struct page_reporting_zone *state;
 	enum page_reporting_pool pool;
@@ -248,7 +270,7 @@ void page_reporting_budget_end(const struct page_reporting_budget *budget,
 		state = zone->page_reporting;
 		for (pool = 0; state && pool < PAGE_REPORTING_POOLS; pool++)
 			page_reporting_pacing_end(&state->pool[pool].pacing,
-						  wait_ms, page_reporting_now_ms());
+						  wait_ms, all, page_reporting_now_ms());
 		spin_unlock_irq(&zone->lock);
 	}
 }

@@ -21,9 +21,10 @@
  * #. The per-CPU lists of this CPU are drained, so that the pages merge.
  *
  * A page that cannot be moved ends this: one that is not on an LRU list, is
- * mlocked or pinned, or is larger than any hole. Only MIGRATE_MOVABLE
- * pageblocks are emptied or filled. Whole free blocks are left alone, and
- * reported blocks are never filled.
+ * mlocked or pinned, or is larger than any hole. The pageblock is then left
+ * alone for up to 64 B, see mm/page_reporting_plan.c, and may be filled. Only
+ * MIGRATE_MOVABLE pageblocks are emptied or filled. Whole free blocks are left
+ * alone, and reported blocks are never filled.
  *
  * The allocator's own compaction was not used: its scanners fill reported and
  * whole free blocks, it goes on until it has looked at everything, and it takes
@@ -33,9 +34,9 @@
  * A round runs in slices of PAGE_REPORTING_SLICE_MS, in the engine's work after
  * its pass. It pauses while a flush waits, or when a pass would have to end. It
  * ends early when the zone is near its high watermark, when a pageblock of the
- * zone is isolated, when the CPU cap for moves is reached, and after
+ * zone is isolated, when the CPU cap for moves is reached, and after about
  * PAGE_REPORTING_ROUND_MS. No round runs while the driver returns errors. The
- * round of a flush is a single slice, before the pass, without a limit of time
+ * rounds of a flush are single slices, before the pass, without a limit of time
  * or CPU time.
  *
  * Frees below the reporting order request no pass, so fragments would go
@@ -59,6 +60,8 @@
  */
 
 #include <linux/align.h>
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/cpumask.h>
 #include <linux/gfp.h>
 #include <linux/init.h>
@@ -91,11 +94,12 @@
 #include "page_reporting_plan.h"
 
 /*
- * Length of a slice of a round, and the pause before the next one. Less than
- * 10 ms, after which a workqueue takes a work item for a CPU hog, as it may a
- * flush, which has no slices.
+ * Length of a slice of a round, and the pause before the next one. A slice ends
+ * late by up to one pageblock, 4 ms if a move takes 10 us. After 10 ms, a
+ * workqueue takes a work item for a CPU hog, as it may a flush, which has no
+ * slices.
  */
-#define PAGE_REPORTING_SLICE_MS		8
+#define PAGE_REPORTING_SLICE_MS		6
 
 /* Blocks that are looked at or put back in one zone->lock section. */
 #define PAGE_REPORTING_LOCKED		64
@@ -109,8 +113,15 @@
 /* Pages that are unmapped at a time: whoever touches one has to wait. */
 #define PAGE_REPORTING_MOVES		64
 
-/* A round that is not over by then is given up: its survey is old. */
+/*
+ * A round that is not over by then is given up, as its survey is old. In a large
+ * zone, that takes longer: one more ms for so many pageblocks.
+ */
 #define PAGE_REPORTING_ROUND_MS		10000
+#define PAGE_REPORTING_ROUND_BLOCKS	32
+
+/* Pageblocks that share a bit of @vain in zones larger than so many of them. */
+#define PAGE_REPORTING_VAIN		8192
 
 /* The shortest time over which the load is measured. */
 #define PAGE_REPORTING_LOAD_MS		100
@@ -154,6 +165,7 @@ enum page_reporting_slice {
  * @moved: pages moved
  * @cost_ns: CPU time spent
  * @flush: the round serves a flush: its CPU time is not limited
+ * @vain: pageblocks that could not be emptied lately
  *
  * Belongs to the work, which never runs twice at a time.
  */
@@ -176,6 +188,7 @@ struct page_reporting_compact {
 	unsigned long moved;
 	u64 cost_ns;
 	bool flush;
+	DECLARE_BITMAP(vain, PAGE_REPORTING_VAIN);
 };
 
 /* What a pageblock holds. */
@@ -352,6 +365,24 @@ static struct page_reporting_block page_reporting_look(struct page *page,
 	}
 	block.class = stuck ? PAGE_REPORTING_STUCK :
 			      page_reporting_class(block.used, nr);
+	return block;
+}
+
+/* Its bit in @vain. Several pageblocks of a large zone share one. */
+static unsigned int page_reporting_vain_bit(unsigned long pfn)
+{
+	return (pfn >> pageblock_order) % PAGE_REPORTING_VAIN;
+}
+
+/* The same, where a pageblock that could not be emptied lately is stuck. */
+static struct page_reporting_block
+page_reporting_look_again(const struct page_reporting_compact *compact,
+			  struct page *page, unsigned int most)
+{
+	struct page_reporting_block block = page_reporting_look(page, most);
+
+	if (test_bit(page_reporting_vain_bit(page_to_pfn(page)), compact->vain))
+		block.class = PAGE_REPORTING_STUCK;
 	return block;
 }
 
@@ -631,6 +662,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {
+		__set_bit(page_reporting_vain_bit(pfn), compact->vain);
 		compact->failed++;
 		count_vm_event(PAGE_REPORTING_EMPTY_FAIL);
 	}
@@ -697,7 +729,7 @@ static bool page_reporting_find_holes(struct page_reporting_compact *compact,
 		page = page_reporting_block_at(zone, compact->target);
 		if (!page)
 			continue;
-		block = page_reporting_look(page, pageblock_nr_pages);
+		block = page_reporting_look_again(compact, page, pageblock_nr_pages);
 		if (page_reporting_is_target(compact, compact->target, &block)) {
 			page_reporting_take_holes(page, pages);
 			/* This pageblock may have more. */
@@ -721,7 +753,8 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 		return PAGE_REPORTING_ROUND_OVER;
 	page = page_reporting_block_at(zone, pfn);
 	if (page) {
-		block = page_reporting_look(page, page_reporting_class_end(compact->plan.sparse));
+		block = page_reporting_look_again(compact, page,
+						  page_reporting_class_end(compact->plan.sparse));
 		if (page_reporting_is_source(compact, pfn, &block)) {
 			if (block.class == compact->plan.sparse)
 				compact->last_source = pfn;
@@ -777,7 +810,8 @@ page_reporting_survey_next(struct page_reporting_compact *compact,
 	if (compact->source < pageblock_start_pfn(zone_end_pfn(zone))) {
 		page = page_reporting_block_at(zone, compact->source);
 		if (page) {
-			block = page_reporting_look(page, pageblock_nr_pages);
+			block = page_reporting_look_again(compact, page,
+							  pageblock_nr_pages);
 			if (page_reporting_is_partial(&block))
 				page_reporting_survey_add(&compact->survey, block.class,
 							  block.used, block.holes);
@@ -867,13 +901,17 @@ page_reporting_slice(struct page_reporting_pass *pass, struct zone *zone,
 	struct page_reporting_compact *compact = zone->page_reporting->compact;
 	enum page_reporting_slice next = PAGE_REPORTING_GO_ON;
 	u64 cpu_ns = task_sched_runtime(current);
+	unsigned long before;
 
 	while (next == PAGE_REPORTING_GO_ON) {
+		before = compact->moved;
 		if (pass->ended(pass) || ktime_get_ns() >= end_ns)
 			next = PAGE_REPORTING_SLICE_OVER;
 		else
 			next = page_reporting_step(pass, zone);
 		cpu_ns = page_reporting_charge_moves(compact, cpu_ns);
+		/* For @ended, which tells how far a flush has come. */
+		pass->moved += compact->moved - before;
 		cond_resched();
 	}
 	page_reporting_put_holes(zone);
@@ -912,6 +950,8 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	compact->moved = 0;
 	compact->cost_ns = 0;
 	compact->flush = flush;
+	if (page_reporting_fragments_retry(&compact->fragments, compact->begin_ms))
+		bitmap_zero(compact->vain, PAGE_REPORTING_VAIN);
 	page_reporting_rewind(compact, zone);
 	page_reporting_charge_moves(compact, begin_ns);
 }
@@ -924,13 +964,15 @@ static enum page_reporting_end page_reporting_end_of(enum page_reporting_slice w
 						  PAGE_REPORTING_END_CUT;
 }
 
-static void page_reporting_end_round(struct page_reporting_compact *compact,
+/* Returns true if another round is worth it at once, without those that failed. */
+static bool page_reporting_end_round(struct page_reporting_compact *compact,
 				     struct zone *zone,
 				     enum page_reporting_slice why)
 {
 	const struct page_reporting_round round = {
 		.plan = compact->planned,
 		.blocks = compact->emptied,
+		.failed = compact->failed,
 		.cost_ns = compact->cost_ns,
 		.end = page_reporting_end_of(why),
 	};
@@ -942,6 +984,7 @@ static void page_reporting_end_round(struct page_reporting_compact *compact,
 	trace_page_reporting_compact(zone, compact->planned.blocks,
 				     compact->emptied, compact->failed,
 				     compact->moved, now_ms - compact->begin_ms);
+	return page_reporting_fragments_left(&compact->fragments, &round);
 }
 
 /* The zone's state, or NULL: not allocated, or what it freed would not leave. */
@@ -1043,6 +1086,12 @@ static unsigned int page_reporting_start(struct page_reporting_pass *pass,
 	return 0;
 }
 
+static unsigned int page_reporting_round_ms(struct zone *zone)
+{
+	return PAGE_REPORTING_ROUND_MS +
+	       (zone->spanned_pages >> pageblock_order) / PAGE_REPORTING_ROUND_BLOCKS;
+}
+
 /* Starts a round, or goes on with one. Returns the ms until the next call. */
 static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass,
 						struct zone *zone, u64 end_ns)
@@ -1069,7 +1118,7 @@ static unsigned int page_reporting_compact_zone(struct page_reporting_pass *pass
 			return wait_ms;
 	}
 	/* The last slice may have been long ago. */
-	if (now_ms < compact->begin_ms + PAGE_REPORTING_ROUND_MS) {
+	if (now_ms < compact->begin_ms + page_reporting_round_ms(zone)) {
 		page_reporting_load.moves = true;
 		why = page_reporting_slice(pass, zone, end_ns);
 		if (why == PAGE_REPORTING_SLICE_OVER &&
@@ -1135,11 +1184,14 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 		if (compact->stage != PAGE_REPORTING_NO_ROUND)
 			page_reporting_end_round(compact, zone,
 						 PAGE_REPORTING_ROUND_GIVEN_UP);
-		page_reporting_begin_round(compact, zone,
-					   page_reporting_free_in(zone).small, true);
-		why = page_reporting_slice(pass, zone, U64_MAX);
-		page_reporting_end_round(compact, zone, why);
-		pass->moved += compact->moved;
+		/* What could not be moved before may be moved now. */
+		bitmap_zero(compact->vain, PAGE_REPORTING_VAIN);
+		do {
+			page_reporting_begin_round(compact, zone,
+						   page_reporting_free_in(zone).small,
+						   true);
+			why = page_reporting_slice(pass, zone, U64_MAX);
+		} while (page_reporting_end_round(compact, zone, why));
 		/* The pass has ended. */
 		if (why == PAGE_REPORTING_SLICE_OVER)
 			return;

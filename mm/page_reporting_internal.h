@@ -170,7 +170,7 @@ extern const struct page_reporting_budget_ops page_reporting_fixed_ops;
 extern const struct page_reporting_budget_ops page_reporting_flush_ops;
 void page_reporting_budget_pace(struct page_reporting_budget *budget);
 void page_reporting_budget_end(const struct page_reporting_budget *budget,
-			       unsigned int wait_ms);
+			       unsigned int wait_ms, bool all);
 void page_reporting_budget_reset(void);
 
 /* page_reporting_walk.c */

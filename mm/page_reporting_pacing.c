@@ -54,10 +54,10 @@
  * which reveals stalls. With less than a block, no pass is due.
  *
  * **Stalls.** A guest that the host has stopped sees time pass without events,
- * as if it were idle. If the next pass is late by more than two windows, at
- * most four of the windows without an event are counted. A stall shorter than
- * 19/16 B, in a pass, or in the wait after an error may go unnoticed, and make a
- * page look idle for as much longer.
+ * as if it were idle. If the next pass is late by more than two windows, and by
+ * more than timers are, at most four of the windows without an event are
+ * counted. A stall shorter than 3/2 B, in a pass, or in the wait after an error
+ * may go unnoticed, and make a page look idle for as much longer.
  *
  * **Bound.** Each page, by its depth, is a ski rental of its own. With a known
  * future, an idle period of length G costs min(G, B). A page that leaves after
@@ -372,13 +372,15 @@ void page_reporting_pacing_put_off(struct page_reporting_pacing *pacing,
 }
 
 /*
- * A pass has ended. It may have had an error, so that the next one comes later,
- * in @wait_ms, than the pool needs it. Otherwise, that is PAGE_REPORTING_NEVER.
+ * A pass has ended, perhaps long after it came to this pool. @wait_ms: until the
+ * next one, or PAGE_REPORTING_NEVER. @all: that is so even if the pool needs one
+ * sooner, as after an error
  */
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
-			       unsigned int wait_ms, u64 now_ms)
+			       unsigned int wait_ms, bool all, u64 now_ms)
 {
-	if (wait_ms != PAGE_REPORTING_NEVER)
+	if (wait_ms != PAGE_REPORTING_NEVER &&
+	    (all || pacing->due_ms < PAGE_REPORTING_PASS_RUNS))
 		page_reporting_pacing_put_off(pacing, wait_ms, now_ms);
 	/* The pass did not see this pool. The next event sets a new due time. */
 	if (pacing->due_ms == PAGE_REPORTING_PASS_RUNS) {

@@ -72,7 +72,7 @@ void page_reporting_pacing_begin(struct page_reporting_pacing *pacing,
 void page_reporting_pacing_put_off(struct page_reporting_pacing *pacing,
 				   u64 wait_ms, u64 now_ms);
 void page_reporting_pacing_end(struct page_reporting_pacing *pacing,
-			       unsigned int wait_ms, u64 now_ms);
+			       unsigned int wait_ms, bool all, u64 now_ms);
 u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 				 u64 level, u64 now_ms);
 unsigned int page_reporting_pacing_soonest_ms(void);

@@ -60,12 +60,19 @@
  * **Back-off.** Two rounds in a zone are at least 4 B apart, so that no
  * pageblock is emptied twice within 4 B. The next one has to wait for twice as
  * long, up to 64 B, if a round has tried all that it planned and emptied less
- * than half of it, or if half of the whole blocks that it has made are taken
- * apart before their rent has reached four times what the round has cost.
+ * than half of it, found nothing to try, or was cut short before it emptied any;
+ * or if half of the whole blocks that it has made are taken apart before their
+ * rent has reached four times what the round has cost.
+ *
+ * A pageblock that could not be emptied, as a page is pinned for long, would be
+ * chosen again and again, instead of others. So it counts as one that cannot be
+ * emptied: all that failed are forgotten every 64 B, or by a flush.
  *
  * **End.** Fragments that a round has left do not count for the next one, but
- * those that it did not try, or that were not idle or too dear. That one waits
- * until enough others are free. Without new fragments, none is due.
+ * those that it did not try, or that were not idle or too dear. They count also
+ * if so many attempts failed that as many others would be worth a round, unless
+ * the back-off has reached its maximum. The next round waits until enough others
+ * are free. Without new fragments, none is due.
  */
 
 #include <linux/align.h>
@@ -482,14 +489,57 @@ page_reporting_fragments_wait(struct page_reporting_fragments *fragments,
 	return max_t(u64, wait_ms, rest_ms);
 }
 
+/**
+ * page_reporting_fragments_retry - may failed pageblocks be tried again?
+ * @fragments: the demand
+ * @now_ms: the current time
+ *
+ * Return: whether all that failed is to be forgotten, which is every 64 B.
+ */
+bool page_reporting_fragments_retry(struct page_reporting_fragments *fragments,
+				    u64 now_ms)
+{
+	u64 b_ms = fragments->pacing.break_even_ms;
+
+	if (now_ms < fragments->retry_ms)
+		return false;
+	fragments->retry_ms = now_ms + (APART * b_ms << BACKOFF_MAX);
+	return true;
+}
+
+/**
+ * page_reporting_fragments_left - are as many others left as could not be emptied?
+ * @fragments: the demand
+ * @round: what came of a round
+ *
+ * Return: whether these would be worth a round, which leaves out what failed.
+ */
+bool page_reporting_fragments_left(const struct page_reporting_fragments *fragments,
+				   const struct page_reporting_round *round)
+{
+	return round->end == PAGE_REPORTING_END_DONE &&
+	       round->failed << fragments->pacing.order >= fragments->least;
+}
+
+/* Has a round cost more than it can have gained? */
+static bool was_in_vain(const struct page_reporting_round *round)
+{
+	if (round->end == PAGE_REPORTING_END_CUT)
+		return !round->blocks;
+	if (round->end == PAGE_REPORTING_END_DEAR)
+		return false;
+	if (!round->plan.blocks)
+		return !round->plan.next;
+	return 2 * round->blocks < round->plan.blocks;
+}
+
 /* When the next round may start, after one that has cost and gained this. */
 static void settle(struct page_reporting_fragments *fragments,
 		   const struct page_reporting_round *round, u64 now_ms)
 {
 	u64 pages = round->blocks << fragments->pacing.order;
 
-	if (round->end == PAGE_REPORTING_END_DONE &&
-	    2 * round->blocks < round->plan.blocks)
+	if (was_in_vain(round))
 		fragments->backoff = min(fragments->backoff + 1, BACKOFF_MAX);
 	fragments->gained = pages;
 	fragments->pays_ms = now_ms +
@@ -511,11 +561,14 @@ void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments
 {
 	bool done = round->end == PAGE_REPORTING_END_DONE;
 	u64 before = fragments->excess;
+	bool others;
 
 	settle(fragments, round, now_ms);
+	others = page_reporting_fragments_left(fragments, round) &&
+		 fragments->backoff < BACKOFF_MAX;
 	fragments->left = free;
 	/* Raise the floor only if nothing is left for another round. */
-	if (done && !round->plan.more && !round->plan.next)
+	if (done && !round->plan.more && !round->plan.next && !others)
 		fragments->floor = free.small;
 	fragments->floor = min(fragments->floor, free.small);
 	fragments->excess = free.small - fragments->floor;

@@ -71,12 +71,14 @@ enum page_reporting_end {
  * struct page_reporting_round - what came of a round
  * @plan: what it had planned
  * @blocks: pageblocks that it has emptied
+ * @failed: pageblocks that it could not empty
  * @cost_ns: CPU time that it has spent
  * @end: how it ended
  */
 struct page_reporting_round {
 	struct page_reporting_plan plan;
 	u64 blocks;
+	u64 failed;
 	u64 cost_ns;
 	enum page_reporting_end end;
 };
@@ -102,6 +104,7 @@ struct page_reporting_round {
  *	until @pays_ms, or half of them were taken apart before
  * @left: what was free when it had ended
  * @backoff: doublings of the time between two rounds
+ * @retry_ms: when failed pageblocks may be tried again
  */
 struct page_reporting_fragments {
 	struct page_reporting_pacing pacing;
@@ -120,6 +123,7 @@ struct page_reporting_fragments {
 	u64 gained;
 	struct page_reporting_free left;
 	unsigned int backoff;
+	u64 retry_ms;
 };
 
 unsigned int page_reporting_class(unsigned int used, unsigned int block);
@@ -148,6 +152,10 @@ bool page_reporting_fragments_too_dear(const struct page_reporting_fragments *fr
 				       unsigned int class, u64 now_ms);
 void page_reporting_fragments_moved(struct page_reporting_fragments *fragments,
 				    u64 pages, u64 ns);
+bool page_reporting_fragments_retry(struct page_reporting_fragments *fragments,
+				    u64 now_ms);
+bool page_reporting_fragments_left(const struct page_reporting_fragments *fragments,
+				   const struct page_reporting_round *round);
 void page_reporting_fragments_emptied(struct page_reporting_fragments *fragments,
 				      const struct page_reporting_round *round,
 				      struct page_reporting_free free, u64 now_ms);

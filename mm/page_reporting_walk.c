@@ -18,7 +18,9 @@
  * a list is walked to its end only if the budget allows more blocks and the
  * counts say that unreported blocks are left. zone->lock is never held for
  * longer than it takes to look at PAGE_REPORTING_STEPS blocks: a walk rotates
- * the list to where it stops, and resumes at its head.
+ * the list to where it stops, and resumes at its head. What pacing counts when
+ * it enters a zone is limited, too: PAGE_REPORTING_COUNTED blocks of each list
+ * of the kernel.
  */
 
 /**
@@ -373,6 +375,13 @@ static int page_reporting_call(struct page_reporting_pass *pass)
 	return err;
 }
 
+/* Charges the CPU time since the last call to the budget. */
+static void page_reporting_spend(struct page_reporting_pass *pass)
+{
+	if (pass->budget.ops->spent)
+		pass->budget.ops->spent(&pass->budget);
+}
+
 static bool page_reporting_ends(struct page_reporting_pass *pass)
 {
 	if (!pass->stopped)
@@ -407,8 +416,7 @@ static enum page_reporting_stop page_reporting_send(struct page_reporting_pass *
 		pass->pages += pass->nr_pages;
 		pass->limit = min(2 * pass->limit, pass->budget.capacity);
 	}
-	if (pass->budget.ops->spent)
-		pass->budget.ops->spent(&pass->budget);
+	page_reporting_spend(pass);
 	page_reporting_reset_batch(pass);
 	if (page_reporting_ends(pass) ||
 	    (err && (!single || pass->order < READ_ONCE(page_reporting_order))))
@@ -428,6 +436,8 @@ static bool page_reporting_cycle(struct page_reporting_pass *pass,
 		spin_unlock_irq(&pass->zone->lock);
 		if (stop == PAGE_REPORTING_BATCH_FULL)
 			stop = page_reporting_send(pass);
+		else if (stop == PAGE_REPORTING_PAUSE)
+			page_reporting_spend(pass);
 		cond_resched();
 	} while (stop == PAGE_REPORTING_PAUSE);
 
@@ -484,7 +494,10 @@ static bool page_reporting_walk_zone(struct page_reporting_pass *pass)
 			if (!page_reporting_walk_order(pass, order, whole))
 				return false;
 	/* The last batch of a zone is reported even if it is not full. */
-	return !pass->nents || page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+	if (pass->nents)
+		return page_reporting_send(pass) != PAGE_REPORTING_LEAVE;
+	page_reporting_spend(pass);
+	return true;
 }
 
 static void page_reporting_drain_batch(struct zone *zone,
@@ -498,7 +511,8 @@ static void page_reporting_drain_batch(struct zone *zone,
  * Frees what a per-CPU list of the zone holds now, a batch at a time: 63 blocks
  * at most. drain_all_pages() would free up to 32 batches under zone->lock. Finds
  * the list anew each time, as the zone may lose it while others run: when its
- * last memory goes offline.
+ * last memory goes offline. Where that happens during a call, this is as safe as
+ * the drains of vmstat: they do not wait for hotplug either.
  */
 void page_reporting_drain_pcp(struct zone *zone, int cpu)
 {
@@ -537,8 +551,7 @@ static void page_reporting_drain_cpus(struct page_reporting_pass *pass,
 		held += READ_ONCE(per_cpu_ptr(pass->zone->per_cpu_pageset, cpu)->count);
 	if (held >> pass->order && held <= reported) {
 		page_reporting_drain_pcps(pass->zone);
-		if (pass->budget.ops->spent)
-			pass->budget.ops->spent(&pass->budget);
+		page_reporting_spend(pass);
 	}
 }
 

@@ -71,6 +71,42 @@ bool fpr_engine_is_stuck(struct page *page)
 }
 
 /**
+ * fpr_engine_is_vain - is a pageblock left alone, as it could not be emptied?
+ * @page: a page in it
+ *
+ * Return: whether a round takes it for one that cannot be emptied.
+ */
+bool fpr_engine_is_vain(struct page *page)
+{
+	const struct page_reporting_compact *compact = page_zone(page)->page_reporting->compact;
+
+	page = pfn_to_page(pageblock_start_pfn(page_to_pfn(page)));
+	return compact && page_reporting_look(page, pageblock_nr_pages).class !=
+			  PAGE_REPORTING_STUCK &&
+	       page_reporting_look_again(compact, page, pageblock_nr_pages).class ==
+	       PAGE_REPORTING_STUCK;
+}
+
+/**
+ * fpr_engine_round_ms - for how long a round may run
+ * @pages: the size of the zone
+ *
+ * Return: the time in ms.
+ */
+unsigned int fpr_engine_round_ms(unsigned long pages)
+{
+	struct fpr_zone *fake = kzalloc(sizeof(*fake), GFP_KERNEL);
+	unsigned int ms = 0;
+
+	if (fake) {
+		fake->zone.spanned_pages = pages;
+		ms = page_reporting_round_ms(&fake->zone);
+	}
+	kfree(fake);
+	return ms;
+}
+
+/**
  * fpr_engine_hold_holes - isolate the free pages of a pageblock, as a slice does
  * @page: the first page of the pageblock
  *
@@ -146,6 +182,32 @@ unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
 		why = page_reporting_slice(&pass, zone, ktime_get_ns() + us * NSEC_PER_USEC);
 	compact->stage = PAGE_REPORTING_NO_ROUND;
 	return slices;
+}
+
+static int fpr_ends_after_a_move(struct page_reporting_pass *pass)
+{
+	return pass->moved != 0;
+}
+
+/**
+ * fpr_engine_cut_short - run a round of a flush that ends once a page was moved
+ * @zone: a zone in which rounds were considered
+ *
+ * Context: No round is in progress, and none starts.
+ * Return: how many pages were moved by then, as the pass knows it.
+ */
+unsigned long fpr_engine_cut_short(struct zone *zone)
+{
+	struct page_reporting_compact *compact = zone->page_reporting->compact;
+	struct page_reporting_pass pass = {
+		.order = pageblock_order,
+		.ended = fpr_ends_after_a_move,
+	};
+
+	page_reporting_begin_round(compact, zone, page_reporting_free_in(zone).small, true);
+	page_reporting_slice(&pass, zone, U64_MAX);
+	page_reporting_end_round(compact, zone, PAGE_REPORTING_SLICE_OVER);
+	return pass.moved;
 }
 
 /**

@@ -294,7 +294,8 @@ static void unevictable_pages_stay(struct kunit *test)
 /* B10: If one page of each pageblock has an extra reference, none is emptied. */
 static void pinned_pages_stay(struct kunit *test)
 {
-	unsigned int i, stay = 0, nr = FPR_FILE_PAGES / FPR_FILE_EACH;
+	unsigned int i, stay = 0, stuck = 0, nr = FPR_FILE_PAGES / FPR_FILE_EACH;
+	unsigned long failed;
 	struct file *file;
 	struct page **pinned;
 	struct fpr_sums *before;
@@ -308,17 +309,69 @@ static void pinned_pages_stay(struct kunit *test)
 		pinned[i] = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
 	before = fpr_new_sums(test);
 	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
+	/* In none of its rounds, one of them is tried again. */
+	failed = fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL);
+	KUNIT_EXPECT_GT(test, failed, 0);
+	KUNIT_EXPECT_LE(test, failed, 2 * FPR_FILE_BLOCKS);
 	for (i = 0; i < nr; i += 8) {
 		struct page *page = file_page(test, file, (pgoff_t)i * FPR_FILE_EACH);
 
 		stay += page == pinned[i];
+		stuck += fpr_engine_is_vain(page);
 		put_page(page);
 		put_page(pinned[i]);
 	}
 	KUNIT_EXPECT_EQ(test, DIV_ROUND_UP(nr, 8), stay);
-	KUNIT_EXPECT_GT(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL), 0);
+	KUNIT_EXPECT_GT(test, stuck, 0);
+	/* The next flush may. */
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
+	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY), FPR_FILE_ENOUGH);
 	expect_moves_identity(test);
 	expect_stamps(test, file);
+}
+
+/* A zone for which a pass has considered a round. No further passes come. */
+static struct zone *considered(struct fpr_fake *fake)
+{
+	struct zone *zone = fpr_largest_zone();
+
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_pass(fake);
+	fpr_calm(fake);
+	fpr_set_delay(fake, FPR_QUIET_MS);
+	fpr_calm(fake);
+	KUNIT_ASSERT_NOT_NULL(fake->test, fpr_engine_least_fragments(zone));
+	return zone;
+}
+
+/* B10: Whoever ends a flush learns what it has moved by then. */
+static void flush_that_is_cut_short_tells_what_it_moved(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct file *file = new_file(test, false);
+	struct zone *zone = considered(fake);
+	struct fpr_sums *before;
+	unsigned long moved;
+
+	make_holes(file);
+	zone = page_zone(pfn_to_page(places_of(test, file)[0]));
+	before = fpr_new_sums(test);
+	moved = fpr_engine_cut_short(zone);
+	KUNIT_EXPECT_GT(test, moved, 0);
+	KUNIT_EXPECT_EQ(test, moved, fpr_grown(test, before, PGREPORT_MOVE));
+	expect_stamps(test, file);
+}
+
+/* B10: The survey of a large zone alone takes more than the time of a small one. */
+static void round_in_a_large_zone_may_take_longer(struct kunit *test)
+{
+	const unsigned long tib = 1UL << (40 - PAGE_SHIFT);
+
+	begin(test);
+	KUNIT_EXPECT_EQ(test, FPR_ROUND_MS, fpr_engine_round_ms(0));
+	if (IS_ENABLED(CONFIG_64BIT))
+		KUNIT_EXPECT_GE(test, fpr_engine_round_ms(tib), 2 * FPR_ROUND_MS);
 }
 
 /* B10 H9: An isolated pageblock stops the moves in its zone. */
@@ -501,7 +554,7 @@ static void old_round_is_given_up(struct kunit *test)
 	fpr_set_delay(fake, FPR_ADAPTIVE);
 	fpr_pass(fake);
 	make_holes(file);
-	KUNIT_ASSERT_GT(test, fpr_engine_age_rounds(FPR_ROUND_MS), 0);
+	KUNIT_ASSERT_GT(test, fpr_engine_age_rounds(2 * FPR_ROUND_MS), 0);
 	before = fpr_new_sums(test);
 	fpr_pass(fake);
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_rounds());
@@ -614,20 +667,6 @@ static void least_fragments_follow_the_zone(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, is, *least);
 }
 
-/* A zone for which a pass has considered a round. No further passes come. */
-static struct zone *considered(struct fpr_fake *fake)
-{
-	struct zone *zone = fpr_largest_zone();
-
-	fpr_set_delay(fake, FPR_ADAPTIVE);
-	fpr_pass(fake);
-	fpr_calm(fake);
-	fpr_set_delay(fake, FPR_QUIET_MS);
-	fpr_calm(fake);
-	KUNIT_ASSERT_NOT_NULL(fake->test, fpr_engine_least_fragments(zone));
-	return zone;
-}
-
 /* B10: A slice may be too short for it, on a large zone or a slow machine. */
 static void long_search_comes_to_an_end(struct kunit *test)
 {
@@ -659,7 +698,7 @@ static void round_starts_in_a_slice_of_its_own(struct kunit *test)
 	struct fpr_fake *fake = begin(test);
 	struct zone *zone = considered(fake);
 
-	/* A slice is 8 ms long. */
+	/* A slice is 6 ms long. */
 	KUNIT_EXPECT_LE(test, fpr_engine_wait_for_slice(zone), 10);
 	KUNIT_EXPECT_EQ(test, 0, fpr_engine_rounds());
 	/* Nor does the time count in which a round has to wait for others. */
@@ -803,6 +842,8 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(other_orders_move_nothing),
 	KUNIT_CASE(unevictable_pages_stay),
 	KUNIT_CASE(pinned_pages_stay),
+	KUNIT_CASE(flush_that_is_cut_short_tells_what_it_moved),
+	KUNIT_CASE(round_in_a_large_zone_may_take_longer),
 	KUNIT_CASE(isolation_stops_moves),
 	KUNIT_CASE(sleep_stops_moves),
 	KUNIT_CASE(short_zone_moves_nothing),

@@ -383,6 +383,69 @@ static void zone_that_a_pass_leaves_out_may_be_late(struct kunit *test)
 	fpr_feed(fake);
 }
 
+/* B6: The timer starts when a pass ends, and may be late by an eighth. */
+static void no_pass_is_due_before_the_timer(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	u64 due_ms, expires_ms = 0;
+	enum page_reporting_pool pool;
+	unsigned int tries, wait_ms, nr = 0;
+	struct zone *zone;
+
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	for (tries = 0; tries < IDLE_PASSES && !nr; tries++) {
+		/* Free memory that is not idle yet. */
+		fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+		fpr_free_all(fake);
+		fpr_calm(fake);
+		fpr_pass(fake);
+		if (!timer_pending(&fake->prdev.work.timer))
+			continue;
+		wait_ms = fpr_wait_of(&fake->prdev.work.timer);
+		expires_ms = page_reporting_now_ms() + wait_ms;
+		for_each_populated_zone(zone) {
+			for (pool = 0; zone->page_reporting && pool < PAGE_REPORTING_POOLS; pool++) {
+				spin_lock_irq(&zone->lock);
+				due_ms = zone->page_reporting->pool[pool].pacing.due_ms;
+				spin_unlock_irq(&zone->lock);
+				if (due_ms == U64_MAX)
+					continue;
+				KUNIT_EXPECT_GE(test, due_ms, expires_ms + wait_ms / 8);
+				nr++;
+			}
+		}
+	}
+	KUNIT_EXPECT_NE(test, 0, nr);
+}
+
+/* B6 B7: The time of a pass counts even if it reports nothing. */
+static void walk_in_vain_is_charged(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	unsigned int tries, calls;
+	struct page *page;
+
+	fpr_need_isolation(test);
+	fpr_set_order(fake, pageblock_order);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	/* It counts as free and idle, but is on no list that a pass takes from. */
+	page = fpr_isolate_pageblock(fake);
+	pass_until(fake, fpr_nr_in(fake, page_zone(page)) && fpr_engine_retries());
+	for (tries = 0; tries < IDLE_PASSES; tries++) {
+		msleep(TAU_MS / 16);
+		calls = fake->calls;
+		fpr_engine_set_debt(0);
+		fpr_pass(fake);
+		if (fake->calls == calls && fpr_engine_debt_ns())
+			break;
+	}
+	KUNIT_EXPECT_LT(test, tries, IDLE_PASSES);
+	fpr_unisolate(fake, page);
+}
+
 /* B6: Isolated blocks count as free, and must not keep others from being reported. */
 static void isolation_holds_up_no_other(struct kunit *test)
 {
@@ -588,6 +651,44 @@ static void block_in_two_levels_leaves(struct kunit *test)
 	expect_all_leave(fake);
 }
 
+/*
+ * B1 B6: The same where it is so far back on a long list that it is not counted
+ * anew: after an isolation of a part of it failed, for example.
+ */
+static void block_in_two_levels_leaves_a_long_list(struct kunit *test)
+{
+	struct page_reporting_demand *pool;
+	struct fpr_fake *fake = test->priv;
+	struct page *page;
+	struct zone *zone;
+	unsigned int i;
+	u64 gone;
+
+	page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	zone = page_zone(page);
+	for (i = 0; i < PAGE_REPORTING_COUNTED + DEMAND; i++)
+		fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+	fpr_set_order(fake, MAX_PAGE_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	expect_all_leave(fake);
+	list_del_init(&page->lru);
+	fpr_free_all(fake);
+	expect_all_leave(fake);
+	fpr_free_past_lists(page);
+	fpr_move_to_tail(page, MAX_PAGE_ORDER);
+	spin_lock_irq(&zone->lock);
+	pool = zone->page_reporting->pool;
+	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
+	pool[PAGE_REPORTING_KERNEL].level -= MAX_ORDER_NR_PAGES / 2;
+	gone = pool[PAGE_REPORTING_KERNEL].pacing.gone;
+	spin_unlock_irq(&zone->lock);
+	expect_all_leave(fake);
+	/* The kernel's pool has not been idle by as much as it has lost. */
+	KUNIT_EXPECT_GE(test, pool[PAGE_REPORTING_KERNEL].pacing.gone - gone,
+			MAX_ORDER_NR_PAGES / 2);
+}
+
 /* B6: Memory that is not idle yet in one pass is reported as soon as it is. */
 static void rest_leaves_in_its_own_time(struct kunit *test)
 {
@@ -634,12 +735,15 @@ static struct kunit_case page_reporting_pacing_cases[] = {
 	KUNIT_CASE(one_stolen_slice_does_not_stop_reports),
 	KUNIT_CASE(long_pass_is_not_late),
 	KUNIT_CASE(zone_that_a_pass_leaves_out_may_be_late),
+	KUNIT_CASE(no_pass_is_due_before_the_timer),
+	KUNIT_CASE_SLOW(walk_in_vain_is_charged),
 	KUNIT_CASE_SLOW(isolation_holds_up_no_other),
 	KUNIT_CASE_SLOW(memory_in_use_stays),
 	KUNIT_CASE_SLOW(two_demands_have_no_common_surplus),
 	KUNIT_CASE_SLOW(kernel_blocks_from_before_leave),
 	KUNIT_CASE_SLOW(stolen_blocks_leave),
 	KUNIT_CASE_SLOW(block_in_two_levels_leaves),
+	KUNIT_CASE_SLOW(block_in_two_levels_leaves_a_long_list),
 	KUNIT_CASE_SLOW(rest_leaves_in_its_own_time),
 	{}
 };

@@ -278,6 +278,31 @@ static void new_delay_asks_for_a_pass(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, fpr_comes_back(fake));
 }
 
+static void hook_set_delay(struct fpr_fake *fake, struct scatterlist *sg,
+			   unsigned int nents)
+{
+	fake->hook = NULL;
+	/* Pacing will want a pass for this block within a second. */
+	fpr_put(&fake->pairs[0].lo);
+	fpr_set_delay(fake, FPR_QUIET_MS);
+}
+
+/* B2: With a new delay, the pass that is running is followed by none sooner. */
+static void new_delay_counts_from_the_end_of_a_pass(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+
+	fpr_get_pair(fake, &fake->pairs[0], GFP_KERNEL);
+	fpr_set_order(fake, FPR_ORDER);
+	fpr_set_delay(fake, FPR_ADAPTIVE);
+	fpr_register(fake, 0);
+	fake->hook = hook_set_delay;
+	/* Until something is idle for long enough to be reported. */
+	KUNIT_EXPECT_TRUE(test, fpr_poll((fpr_calm(fake), fpr_pass(fake), !fake->hook)));
+	fpr_expect_wait(test, &fake->prdev.work.timer, FPR_QUIET_MS);
+	fpr_put_pair(&fake->pairs[0]);
+}
+
 /* B2: A shorter delay does not shorten the wait after an error. */
 static void new_delay_does_not_hurry_a_retry(struct kunit *test)
 {
@@ -490,6 +515,7 @@ static struct kunit_case page_reporting_params_cases[] = {
 	KUNIT_CASE(order_may_be_unspecified),
 	KUNIT_CASE(new_delay_rearms_the_pass),
 	KUNIT_CASE(new_delay_asks_for_a_pass),
+	KUNIT_CASE(new_delay_counts_from_the_end_of_a_pass),
 	KUNIT_CASE(new_delay_does_not_hurry_a_retry),
 	KUNIT_CASE(new_delay_ends_a_long_retry),
 	KUNIT_CASE(new_delay_counts_after_a_retry_without_an_error),

@@ -137,7 +137,7 @@ static long long number_of(const char *text, const char *key)
 	size_t len = strlen(key);
 
 	for (; text && *text; text = strchr(text, '\n'), text += !!text)
-		if (!strncmp(text, key, len) && strchr(": \t", text[len]))
+		if (!strncmp(text, key, len) && text[len] && strchr(": \t", text[len]))
 			return strtoll(text + len + 1, NULL, 10);
 	return -1;
 }
@@ -522,7 +522,7 @@ found(struct finding *finding, enum result result, const char *todo, const char 
 static void print_finding(const char *name, const struct finding *finding, bool first)
 {
 	if (json) {
-		fputs(first ? "" : ", ", stdout);
+		fputs(first ? "{\"checks\": [" : ", ", stdout);
 		printf("{\"check\": \"%s\", \"result\": \"%s\", ", name,
 		       result_names[finding->result]);
 		print_text("saw", finding->saw);
@@ -1146,10 +1146,16 @@ static long long json_number(const char *text, const char *key)
 {
 	char quoted[64];
 	const char *at;
+	long long number;
+	char *end;
 
 	print_to(quoted, sizeof(quoted), "\"%s\":", key);
 	at = strstr(text, quoted);
-	return at ? strtoll(at + strlen(quoted), NULL, 10) : -1;
+	if (!at)
+		return -1;
+	number = strtoll(at + strlen(quoted), &end, 10);
+	/* A file may end in the middle of a number. */
+	return *end && strchr(",} \n", *end) ? number : -1;
 }
 
 /* What page-reporting --json status printed in the guest. */
@@ -1182,18 +1188,49 @@ static void check_resident(const struct machine *machine, struct finding *findin
 	   mib(machine->resident), mib(machine->huge));
 }
 
-/* Cannot be seen of other hypervisors. */
-static bool is_switched_off(const struct machine *machine)
+enum offer {
+	NOT_SEEN,	/* a balloon may be added later, or by a file */
+	NOT_OFFERED,
+	OFFERED,
+};
+
+/* Does this begin with a value that QEMU takes for true? */
+static bool is_true(const char *text)
 {
-	return is_qemu(machine) && !says(machine, "free-page-reporting=on") &&
-	       !says(machine, "\"free-page-reporting\":true");
+	static const char * const words[] = { "on", "true", "yes", "y" };
+	unsigned int i;
+	size_t len;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		len = strlen(words[i]);
+		if (!strncmp(text, words[i], len) && !isalnum((unsigned char)text[len]))
+			return true;
+	}
+	return false;
+}
+
+/* What the command line says of reports: KEY=VALUE, or "KEY": VALUE. */
+static enum offer offer_of(const struct machine *machine)
+{
+	static const char key[] = "free-page-reporting";
+	const char *at = machine->command;
+	enum offer offer = NOT_SEEN;
+
+	while (offer != OFFERED && (at = strstr(at, key))) {
+		at += strlen(key);
+		offer = is_true(at + strspn(at, "\"=: ")) ? OFFERED : NOT_OFFERED;
+	}
+	/* It is off by default, and there is one balloon at most. */
+	if (offer == NOT_SEEN && says(machine, "virtio-balloon"))
+		return NOT_OFFERED;
+	return offer;
 }
 
 static void check_switch(const struct machine *machine, struct finding *finding)
 {
 	if (!is_qemu(machine))
 		return;
-	if (!is_switched_off(machine))
+	if (offer_of(machine) == OFFERED)
 		ok(finding, "the balloon has free-page-reporting=on");
 	else
 		bad(finding, "start it with -device virtio-balloon-pci,free-page-reporting=on",
@@ -1216,9 +1253,10 @@ static void check_backing(const struct machine *machine, struct finding *finding
 
 static void check_template(const struct machine *machine, struct finding *finding)
 {
-	if (machine->template[0] && !is_switched_off(machine))
+	if (machine->template[0] &&
+	    !(is_qemu(machine) && offer_of(machine) == NOT_OFFERED))
 		bad(finding, "give each machine its own copy, with share=on; or no reporting",
-		    "guest memory is a private mapping of %s: QEMU cuts holes into that file",
+		    "guest memory is a private mapping of %s: reports cut holes into that file",
 		    machine->template);
 	else
 		ok(finding, "no file is behind guest memory that reports would damage");
@@ -1362,8 +1400,6 @@ static int doctor(long pid, const char *guest_path)
 {
 	unsigned int nr_bad;
 
-	if (json)
-		fputs("{\"checks\": [", stdout);
 	nr_bad = pid ? examine_host(pid, guest_path) : examine_guest();
 	if (json)
 		printf("], \"bad\": %u}\n", nr_bad);

@@ -203,6 +203,9 @@ static void one_fragment_call(struct page_reporting_fragments *fragments, struct
 		round.blocks = any(bytes) >> 24;
 		round.cost_ns = any(bytes) >> 8;
 		round.end = next(bytes) % 3;
+		/* From what was drawn already, so that inputs keep their meaning. */
+		round.failed = round.cost_ns >> 20;
+		page_reporting_fragments_retry(fragments, *now_ms);
 		page_reporting_fragments_emptied(fragments, &round, free, *now_ms);
 		break;
 	default:

@@ -16,11 +16,17 @@
 /* Number of moves after which their cost is known. */
 #define LEARN_PAGES	2048
 
-/* A pageblock, and when it was emptied last. */
+/*
+ * A pageblock, and when it was emptied, or tried in vain, last. A survey sees whether it is
+ * stuck, but not whether it is pinned. What failed is @vain until that is forgotten.
+ */
 struct pageblock {
 	unsigned int used;
 	bool stuck;
+	bool pinned;
+	bool vain;
 	u64 emptied_ms;
+	u64 failed_ms;
 };
 
 struct zone {
@@ -29,6 +35,7 @@ struct zone {
 	struct page_reporting_fragments fragments;
 	u64 now_ms;
 	u64 emptied;
+	u64 failed;
 	u64 moved;
 	unsigned int rounds;
 	u64 move_ns;	/* cost of moving a page */
@@ -42,8 +49,8 @@ static bool is_partial(const struct pageblock *block)
 
 static unsigned int class_of(const struct pageblock *block)
 {
-	return block->stuck ? PAGE_REPORTING_STUCK :
-			      page_reporting_class(block->used, BLOCK);
+	return block->stuck || block->vain ? PAGE_REPORTING_STUCK :
+					     page_reporting_class(block->used, BLOCK);
 }
 
 static void survey_of(const struct zone *zone, struct page_reporting_survey *survey)
@@ -171,8 +178,14 @@ static bool empty(struct zone *zone, struct round *round, struct pageblock *bloc
 
 	zone->spent_ns += ns;
 	page_reporting_fragments_moved(&zone->fragments, moved, ns);
-	if (fails)
+	if (fails) {
+		/* What failed is left alone for as long as what was emptied. */
+		CHECK(!block->failed_ms || zone->now_ms - block->failed_ms >= 4 * B_MS);
+		block->failed_ms = zone->now_ms;
+		block->vain = true;
+		zone->failed++;
 		return true;
+	}
 	if (!fill(zone, round, block->used))
 		return false;
 	CHECK(!block->emptied_ms || zone->now_ms - block->emptied_ms >= 4 * B_MS);
@@ -203,7 +216,8 @@ static enum page_reporting_end run_plan(struct zone *zone, struct page_reporting
 			round.plan.of_sparse--;
 			round.last_source = source + 1;
 		}
-		if (!empty(zone, &round, block, fails_of && source % fails_of == 0))
+		if (!empty(zone, &round, block,
+			   block->pinned || (fails_of && source % fails_of == 0)))
 			break;
 	}
 	return PAGE_REPORTING_END_DONE;
@@ -222,13 +236,23 @@ static struct page_reporting_plan plan_for(const struct zone *zone,
 	return plan;
 }
 
+static void forget_failures(struct zone *zone)
+{
+	unsigned int i;
+
+	for (i = 0; i < zone->nr; i++)
+		zone->blocks[i].vain = false;
+}
+
 static void run_round(struct zone *zone, u64 surplus, u64 fails_of)
 {
 	struct page_reporting_round round = {};
 	struct page_reporting_survey survey;
-	u64 emptied = zone->emptied, spent_ns = zone->spent_ns;
+	u64 emptied = zone->emptied, failed = zone->failed, spent_ns = zone->spent_ns;
 	u64 rent_ns = page_reporting_pacing_rent_ns(BLOCK, zone->fragments.age_ms);
 
+	if (page_reporting_fragments_retry(&zone->fragments, zone->now_ms))
+		forget_failures(zone);
 	survey_of(zone, &survey);
 	round.plan = plan_for(zone, &survey, surplus, ALL);
 	round.end = run_plan(zone, round.plan, fails_of, true);
@@ -239,6 +263,7 @@ static void run_round(struct zone *zone, u64 surplus, u64 fails_of)
 		round.end = run_plan(zone, round.plan, fails_of, true);
 	}
 	round.blocks = zone->emptied - emptied;
+	round.failed = zone->failed - failed;
 	round.cost_ns = zone->spent_ns - spent_ns;
 	/* At most twice the rent that was paid, and the moves that it takes to learn a price. */
 	CHECK_LE(round.cost_ns, 2 * round.blocks * rent_ns + LEARN_PAGES * zone->move_ns);
@@ -844,7 +869,8 @@ CASE(comes_to_rest_without_demand)
 		scatter(&zone, used, used);
 		passes = rest(&zone, used % 3);
 		CHECK_LE(passes, 20);
-		CHECK_LE(zone.rounds, 3);
+		/* If many attempts fail, another round looks for others. */
+		CHECK_LE(zone.rounds, 6);
 		zone.now_ms += 3600000;
 		CHECK_EQ(pass(&zone, 0), PAGE_REPORTING_NEVER);
 		zone_free(&zone);
@@ -943,6 +969,105 @@ CASE(round_that_fails_is_tried_less_often)
 	CHECK(zone.rounds >= 3);
 	CHECK_LE(zone.rounds, 10);
 	zone_free(&zone);
+}
+
+/* The emptiest pageblocks are pinned: the others are emptied all the same, and soon. */
+CASE(pageblocks_that_fail_do_not_keep_others_from_their_turn)
+{
+	struct zone zone;
+	unsigned int i;
+	u64 failed;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++) {
+		zone.blocks[i].used = i < 400 ? 100 : i < 800 ? 200 : BLOCK;
+		zone.blocks[i].pinned = i < 400;
+	}
+	pass_until(&zone, zone.now_ms + 20 * B_MS);
+	CHECK(zone.failed >= 200);
+	CHECK_LE(zone.failed, 400);
+	CHECK_EQ(zone.emptied, 400);
+	/* After that, the zone is left alone. */
+	failed = zone.failed;
+	pass_until(&zone, zone.now_ms + 3600000);
+	CHECK_EQ(zone.failed, failed);
+	CHECK_EQ(pass(&zone, 0), PAGE_REPORTING_NEVER);
+	zone_free(&zone);
+}
+
+/* A pin may end. Once new fragments make a round due, all are tried that are worth it. */
+CASE(pageblock_that_failed_is_tried_again_later)
+{
+	unsigned int i, emptied = 0;
+	struct zone zone;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++) {
+		zone.blocks[i].used = i < 300 ? 50 : BLOCK;
+		zone.blocks[i].pinned = i < 300;
+	}
+	pass_until(&zone, zone.now_ms + 70 * B_MS);
+	CHECK_EQ(zone.emptied, 0);
+	CHECK(zone.failed > 200);
+	for (i = 0; i < zone.nr; i++)
+		zone.blocks[i].pinned = false;
+	for (i = 300; i < 900; i++)
+		zone.blocks[i].used = 200;
+	pass_until(&zone, zone.now_ms + 64 * B_MS);
+	for (i = 0; i < 300; i++)
+		emptied += zone.blocks[i].emptied_ms != 0;
+	CHECK(emptied > 250);
+	zone_free(&zone);
+}
+
+/* Fragments come and go where nothing can be emptied: even surveys get rare. */
+CASE(round_that_finds_nothing_is_tried_less_often)
+{
+	struct zone zone;
+	unsigned int i;
+	u64 start_ms;
+	u64 step = 0;
+
+	zone_init(&zone, 1000);
+	start(&zone);
+	for (i = 0; i < zone.nr; i++)
+		zone.blocks[i].stuck = true;
+	start_ms = zone.now_ms;
+	while (zone.now_ms < start_ms + 600000) {
+		unsigned int wait_ms;
+
+		scatter(&zone, step, step / 10 % 2 ? 50 : 300);
+		step++;
+		wait_ms = pass(&zone, 0);
+		zone.now_ms += wait_ms == PAGE_REPORTING_NEVER ? 800 : wait_ms;
+	}
+	CHECK(zone.rounds >= 3);
+	CHECK_LE(zone.rounds, 10);
+	zone_free(&zone);
+}
+
+/* Pressure or a cap may end each round before its first pageblock is empty. */
+CASE(round_that_is_cut_short_is_tried_less_often)
+{
+	struct page_reporting_round round = { .end = PAGE_REPORTING_END_CUT, .plan.blocks = 100 };
+	struct page_reporting_fragments fragments;
+	struct page_reporting_free free = { .small = 100 * BLOCK };
+	u64 now_ms = 1000000;
+	unsigned int i;
+
+	page_reporting_fragments_init(&fragments, ORDER, 0, now_ms);
+	page_reporting_fragments_resize(&fragments, GIB);
+	for (i = 1; i <= 10; i++) {
+		page_reporting_fragments_emptied(&fragments, &round, free, now_ms);
+		CHECK_EQ(fragments.start_ms - now_ms, 4 * B_MS << min(i, 4U));
+	}
+	/* One that has emptied some has not cost more than it gained. */
+	fragments.backoff = 0;
+	round.blocks = 1;
+	page_reporting_fragments_emptied(&fragments, &round, free, now_ms);
+	CHECK_EQ(fragments.backoff, 0);
 }
 
 /* Memory comes and goes in fragments: no pageblock is emptied twice within 4 B. */

@@ -448,14 +448,14 @@ CASE(retry_after_an_error_is_not_late)
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	CHECK_EQ(decide(&s, 100 * BLOCK, 0), 0);
 	CHECK_LE(wait_of(&s, 100 * BLOCK), B_MS + 3 * W_MS);
-	page_reporting_pacing_end(&s.pacing, 60000, s.now_ms);
+	page_reporting_pacing_end(&s.pacing, 60000, true, s.now_ms);
 	/* The timer wheel has steps of an eighth of a minute, at most. */
 	CHECK_EQ(decide(&s, 100 * BLOCK, 60000 * 9 / 8), 100 * BLOCK);
 	/* Without an error, it comes no later than the pool needs it. */
 	s = settled(0);
 	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
 	wait_of(&s, 100 * BLOCK);
-	page_reporting_pacing_end(&s.pacing, 1, s.now_ms);
+	page_reporting_pacing_end(&s.pacing, 1, true, s.now_ms);
 	CHECK_EQ(decide(&s, 100 * BLOCK, B_MS + W_MS), 100 * BLOCK);
 	/* Nothing was free, or the pass ended before it came to the pool. */
 	for (passed = 0; passed < 2; passed++) {
@@ -464,10 +464,37 @@ CASE(retry_after_an_error_is_not_late)
 			page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
 		else
 			CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
-		page_reporting_pacing_end(&s.pacing, 24500, s.now_ms);
+		page_reporting_pacing_end(&s.pacing, 24500, true, s.now_ms);
 		rise(&s, 100 * BLOCK, 100 * BLOCK, 1000);
 		CHECK_EQ(decide(&s, 100 * BLOCK, 23500), 100 * BLOCK);
 	}
+}
+
+/* The wait begins when the pass ends, long after it came to this pool. */
+CASE(pass_after_one_that_ended_late_is_not_late)
+{
+	unsigned int wait_ms;
+	struct setup s;
+
+	s = settled(0);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 0), 0);
+	wait_ms = wait_of(&s, 100 * BLOCK);
+	s.now_ms += 10 * W_MS;
+	page_reporting_pacing_end(&s.pacing, wait_ms, false, s.now_ms);
+	CHECK_EQ(decide(&s, 100 * BLOCK, wait_ms * 9 / 8), 100 * BLOCK);
+	/* But a later one still is. */
+	s = settled(0);
+	rise(&s, 100 * BLOCK, 100 * BLOCK, 0);
+	CHECK_EQ(decide(&s, 100 * BLOCK, 0), 0);
+	wait_ms = wait_of(&s, 100 * BLOCK);
+	page_reporting_pacing_end(&s.pacing, wait_ms, false, s.now_ms);
+	CHECK_EQ(decide(&s, 100 * BLOCK, wait_ms * 8 / 7 + 3 * W_MS), 0);
+	/* What needs no pass gets no due time: its next event sets one. */
+	s = settled(0);
+	CHECK_EQ(wait_of(&s, 0), PAGE_REPORTING_NEVER);
+	page_reporting_pacing_end(&s.pacing, wait_ms, false, s.now_ms);
+	CHECK_EQ(s.pacing.due_ms, U64_MAX);
 }
 
 /* The pass did not see the pool: the next event makes a pass due. */
@@ -476,7 +503,7 @@ CASE(stall_after_a_pass_that_left_the_pool_out)
 	struct setup s = settled(0);
 
 	page_reporting_pacing_begin(&s.pacing, 0, s.now_ms);
-	page_reporting_pacing_end(&s.pacing, PAGE_REPORTING_NEVER, s.now_ms);
+	page_reporting_pacing_end(&s.pacing, PAGE_REPORTING_NEVER, false, s.now_ms);
 	rise(&s, 100 * BLOCK, 100 * BLOCK, W_MS / 2);
 	CHECK_EQ(decide(&s, 100 * BLOCK, 60000), 0);
 }

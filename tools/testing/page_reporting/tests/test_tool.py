@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import time
 
@@ -346,9 +347,25 @@ def test_backing_of_two_numa_nodes(tool, bare, on_host):
                                                "and 2048 MiB are of another kind")
 
 
-def test_libvirts_command_line(tool, bare, on_host):
-    command(bare, "-device", '{"driver":"virtio-balloon-pci","id":"balloon0","free-page-reporting":true}')
-    assert on_host(tool)["switch"]["result"] == "ok"
+@pytest.mark.parametrize("word, result", [
+    ('{"driver":"virtio-balloon-pci","id":"balloon0","free-page-reporting":true}', "ok"),
+    ('{"driver": "virtio-balloon-pci", "free-page-reporting": true}', "ok"),
+    ('{"driver": "virtio-balloon-pci", "free-page-reporting": false}', "bad"),
+    ("virtio-balloon-pci,free-page-reporting=true", "ok"), ("virtio-balloon-pci,free-page-reporting=yes", "ok"),
+    ("virtio-balloon-pci,free-page-reporting=only", "bad"), ("virtio-balloon-pci,free-page-reporting=off", "bad")])
+def test_switch_in_all_its_spellings(tool, bare, on_host, word, result):
+    smaps(bare, "/srv/template")
+    command(bare, "-device", word)
+    found = on_host(tool)
+    assert (found["switch"]["result"], found["template"]["result"]) == (result, {"ok": "bad", "bad": "ok"}[result])
+
+
+def test_balloon_that_was_added_later_may_damage_a_template(tool, bare, on_host):
+    """Over QMP, or by -readconfig: the command line does not say."""
+    smaps(bare, "/srv/template")
+    command(bare)
+    found = on_host(tool)
+    assert (found["switch"]["result"], found["template"]["result"]) == ("bad", "bad")
 
 
 def test_template_is_safe_without_reports(tool, bare, on_host):
@@ -356,6 +373,24 @@ def test_template_is_safe_without_reports(tool, bare, on_host):
     command(bare, "-device", "virtio-balloon-pci")
     found = on_host(tool)
     assert (found["switch"]["result"], found["template"]["result"]) == ("bad", "ok")
+
+
+@pytest.mark.parametrize("lost", ["smaps_rollup", "smaps", "cmdline", "fd"])
+def test_trouble_on_the_host_prints_no_half_answer(tool, bare, on_host, lost):
+    """As for one who may not read them, or when the machine is gone."""
+    if lost == "fd":
+        shutil.rmtree(bare.folder / "proc" / str(PID) / "fd")
+    else:
+        bare.remove(f"proc/{PID}/{lost}")
+    done = run(tool, bare, "--json", "doctor", "--host", str(PID))
+    assert done.returncode and len(done.stderr.splitlines()) == 1
+    assert not done.stdout
+
+
+def test_file_that_ends_in_a_number_is_no_answer(tool, bare, on_host):
+    bare.put("guest.json", '{"total_bytes": 4294967296, "reported_bytes": 12')
+    done = run(tool, bare, "doctor", "--host", str(PID), "--guest", "/guest.json")
+    assert done.returncode == 2 and "give the output of" in done.stderr
 
 
 def test_other_hypervisor(tool, bare, on_host):
