@@ -359,6 +359,7 @@ static void flush_that_is_cut_short_tells_what_it_moved(struct kunit *test)
 	before = fpr_new_sums(test);
 	moved = fpr_engine_cut_short(zone);
 	KUNIT_EXPECT_GT(test, moved, 0);
+	KUNIT_EXPECT_LE(test, moved, pageblock_nr_pages);
 	KUNIT_EXPECT_EQ(test, moved, fpr_grown(test, before, PGREPORT_MOVE));
 	expect_stamps(test, file);
 }

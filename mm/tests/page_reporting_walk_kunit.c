@@ -949,6 +949,7 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	unsigned int order = min(pageblock_order, 9U);
 	struct zone *zone = alloc_and_free(1);
 	unsigned long held;
+	struct page *page;
 	int tries = 10;
 
 	KUNIT_ASSERT_NOT_NULL(test, zone);
@@ -961,15 +962,18 @@ static void idle_pages_of_per_cpu_lists_are_reported(struct kunit *test)
 	KUNIT_EXPECT_LT(test, held_by_cpus(zone), 1UL << order);
 
 	/*
-	 * If little else is reported, the pages on the lists may be in demand. Try
-	 * again if others have freed as much meanwhile, or shrunk the lists.
+	 * If less is reported, the pages on the lists may be in demand. Try again if
+	 * others have freed as much meanwhile, or shrunk the lists.
 	 */
 	do {
 		fpr_report_all(fake);
-		held = fill_per_cpu_lists(zone, 4UL << order);
+		page = fpr_alloc(fake, GFP_KERNEL, MAX_PAGE_ORDER);
+		held = fill_per_cpu_lists(zone, 4 * MAX_ORDER_NR_PAGES);
+		fpr_free(page);
 		fpr_pass(fake);
-	} while (held_by_cpus(zone) < held / 2 && --tries);
-	KUNIT_EXPECT_GE(test, held, 1UL << order);
+	} while ((held < 2 * MAX_ORDER_NR_PAGES || held_by_cpus(zone) < held / 2) &&
+		 --tries);
+	KUNIT_EXPECT_GE(test, held, 2 * MAX_ORDER_NR_PAGES);
 	KUNIT_EXPECT_NE(test, 0, tries);
 }
 
