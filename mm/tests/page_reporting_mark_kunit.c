@@ -564,7 +564,7 @@ static u64 fallen(struct zone *zone)
 	return pages;
 }
 
-/* B17: Ballooning is no demand for memory, from which pacing would learn. */
+/* B6 B17: Ballooning is no demand, from which pacing would learn. Use is. */
 static void ballooning_teaches_nothing(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
