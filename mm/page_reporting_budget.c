@@ -85,9 +85,9 @@ const struct page_reporting_budget_ops page_reporting_flush_ops = {
 };
 
 /*
- * Where a long list hides it, each pool may count a part of one block, such as
- * after the isolation of a part of it. Then neither would ever report it. With
- * all memory idle, it does not matter in which pool that little counts.
+ * After the isolation of a part of a block, each pool may count a part of it. If
+ * it is too far back on a list to be counted anew, neither would ever report it.
+ * With all memory idle, it does not matter in which pool that little counts.
  */
 static void __page_reporting_join_pools(struct page_reporting_budget *budget,
 					struct page_reporting_zone *state)
@@ -252,8 +252,8 @@ void page_reporting_budget_pace(struct page_reporting_budget *budget)
 }
 
 /*
- * A pass under this budget has ended. @wait_ms: until the next one, as far as is
- * known. @all: that is not by pacing, so also for pools that need none yet
+ * A pass under this budget has ended. @wait_ms: until the next one, if none is
+ * requested. @all: pacing did not ask for it, so pools may need one sooner
  */
 void page_reporting_budget_end(const struct page_reporting_budget *budget,
 			       unsigned int wait_ms, bool all)

@@ -120,7 +120,7 @@
 #define PAGE_REPORTING_ROUND_MS		10000
 #define PAGE_REPORTING_ROUND_BLOCKS	32
 
-/* Pageblocks that share a bit of @vain in zones larger than so many of them. */
+/* Bits of @vain. In a zone with more pageblocks, several share one. */
 #define PAGE_REPORTING_VAIN		8192
 
 /* The shortest time over which the load is measured. */
@@ -368,13 +368,13 @@ static struct page_reporting_block page_reporting_look(struct page *page,
 	return block;
 }
 
-/* Its bit in @vain. Several pageblocks of a large zone share one. */
+/* The bit of a pageblock in @vain. */
 static unsigned int page_reporting_vain_bit(unsigned long pfn)
 {
 	return (pfn >> pageblock_order) % PAGE_REPORTING_VAIN;
 }
 
-/* The same, where a pageblock that could not be emptied lately is stuck. */
+/* As page_reporting_look(). What could not be emptied lately is stuck, too. */
 static struct page_reporting_block
 page_reporting_look_again(const struct page_reporting_compact *compact,
 			  struct page *page, unsigned int most)

@@ -81,8 +81,7 @@ bool fpr_engine_is_vain(struct page *page)
 	const struct page_reporting_compact *compact = page_zone(page)->page_reporting->compact;
 
 	page = pfn_to_page(pageblock_start_pfn(page_to_pfn(page)));
-	return compact && page_reporting_look(page, pageblock_nr_pages).class !=
-			  PAGE_REPORTING_STUCK &&
+	return compact && !fpr_engine_is_stuck(page) &&
 	       page_reporting_look_again(compact, page, pageblock_nr_pages).class ==
 	       PAGE_REPORTING_STUCK;
 }

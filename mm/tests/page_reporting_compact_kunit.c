@@ -350,10 +350,11 @@ static void flush_that_is_cut_short_tells_what_it_moved(struct kunit *test)
 {
 	struct fpr_fake *fake = begin(test);
 	struct file *file = new_file(test, false);
-	struct zone *zone = considered(fake);
 	struct fpr_sums *before;
 	unsigned long moved;
+	struct zone *zone;
 
+	considered(fake);
 	make_holes(file);
 	zone = page_zone(pfn_to_page(places_of(test, file)[0]));
 	before = fpr_new_sums(test);

@@ -357,13 +357,22 @@ static void long_pass_is_not_late(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, budget.grant[PAGE_REPORTING_MOVABLE]);
 }
 
+static u64 due_ms_of(struct zone *zone, enum page_reporting_pool pool)
+{
+	u64 due_ms;
+
+	spin_lock_irq(&zone->lock);
+	due_ms = zone->page_reporting->pool[pool].pacing.due_ms;
+	spin_unlock_irq(&zone->lock);
+	return due_ms;
+}
+
 /* B6: Otherwise, a stall before the next pass would not be noticed there. */
 static void zone_that_a_pass_leaves_out_may_be_late(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
 	enum page_reporting_pool pool;
 	struct zone *zone;
-	u64 due_ms;
 
 	fpr_set_order(fake, MAX_PAGE_ORDER);
 	fpr_set_delay(fake, FPR_ADAPTIVE);
@@ -373,12 +382,8 @@ static void zone_that_a_pass_leaves_out_may_be_late(struct kunit *test)
 	fpr_starve(fake, fpr_largest_zone());
 	fpr_pass(fake);
 	for_each_populated_zone(zone) {
-		for (pool = 0; zone->page_reporting && pool < PAGE_REPORTING_POOLS; pool++) {
-			spin_lock_irq(&zone->lock);
-			due_ms = zone->page_reporting->pool[pool].pacing.due_ms;
-			spin_unlock_irq(&zone->lock);
-			KUNIT_EXPECT_NE(test, PAGE_REPORTING_PASS_RUNS, due_ms);
-		}
+		for (pool = 0; zone->page_reporting && pool < PAGE_REPORTING_POOLS; pool++)
+			KUNIT_EXPECT_NE(test, PAGE_REPORTING_PASS_RUNS, due_ms_of(zone, pool));
 	}
 	fpr_feed(fake);
 }
@@ -387,7 +392,7 @@ static void zone_that_a_pass_leaves_out_may_be_late(struct kunit *test)
 static void no_pass_is_due_before_the_timer(struct kunit *test)
 {
 	struct fpr_fake *fake = test->priv;
-	u64 due_ms, expires_ms = 0;
+	u64 due_ms, expires_ms;
 	enum page_reporting_pool pool;
 	unsigned int tries, wait_ms, nr = 0;
 	struct zone *zone;
@@ -407,9 +412,7 @@ static void no_pass_is_due_before_the_timer(struct kunit *test)
 		expires_ms = page_reporting_now_ms() + wait_ms;
 		for_each_populated_zone(zone) {
 			for (pool = 0; zone->page_reporting && pool < PAGE_REPORTING_POOLS; pool++) {
-				spin_lock_irq(&zone->lock);
-				due_ms = zone->page_reporting->pool[pool].pacing.due_ms;
-				spin_unlock_irq(&zone->lock);
+				due_ms = due_ms_of(zone, pool);
 				if (due_ms == U64_MAX)
 					continue;
 				KUNIT_EXPECT_GE(test, due_ms, expires_ms + wait_ms / 8);
@@ -627,10 +630,21 @@ static void stolen_blocks_leave(struct kunit *test)
 	expect_all_leave(fake);
 }
 
+/* This happens when a kernel block that was counted as movable is used. */
+static void count_half_as_movable(struct zone *zone)
+{
+	struct page_reporting_demand *pool;
+
+	spin_lock_irq(&zone->lock);
+	pool = zone->page_reporting->pool;
+	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
+	pool[PAGE_REPORTING_KERNEL].level -= MAX_ORDER_NR_PAGES / 2;
+	spin_unlock_irq(&zone->lock);
+}
+
 /* B1 B6: A block is reported even if two pools count a part of it each. */
 static void block_in_two_levels_leaves(struct kunit *test)
 {
-	struct page_reporting_demand *pool;
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
 	struct zone *zone;
@@ -642,12 +656,7 @@ static void block_in_two_levels_leaves(struct kunit *test)
 	fpr_register(fake, 0);
 	expect_all_leave(fake);
 	fpr_free_past_lists(page);
-	/* This happens when a kernel block that was counted as movable is used. */
-	spin_lock_irq(&zone->lock);
-	pool = zone->page_reporting->pool;
-	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
-	pool[PAGE_REPORTING_KERNEL].level -= MAX_ORDER_NR_PAGES / 2;
-	spin_unlock_irq(&zone->lock);
+	count_half_as_movable(zone);
 	expect_all_leave(fake);
 }
 
@@ -657,7 +666,7 @@ static void block_in_two_levels_leaves(struct kunit *test)
  */
 static void block_in_two_levels_leaves_a_long_list(struct kunit *test)
 {
-	struct page_reporting_demand *pool;
+	struct page_reporting_pacing *kernel;
 	struct fpr_fake *fake = test->priv;
 	struct page *page;
 	struct zone *zone;
@@ -677,16 +686,12 @@ static void block_in_two_levels_leaves_a_long_list(struct kunit *test)
 	expect_all_leave(fake);
 	fpr_free_past_lists(page);
 	fpr_move_to_tail(page, MAX_PAGE_ORDER);
-	spin_lock_irq(&zone->lock);
-	pool = zone->page_reporting->pool;
-	pool[PAGE_REPORTING_MOVABLE].level += MAX_ORDER_NR_PAGES / 2;
-	pool[PAGE_REPORTING_KERNEL].level -= MAX_ORDER_NR_PAGES / 2;
-	gone = pool[PAGE_REPORTING_KERNEL].pacing.gone;
-	spin_unlock_irq(&zone->lock);
+	kernel = &zone->page_reporting->pool[PAGE_REPORTING_KERNEL].pacing;
+	gone = kernel->gone;
+	count_half_as_movable(zone);
 	expect_all_leave(fake);
-	/* The kernel's pool has not been idle by as much as it has lost. */
-	KUNIT_EXPECT_GE(test, pool[PAGE_REPORTING_KERNEL].pacing.gone - gone,
-			MAX_ORDER_NR_PAGES / 2);
+	/* What has left the kernel's pool does not count as idle there. */
+	KUNIT_EXPECT_GE(test, kernel->gone - gone, MAX_ORDER_NR_PAGES / 2);
 }
 
 /* B6: Memory that is not idle yet in one pass is reported as soon as it is. */
