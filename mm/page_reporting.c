@@ -132,8 +132,6 @@
 #define PAGE_REPORTING_RETRY_MIN_MS	100U
 #define PAGE_REPORTING_RETRY_MAX_MS	(60U * 1000)
 #define PAGE_REPORTING_DOUBLINGS	10U	/* 100 ms << 10 exceeds a minute */
-/* A batch of more than one block takes no more than this off the free lists. */
-#define PAGE_REPORTING_BATCH_BYTES	SZ_128M
 
 /* A caller of page_reporting_serve() waits for memory to be reported. */
 struct page_reporting_request {
@@ -419,13 +417,15 @@ static void page_reporting_ask_order(unsigned int order)
 	page_reporting_begin_order();
 }
 
-/* Blocks in a full batch. */
+/*
+ * Blocks in a full batch. With pages of more than 4 KiB, blocks larger than
+ * @order fill it earlier, see page_reporting_fits().
+ */
 static unsigned int
 page_reporting_capacity(const struct page_reporting_dev_info *prdev,
 			unsigned int order)
 {
-	unsigned int most = clamp_t(unsigned int,
-				    PAGE_REPORTING_BATCH_BYTES >> PAGE_SHIFT >> order,
+	unsigned int most = clamp_t(unsigned int, PAGE_REPORTING_BATCH_PAGES >> order,
 				    1, PAGE_REPORTING_CAPACITY);
 
 	return prdev->capacity ? min(most, prdev->capacity) : most;

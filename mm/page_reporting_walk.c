@@ -206,7 +206,7 @@ __page_reporting_take(struct page_reporting_pass *pass,
 		return PAGE_REPORTING_BUDGET_SPENT;
 	room = __page_reporting_room(pass, list->mt);
 	/* A block that does not fit even by itself is deferred. */
-	if (pass->nr_pages + (1UL << order) > room)
+	if (pass->nr_pages + (1UL << order) > room || !page_reporting_fits(pass->nr_pages, order))
 		return pass->nents ? PAGE_REPORTING_BATCH_FULL :
 				     PAGE_REPORTING_NOT_NOW;
 	if (!__isolate_free_block(page, order))
