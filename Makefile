@@ -61,19 +61,19 @@ help:
 	@echo 'Variables'
 	@echo '  for the guest of demo and top:'
 	@echo '    MEM=4G  FREE=3G   its memory, and how much of that it takes and frees'
-	@echo '    ORDER=n DELAY=ms  parameters of reporting: order of the smallest block, delay of a pass'
+	@echo '    ORDER=n DELAY=ms  page_reporting_order and page_reporting_delay_ms'
 	@echo '    TOP_S=n           seconds until top ends by itself'
 	@echo '  for bench:          SCENARIO=name (default: all)  REPEAT=n runs of each kernel (default: 3)'
-	@echo '                      EARLIER=a runs.json of another bench, whose runs of these kernels count'
-	@echo '  for test:           ARCH=arm64: guests of arm64, with pages of 4 and 64 KiB'
+	@echo '                      EARLIER=p runs.json of another bench: its runs of these kernels count'
+	@echo '  for test:           ARCH=arm64: arm64 guests, with pages of 4 and 64 KiB'
 	@echo '  for mutants:        JOBS=n mutants in parallel (default: as many as there are CPUs)'
 	@echo '  for test-sanitize:  STRESS_S=n seconds of stress on each kernel (default: 600)'
-	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": Signed-off-by in each patch'
+	@echo '  for series:         VERSION=n: [PATCH vn]  SIGNOFF="Name <mail>": a Signed-off-by in each patch'
 	@echo '  for all targets:'
 	@echo '    BASE=b    another kernel than 6.12: $(filter-out 6.12,$(bases))'
 	@echo '    KERNEL=p  for install-tree: your git tree, which gets a new branch, named by BRANCH=name'
-	@echo '              for others: source to use in place of the package of Debian: a tree, which is copied and not'
-	@echo '              changed, or a tarball'
+	@echo '              for others: source to use in place of the Debian package: a tarball, or a tree, which is'
+	@echo '              copied and not changed'
 	@echo '    ACCEL=a   kvm or tcg (default: what the machine can do)'
 
 demo: python	## Boot a guest that frees its memory, and watch the host get it back
@@ -98,17 +98,17 @@ trace-examples: tree	## Run the guide's perf, trace-cmd and bpftrace commands in
 test:		## Build kernels, run KUnit, guests and static checks; then KUnit and guests on the other bases
 	$(always)@scripts/test $(if $(arch),"--arch=$(arch)" $(kernels-$(arch)),$(kernels))
 
-test-sanitize:	## KUnit, ten minutes of stress and the demo's workload under KASAN and KCSAN
+test-sanitize:	## Run KUnit, ten minutes of stress and the demo's workload under KASAN and KCSAN
 	@scripts/test --sanitize $(sanitizers)
 
-bench: python	## Stock kernel and this series side by side: table, charts, results.json
+bench: python	## Measure the stock kernel and this series side by side: table, charts, results.json
 	@$(lab) bench --check-only
 	@SETUP_USERLAND=yes scripts/setup
 	@scripts/tree
 	@scripts/build $$($(lab) bench --kernels)
 	@$(lab) bench
 
-bench-selfcheck: python	## The bench with the stock kernel on both sides: ratios have to be within their spread
+bench-selfcheck: python	## Bench the stock kernel against itself: each ratio has to be within its spread
 	@$(lab) bench --selfcheck --check-only
 	@scripts/setup
 	@scripts/tree
@@ -123,18 +123,18 @@ deb: python	## Make Debian packages of the kernel and the tool, and boot them in
 	@scripts/tools-package
 	@$(lab) deb
 
-lint: kernel-lint	## Static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
+lint: kernel-lint	## Run static checks: checkpatch, sparse, W=1, kernel-doc, spelling and more
 	@scripts/lint
 
-kunit: tree	## Our KUnit suite with the kernel's own kunit.py
+kunit: tree	## Run the KUnit suites with the kernel's own kunit.py, under UML
 	@cd $(out)/tree && /usr/bin/python3 tools/testing/kunit/kunit.py run \
 		--kunitconfig=mm/tests/.kunitconfig --build_dir=../kunit
 
-mutants: tree	## Break the engine on purpose; see which test notices
+mutants: tree	## Break the engine on purpose, one place at a time: its KUnit case has to fail
 	@scripts/build guest
 	@$(lab) mutants
 
-test-fixes: tree	## Test the base without and with the patches in fixes/; needs BASE=7.3
+test-fixes: tree	## Test the kernel's own reporting without and with fixes/; needs BASE=7.3
 	@scripts/tree --fixes
 	@scripts/build fixes-stock fixes-patched
 	@cd tools/testing/page_reporting && PR_FIXES=yes /usr/bin/python3 -m pytest -s tests/test_fixes.py
@@ -148,7 +148,7 @@ series: python	## Make the patches, one idea each, and cover letters in build/se
 	@scripts/tree
 	@scripts/series make
 
-check-series: series	## Apply the patches, compare, checkpatch; build and test each state; revert and boot
+check-series: series	## Check the patches: git am, checkpatch; build and test each state; revert and boot
 	@scripts/check-series
 
 install-tree: python	## Apply the series to your git tree of 6.12 (or of BASE=): KERNEL=its path, BRANCH=new branch
@@ -157,7 +157,7 @@ install-tree: python	## Apply the series to your git tree of 6.12 (or of BASE=):
 	@env -u KERNEL scripts/tree
 	@scripts/series install
 
-series-edit: tree	## Make build/series-git, where the steps of series/ are commits to edit
+series-edit: tree	## Make build/series-git, with the steps of series/ as commits to edit
 	@scripts/series edit
 
 series-save: tree	## Write series/ from the commits of build/series-git
@@ -172,7 +172,7 @@ tree: setup	## Unpack the base, copy our files into it, apply the hooks
 setup:		## Install the Debian packages that are missing
 	@scripts/setup
 
-base: setup	## Update bases/6.12, or that of BASE=, to the newest linux-source package
+base: setup	## Update bases/6.12, or the one of BASE=, to the newest linux-source package
 	@scripts/tree --update-base
 
 clean:		## Remove what was built; the unpacked bases stay
