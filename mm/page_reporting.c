@@ -52,7 +52,7 @@
  * counts of free blocks. A free changes the counts and then reads @state, under
  * the same lock. So either the pass sees the block, or the free turns ACTIVE
  * into REQUESTED, which the end of the pass notices. A new order and the end of
- * a sleep are also stored before @state is read. With -1, the delay is 17/16 B.
+ * a sleep are also stored before that. The delay -1 is 17/16 B, see "pacing".
  *
  * Memory may be freed in any context, including NMI, and with any lock held. So
  * a request only changes @state and raises an irq_work, which queues the work.

@@ -31,7 +31,7 @@ NO_SPREAD = 'no verdict'
 SUMMARY = (
     ('release/4g/t90_s', '3 of 4 GiB freed: 90 % back on the host after'),
     ('release/4g/t99_s', 'the same: 99 % after'),
-    ('flush/snapshot-5s/rss_at_pause_mib', '3 GiB freed, paused 5 s later (ours flushes): resident'),
+    ('flush/snapshot-5s/rss_at_pause_mib', '3 GiB freed, paused after 5 s (ours: after a flush): resident'),
     ('churn/4k-512m-0.5s/settled_short_refault_pct', '512 MiB in 4 KiB pages, used again after 0.5 s: refaulted'),
     ('churn/tmpfs-256m-0.5s/settled_short_refault_pct', '256 MiB in tmpfs, used again after 0.5 s: refaulted'),
     ('churn/512m-10s/mean_rss_mib', '512 MiB, used again after 10 s: mean resident'),

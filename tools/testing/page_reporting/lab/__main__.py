@@ -14,7 +14,7 @@ COMMANDS = {
     "demo": "show that memory which a guest frees comes back to the host",
     "top": "watch a guest that takes and frees memory",
     "bench": "measure the stock kernel and this series side by side",
-    "mutants": "break the engine on purpose, and see which test notices",
+    "mutants": "break the engine on purpose, one place at a time: its KUnit case has to fail",
     "model": "have spin check the model of when a pass runs",
     "pacing": "try out the pacing policy without a kernel",
     "deb": "boot the kernel's Debian package under libvirt",

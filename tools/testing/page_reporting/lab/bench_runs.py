@@ -53,7 +53,7 @@ def refaulted_blocks(samples):
     """How many reported blocks were faulted in again, as the host sees it.
 
     A block that was reported is gone from QEMU's resident memory, and its next use brings it back:
-    the refaults are the growth of resident memory, all increases from one sample (50 ms) to the
+    the refaults are the growth of resident memory, all increases from one sample (20 ms) to the
     next, in units of a block. The caller leaves out the first touch of memory. A block that leaves
     and returns within one sample is missed, so this is a lower bound; what the column without
     reporting shows is growth that no report explains.
@@ -244,7 +244,7 @@ def idle_figures(events, samples):
     use of memory is neither.
 
     *_refault_pct is seen from the host, in the same way on each kernel: growth of resident memory while memory of that
-    kind is taken. The pauses count as short. The limits: a block that leaves and returns within 50 ms is missed, the
+    kind is taken. The pauses count as short. The limits: a block that leaves and returns within 20 ms is missed, the
     event of a change arrives some ms late, and where two churns work side by side, the kinds may change more often
     than samples are taken. What the column without reporting shows is growth that no report explains.
     *_counted_pct is exact, and comes from the kernel's own counter of refaults, which stock does not have.

@@ -391,11 +391,13 @@ def test_series_gives_the_tree_of_each_base(ours):
 
 
 def test_series_can_be_read(ours):
-    """14 patches a series, 600 lines a patch, and the lab in none."""
+    """14 patches a series, as many as docs/series.md says, 600 lines a patch, and the lab in none."""
     folder, _ = ours
+    told = dict(re.findall(r"^\| (\d-\w+) \|.*\| (\d+) \|$", (paths.REPO / "docs/series.md").read_text(), re.M))
+    assert sorted(told) == sorted(part.name for part in folder.iterdir())
     for part in sorted(folder.iterdir()):
         patches = sorted(path for path in part.glob("*.patch") if "0000-cover" not in path.name)
-        assert 0 < len(patches) <= 14
+        assert 0 < len(patches) == int(told[part.name]) <= 14
         for patch in patches:
             assert added(patch) <= 600, f"{part.name}/{patch.name} adds {added(patch)} lines"
             assert "tools/testing/page_reporting/" not in "".join(re.findall("^diff .*", patch.read_text(), re.M))

@@ -79,7 +79,7 @@ def arguments(parser):
     command.add_argument("--out", default=paths.PACING / "results", type=Path,
                          help="where the results go (%(default)s)")
     command.set_defaults(run=run_replay)
-    command = commands.add_parser("mutants", help="break the policy, see which test notices")
+    command = commands.add_parser("mutants", help="break the policy on purpose, one place at a time: a test has to fail")
     command.set_defaults(run=run_mutants)
     command = commands.add_parser("ablations", help="leave out one term of the policy, see what gets worse")
     command.add_argument("name", nargs="*", help="a part of its description; all by default")
