@@ -223,7 +223,7 @@ struct page_reporting_load {
 };
 
 static struct page_reporting_load page_reporting_load = {
-	.share = PAGE_REPORTING_SHARES / 4,
+	.share = PAGE_REPORTING_BUSY_SHARES,
 };
 
 static bool page_reporting_compact_on = true;

@@ -92,11 +92,11 @@
  * CPU and one such release.
  *
  * Emptying pageblocks, see mm/page_reporting_plan.c, has a cap of its own, as
- * moving pages takes longer: 0.25 % of one CPU, and 1 ms for each 2 MiB at once,
- * enough to move half of the memory on a host that takes twice as long. Where
- * others use a CPU or more, only a quarter of that may be spent at once. So in
- * a guest of 4 GiB that works, moves take at most 0.7 % of a CPU over two
- * minutes, whatever they cost.
+ * moving pages takes longer: 0.25 % of one CPU, and 1.5 ms for each 2 MiB at
+ * once, enough to move half of the memory on a host that takes three times as
+ * long. Where others use a CPU or more, only a sixth of that may be spent at
+ * once. So in a guest of 4 GiB that works, moves take at most 0.7 % of a CPU
+ * over two minutes, whatever they cost.
  *
  * **Ablations.** What gets worse without each term of the policy, as shown by
  * "make ablations" in tools/testing/page_reporting/pacing. Refaults are given
@@ -162,7 +162,7 @@
 #define CAP_NS_PER_MS			10000U
 #define CAP_BURST_NS			50000U
 #define CAP_MOVE_NS_PER_MS		2500U
-#define CAP_MOVE_BURST_NS		1000000U
+#define CAP_MOVE_BURST_NS		1500000U
 #define CAP_DEBT_MAX_NS			BIT_ULL(62)
 /* A batch takes less than 5 ms; any time beyond that is steal time. */
 #define CAP_CHARGE_MAX_NS		5000000ULL
@@ -521,16 +521,15 @@ bool page_reporting_cap_allows(struct page_reporting_cap *cap, u64 pages,
 
 /*
  * How many shares of the burst moves may spend, if all CPUs together were busy
- * for @busy_ns of @ns with anything but moves: a quarter of all shares from one
- * busy CPU on.
+ * for @busy_ns of @ns with anything but moves.
  */
 unsigned int page_reporting_cap_share(u64 busy_ns, u64 ns)
 {
-	unsigned int most = PAGE_REPORTING_SHARES * 3 / 4;
+	unsigned int rest = PAGE_REPORTING_SHARES - PAGE_REPORTING_BUSY_SHARES;
 
 	if (busy_ns >= ns)
-		return PAGE_REPORTING_SHARES - most;
-	return PAGE_REPORTING_SHARES - div64_u64(most * busy_ns, ns);
+		return PAGE_REPORTING_BUSY_SHARES;
+	return PAGE_REPORTING_SHARES - div64_u64(rest * busy_ns, ns);
 }
 
 /*

@@ -7,7 +7,9 @@
 #include <linux/types.h>
 
 /* Shares of the burst, which is the CPU time that moves may take at once. */
-#define PAGE_REPORTING_SHARES		16U
+#define PAGE_REPORTING_SHARES		24U
+/* So many of them while others use a CPU or more. */
+#define PAGE_REPORTING_BUSY_SHARES	4U
 
 /* What it is taken to cost to move 4 KiB, in ns. */
 #define PAGE_REPORTING_MOVE_NS		2000U

@@ -1173,13 +1173,13 @@ CASE(moves_have_a_cap)
 			page_reporting_cap_charge(&cap, 1000000);
 			spent += 1000000;
 		}
-	CHECK_LE(spent, huge * 1000000 + 120000 * 2500 + 1000000);
-	CHECK(spent > huge * 900000 + 120000 * 2000);
-	/* An eighth of the burst is left, but a round needs a quarter of it. */
+	CHECK_LE(spent, huge * 1500000 + 120000 * 2500 + 1000000);
+	CHECK(spent > huge * 1400000 + 120000 * 2000);
+	/* A twelfth of the burst is left, but a round needs a quarter of it. */
 	CHECK(!page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES, 222000));
 	wait_ms = page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4, 222000);
-	CHECK(wait_ms > 102000);
-	CHECK_LE(wait_ms, 104000);
+	CHECK(wait_ms > 204000);
+	CHECK_LE(wait_ms, 206000);
 	/* This is when it opens. */
 	CHECK_EQ(page_reporting_cap_moves_wait(&cap, 4 * GIB, PAGE_REPORTING_SHARES * 3 / 4,
 					       222000 + wait_ms - 1), 1);
@@ -1194,9 +1194,10 @@ CASE(moves_leave_a_busy_guest_alone)
 	u64 spent = 0, ms;
 
 	CHECK_EQ(page_reporting_cap_share(0, 1000), PAGE_REPORTING_SHARES);
-	CHECK_EQ(page_reporting_cap_share(500, 1000), PAGE_REPORTING_SHARES * 5 / 8);
-	CHECK_EQ(page_reporting_cap_share(1000, 1000), PAGE_REPORTING_SHARES / 4);
-	CHECK_EQ(page_reporting_cap_share(8000, 1000), PAGE_REPORTING_SHARES / 4);
+	CHECK_EQ(page_reporting_cap_share(500, 1000),
+		 (PAGE_REPORTING_SHARES + PAGE_REPORTING_BUSY_SHARES) / 2);
+	CHECK_EQ(page_reporting_cap_share(1000, 1000), PAGE_REPORTING_BUSY_SHARES);
+	CHECK_EQ(page_reporting_cap_share(8000, 1000), PAGE_REPORTING_BUSY_SHARES);
 	page_reporting_cap_init(&cap, 0);
 	for (ms = 0; ms < 120000; ms += 20)
 		if (!page_reporting_cap_moves_wait(&cap, 4 * GIB,
