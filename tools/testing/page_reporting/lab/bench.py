@@ -231,14 +231,15 @@ def make_store(args, initrd):
     """The raw records that count for these kernels and this machine."""
     digest = functools.lru_cache(maxsize=None)(bench_store.file_digest)
     setting = {"programs": digest(initrd), "accel": qemu.choose_accel(), "qemu": qemu.version(qemu.find()),
-               "method": bench_plan.METHOD, "host_thp": host.thp_setting()}
+               "host_thp": host.thp_setting()}
 
     def depends_on(job):
         """The digests of the kernels that `job` boots, of its modules, and of what its workload works on."""
         paths_used = [kernel_path(args, job.column, build) for build in job.variant.builds]
         return {"kernels": [digest(path) if path.is_file() else None for path in paths_used],
                 "modules": [digest(modules.SOURCE / f"{name}.c") for name in job.variant.modules],
-                "inputs": [digest(path) for path in inputs_of(job.variant)]}
+                "inputs": [digest(path) for path in inputs_of(job.variant)],
+                "method": job.variant.method}
     return bench_store.Store(args.out / "raw", depends_on, setting, args.earlier_runs)
 
 

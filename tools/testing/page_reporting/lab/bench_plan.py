@@ -11,9 +11,6 @@ WITH_OFF = ("stock", "ours", "off")     # off: the stock kernel, its balloon wit
 # User space code of the base kernel, which needs no configuration; a minute's work under TCG.
 COMPILED = ["tools/lib/bpf/[bn]*.c", "scripts/kconfig/e*.c"]
 EXACT_RUNS = 2                          # of what is counted: to see that it is the same twice
-# Raise it with each change to how the lab starts a guest, reads its memory or computes a figure: records of another
-# method do not count, and what else changes in the lab leaves them as they are.
-METHOD = 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,9 @@ class Variant:
     runs: how many runs it takes, where that is fixed: of what is counted
     builds: the kernels that it boots, by what their names end in
     modules: what they are built against, from module/
+    method: raise it, in SCENARIO or for all, with each change to how the lab starts a guest, reads its memory or
+        computes a figure: records of another method do not count, and what else changes in the lab leaves them as
+        they are
     """
 
     scenario: str
@@ -49,6 +49,7 @@ class Variant:
     runs: int | None = None
     builds: tuple = ("",)
     modules: tuple = ()
+    method: int = 1
 
     @property
     def title(self):
@@ -93,7 +94,7 @@ SCENARIO = {
     "churn": {"figures": "cycles mean_alloc_ms refaulted_blocks_per_cycle settled_refault_pct short_refault_pct "
                          "settled_short_refault_pct short_counted_pct settled_short_counted_pct long_refault_pct "
                          "settled_long_refault_pct long_counted_pct settled_long_counted_pct passes_per_s "
-                         "worker_cpu_pct host_minflt mean_rss_mib host_cpu_s", "columns": WITH_OFF, "together": 3},
+                         "worker_cpu_pct host_minflt mean_rss_mib host_cpu_s", "columns": WITH_OFF, "together": 3, "method": 2},
     "fragment": {"figures": "touched_mib half_released_mib all_released_mib host_cpu_s"},
     # One at a time: the host's counters are of all that runs on it.
     "hostpages": {"figures": "before_mib after_mib huge_before_mib huge_after_mib lost_huge_mib host_splits "

@@ -202,7 +202,7 @@ def churn(boot, show, mib, pause_ms, for_s, of="thp", beside=None):
     samples = between(result.samples, churning.t, churned.t)
     figures, reasons = churn_figures(cycles, samples), {"refaulted_blocks_per_cycle": "only one cycle"}
     figures["settled_refault_pct"] = settled_refault_pct(cycles, samples)
-    reasons["settled_refault_pct"] = f"no cycle after the first of {LEARNED_S} s"
+    reasons["settled_refault_pct"] = f"no two cycles after the second use and {LEARNED_S} s"
     idle, why = idle_figures(result.events, samples)
     figures |= idle | {
         "passes_per_s": per_second("passes", churning, churned),
@@ -232,8 +232,9 @@ def settled_refault_pct(cycles, samples):
 
 
 def learned(cycles, start):
-    """The cycles from LEARNED_S after `start` on."""
-    return [event for event in cycles if event.t >= start + LEARNED_S]
+    """The cycles since the kernel could know the churn: all memory was used a second time, LEARNED_S are over."""
+    return [event for event in cycles if event.t >= start + LEARNED_S
+            and event.number("short_mib") + event.number("long_mib") >= event.number("never_mib")]
 
 
 def idle_figures(events, samples):
@@ -249,7 +250,7 @@ def idle_figures(events, samples):
     than samples are taken. What the column without reporting shows is growth that no report explains.
     *_counted_pct is exact, and comes from the kernel's own counter of refaults, which stock does not have.
 
-    settled_*: once known, which is LEARNED_S after the begin; the others include what the kernel learned from.
+    settled_*: once known, see learned(); the others include what the kernel learned from.
     """
     cycles = [event for event in events if event.name == "cycle"]
     runs = [event for event in events if event.name == "run"]

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
 import random
 import subprocess
@@ -224,8 +225,7 @@ def test_record_counts_for_its_method_and_inputs(tmp_path, monkeypatch):
     trace.write_text("0,2\n", encoding="utf-8")
     assert paths_of(relink) != before
     before = paths_of(relink)
-    monkeypatch.setattr(bench_plan, "METHOD", bench_plan.METHOD + 1)
-    assert paths_of(relink) != before
+    assert paths_of(dataclasses.replace(relink, method=relink.method + 1)) != before
     compiler = bench.inputs_of(compiled)[0]
     assert compiler.name == "cc1" and compiler.is_file()
 
@@ -372,6 +372,14 @@ def test_settled_refaults_are_those_after_five_seconds():
     got = bench_runs.settled_refault_pct(cycles, samples(0, 100, 50, 150, 50, 150, 150, 110, 130))
     assert got == 20
     assert bench_runs.settled_refault_pct(cycles[:3], samples(0, 100, 50, 90, 90, 90, 90, 90)) is None
+
+
+def test_slow_first_cycle_is_not_settled():
+    """However late it is, what the kernel learns from comes after it: the second use of the memory."""
+    cycles = [cycle_at(t, never_mib=100, short_mib=done * 100, long_mib=0) for done, t in enumerate((2, 3, 5, 7))]
+    slow = [cycle_at(event.t + 4, never_mib=100, short_mib=event.number("short_mib"), long_mib=0) for event in cycles]
+    assert [event.t for event in bench_runs.learned(cycles, 0)] == [5, 7]
+    assert [event.t for event in bench_runs.learned(slow, 0)] == [7, 9, 11]
 
 
 def idle_figures(counted=True):
