@@ -49,6 +49,16 @@ enum page_reporting_pool {
 /* A batch of more than one block takes no more than this off the free lists. */
 #define PAGE_REPORTING_BATCH_PAGES	(SZ_128M >> PAGE_SHIFT)
 
+/*
+ * Does a batch of @pages, 0 for an empty one, have room for a block of @order?
+ * With pages of 4 KiB, always: 32 blocks of the largest order are 128 MiB.
+ */
+static inline bool page_reporting_fits(unsigned long pages, unsigned int order)
+{
+	return !pages || PAGE_REPORTING_BATCH_PAGES >= PAGE_REPORTING_CAPACITY << MAX_PAGE_ORDER ||
+	       pages + (1UL << order) <= PAGE_REPORTING_BATCH_PAGES;
+}
+
 /* Blocks of each of the kernel's lists that a pass counts. See "zones". */
 #define PAGE_REPORTING_COUNTED		32
 
@@ -131,16 +141,6 @@ bool __page_reporting_put_back(struct page *page, struct zone *zone,
 			       unsigned int order, bool reported);
 void page_reporting_sweep(unsigned int below);
 void page_reporting_put_zones(void);
-
-/*
- * Does a batch of @pages, 0 for an empty one, have room for a block of @order?
- * With pages of 4 KiB, always: 32 blocks of the largest order are 128 MiB.
- */
-static inline bool page_reporting_fits(unsigned long pages, unsigned int order)
-{
-	return !pages || PAGE_REPORTING_BATCH_PAGES >= PAGE_REPORTING_CAPACITY << MAX_PAGE_ORDER ||
-	       pages + (1UL << order) <= PAGE_REPORTING_BATCH_PAGES;
-}
 
 /* page_reporting_budget.c */
 
