@@ -45,6 +45,12 @@
  * the limit. While a zone has enough fragments, passes are requested until a
  * round has run.
  *
+ * Memory may go offline meanwhile, and its struct pages with it. They are looked
+ * at in zone->lock sections that begin with whether the pageblock is online and
+ * not isolated: to go offline, it has to be isolated, and its free pages taken
+ * off the free lists, under that lock. A used page is looked at outside with a
+ * reference to it, which keeps its pageblock online.
+ *
  * Both rounds and the allocator's compaction move pages from the start of a
  * zone to its end, so that neither undoes what the other one does.
  *
@@ -205,7 +211,14 @@ struct page_reporting_holes {
 	unsigned long pages;			/* in @free */
 };
 
+/* What is in use in a pageblock, each with a reference. As above. */
+struct page_reporting_held {
+	struct folio *folios[PAGE_REPORTING_LOCKED];
+	unsigned int nr;
+};
+
 static struct page_reporting_holes page_reporting_holes;
+static struct page_reporting_held page_reporting_held;
 
 /* The CPU cap for moves. Registration resets it, and only the work uses it. */
 static struct page_reporting_cap page_reporting_move_cap;
@@ -282,34 +295,73 @@ static struct page_reporting_free page_reporting_free_in(struct zone *zone)
 	return free;
 }
 
-/* The order of the free block that a pageblock is, or is a part of, or 0. */
+/*
+ * The order of the free block that a pageblock is, or is a part of, or 0. The
+ * caller holds zone->lock.
+ */
 static unsigned int page_reporting_whole_order(struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
-	unsigned int order, whole;
+	unsigned int order;
 
 	for (order = pageblock_order; order < NR_PAGE_ORDERS; order++) {
 		struct page *head = pfn_to_page(ALIGN_DOWN(pfn, 1UL << order));
 
-		whole = buddy_order_unsafe(head);
-		/* Without zone->lock: a guess. */
-		if (data_race(PageBuddy(head)) && whole >= order)
-			return whole;
+		if (PageBuddy(head) && buddy_order(head) >= order)
+			return buddy_order(head);
 	}
 	return 0;
 }
 
-/* A pageblock that may be emptied or filled, or NULL. */
+/*
+ * A pageblock that may be emptied or filled, or NULL. The caller holds
+ * zone->lock: until it is released, the pageblock does not go offline.
+ */
 static struct page *page_reporting_block_at(struct zone *zone, unsigned long pfn)
 {
 	struct page *page;
 
+	lockdep_assert_held(&zone->lock);
 	/* Not pageblock_pfn_to_page(): memory may go offline at any time. */
 	page = __pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages, zone);
 	if (!page || get_pageblock_migratetype(page) != MIGRATE_MOVABLE ||
 	    page_reporting_whole_order(page))
 		return NULL;
 	return page;
+}
+
+/* Lets others have zone->lock. */
+static void page_reporting_breathe(struct zone *zone)
+{
+	spin_unlock_irq(&zone->lock);
+	spin_lock_irq(&zone->lock);
+}
+
+/*
+ * Called before each look at a page of a pageblock, with zone->lock held, which
+ * it lets others have after each PAGE_REPORTING_LOCKED steps. Returns false if
+ * the pageblock must not be looked at any more.
+ */
+static bool page_reporting_may_look(struct zone *zone, unsigned long pfn,
+				    unsigned int *steps)
+{
+	if (*steps && *steps % PAGE_REPORTING_LOCKED == 0)
+		page_reporting_breathe(zone);
+	return (*steps)++ % PAGE_REPORTING_LOCKED ||
+	       page_reporting_block_at(zone, pfn);
+}
+
+/* Is all of a pageblock free? */
+static bool page_reporting_is_whole(struct zone *zone, unsigned long pfn)
+{
+	struct page *page;
+	bool whole;
+
+	spin_lock_irq(&zone->lock);
+	page = __pageblock_pfn_to_page(pfn, pfn + pageblock_nr_pages, zone);
+	whole = page && page_reporting_whole_order(page);
+	spin_unlock_irq(&zone->lock);
+	return whole;
 }
 
 /* May this page in use be moved? Called without a reference: a guess. */
@@ -330,26 +382,30 @@ static bool page_reporting_is_in_transit(struct page *page)
 }
 
 /*
- * Counts what is in a pageblock. Without zone->lock, as compaction does it: a
- * wrong order makes it skip too much, and all is checked again before it is
- * used. Stops where more than @most pages are in use.
+ * Counts what is in a pageblock: nothing if it may be neither emptied nor filled.
+ * Stops where more than @most pages are in use. Used pages are looked at without
+ * a reference: a wrong order makes it skip too much, and all is checked again
+ * before it is used.
  */
-static struct page_reporting_block page_reporting_look(struct page *page,
+static struct page_reporting_block page_reporting_look(struct zone *zone,
+						       unsigned long pfn,
 						       unsigned int most)
 {
+	unsigned int i, nr = pageblock_nr_pages, step, order, steps = 0;
 	struct page_reporting_block block = {};
-	unsigned int i, nr = pageblock_nr_pages, step, order;
-	bool stuck = false;
+	bool stuck = false, gone = false;
 
+	spin_lock_irq(&zone->lock);
 	for (i = 0; i < nr && block.used <= most; i += step) {
-		struct page *p = page + i;
+		struct page *p;
 
+		gone = !page_reporting_may_look(zone, pfn, &steps);
+		if (gone)
+			break;
+		p = pfn_to_page(pfn + i);
 		step = 1;
-		/* Without zone->lock: what is wrong is found out later. */
-		if (data_race(PageBuddy(p))) {
-			order = buddy_order_unsafe(p);
-			if (order <= MAX_PAGE_ORDER)
-				step = min(1U << order, nr - i);
+		if (PageBuddy(p)) {
+			step = min(1U << buddy_order(p), nr - i);
 			block.holes += step;
 			continue;
 		}
@@ -363,6 +419,9 @@ static struct page_reporting_block page_reporting_look(struct page *page,
 		block.used += step;
 		stuck |= !page_reporting_looks_movable(p);
 	}
+	spin_unlock_irq(&zone->lock);
+	if (gone)
+		return (struct page_reporting_block){};
 	block.class = stuck ? PAGE_REPORTING_STUCK :
 			      page_reporting_class(block.used, nr);
 	return block;
@@ -377,11 +436,11 @@ static unsigned int page_reporting_vain_bit(unsigned long pfn)
 /* As page_reporting_look(). What could not be emptied lately is stuck, too. */
 static struct page_reporting_block
 page_reporting_look_again(const struct page_reporting_compact *compact,
-			  struct page *page, unsigned int most)
+			  struct zone *zone, unsigned long pfn, unsigned int most)
 {
-	struct page_reporting_block block = page_reporting_look(page, most);
+	struct page_reporting_block block = page_reporting_look(zone, pfn, most);
 
-	if (test_bit(page_reporting_vain_bit(page_to_pfn(page)), compact->vain))
+	if (test_bit(page_reporting_vain_bit(pfn), compact->vain))
 		block.class = PAGE_REPORTING_STUCK;
 	return block;
 }
@@ -398,40 +457,31 @@ static bool page_reporting_is_partial(const struct page_reporting_block *block)
 	return block->used && block->holes;
 }
 
-/* Lets others have zone->lock after each PAGE_REPORTING_LOCKED steps. */
-static void __page_reporting_breathe(struct zone *zone, unsigned int *steps)
-{
-	if (++*steps % PAGE_REPORTING_LOCKED)
-		return;
-	spin_unlock_irq(&zone->lock);
-	spin_lock_irq(&zone->lock);
-}
-
 /*
  * Isolates free blocks that are smaller than the pageblock, until all holes add
  * up to @pages.
  */
-static void page_reporting_take_holes(struct page *page, unsigned int pages)
+static void page_reporting_take_holes(struct zone *zone, unsigned long pfn,
+				      unsigned int pages)
 {
 	struct page_reporting_holes *holes = &page_reporting_holes;
 	unsigned int i, step, order, steps = 0;
-	struct zone *zone = page_zone(page);
 
 	spin_lock_irq(&zone->lock);
 	for (i = 0; i < pageblock_nr_pages && holes->pages < pages; i += step) {
-		struct page *p = page + i;
+		struct page *p;
 
-		__page_reporting_breathe(zone, &steps);
+		if (!page_reporting_may_look(zone, pfn, &steps))
+			break;
+		p = pfn_to_page(pfn + i);
 		step = 1;
 		if (!PageBuddy(p))
 			continue;
 		order = buddy_order(p);
 		step = 1U << order;
-		if (order >= pageblock_order || PageReported(p))
+		if (PageReported(p))
 			continue;
-		/* It may be isolated, to go offline or for CMA, at any time. */
-		if (get_pageblock_migratetype(p) != MIGRATE_MOVABLE ||
-		    !__isolate_free_page(p, order))
+		if (!__isolate_free_page(p, order))
 			break;
 		list_add_tail(&p->lru, &holes->free[order]);
 		holes->pages += step;
@@ -484,7 +534,8 @@ static void page_reporting_put_holes(struct zone *zone)
 			whole = page_reporting_whole_order(page);
 			if (whole)
 				page_reporting_notify_free(zone, order, whole, mt);
-			__page_reporting_breathe(zone, &steps);
+			if (++steps % PAGE_REPORTING_LOCKED == 0)
+				page_reporting_breathe(zone);
 		}
 	}
 	spin_unlock_irq(&zone->lock);
@@ -536,37 +587,92 @@ static bool page_reporting_is_pinned(struct folio *folio)
 }
 
 /*
- * Takes a folio off its LRU list, and makes a hole for it ready. Returns the
- * number of its pages, or 0 if it cannot be moved now.
+ * Takes references to what is in use from page *@i of a pageblock on, at least
+ * @most pages or to the end of a zone->lock section. Returns false if there is
+ * something without a reference, which is not to be had.
  */
-static unsigned int page_reporting_take_folio(struct page *page,
+static bool page_reporting_hold_folios(struct zone *zone, unsigned long pfn,
+				       unsigned int *i, unsigned int most)
+{
+	struct page_reporting_held *held = &page_reporting_held;
+	unsigned int steps, pages = 0;
+	struct folio *folio;
+	struct page *page;
+	bool all;
+
+	held->nr = 0;
+	spin_lock_irq(&zone->lock);
+	all = page_reporting_block_at(zone, pfn);
+	for (steps = 0; all && steps < PAGE_REPORTING_LOCKED && pages < most &&
+	     *i < pageblock_nr_pages; steps++) {
+		page = pfn_to_page(pfn + *i);
+		if (PageBuddy(page)) {
+			*i += 1U << buddy_order(page);
+			continue;
+		}
+		if (!PageCompound(page) && page_reporting_is_in_transit(page)) {
+			++*i;
+			continue;
+		}
+		folio = folio_get_nontail_page(page);
+		if (!folio) {
+			all = false;
+			break;
+		}
+		held->folios[held->nr++] = folio;
+		pages += folio_nr_pages(folio);
+		*i += folio_nr_pages(folio);
+	}
+	spin_unlock_irq(&zone->lock);
+	return all;
+}
+
+/*
+ * Takes a folio, to which the caller has a reference, off its LRU list, and
+ * makes a hole for it ready. Returns the number of its pages, or 0 if it cannot
+ * be moved now.
+ */
+static unsigned int page_reporting_take_folio(struct folio *folio,
 					      struct list_head *folios)
 {
-	struct folio *folio = folio_get_nontail_page(page);
-	unsigned int order, pages = 0;
+	unsigned int order = folio_order(folio);
 	struct page *hole;
 
-	if (!folio)
-		return 0;
-	order = folio_order(folio);
 	if (order >= pageblock_order || folio_test_unevictable(folio) ||
 	    folio_test_writeback(folio) || folio_test_hugetlb(folio) ||
 	    page_reporting_is_pinned(folio))
-		goto out;
+		return 0;
 	hole = page_reporting_get_hole(order);
 	if (!hole)
-		goto out;
+		return 0;
 	if (!folio_isolate_lru(folio)) {
 		page_reporting_return_hole(hole, order);
-		goto out;
+		return 0;
 	}
-	pages = 1U << order;
 	list_add_tail(&hole->lru, &page_reporting_holes.ready[order]);
 	list_add_tail(&folio->lru, folios);
 	node_stat_mod_folio(folio, NR_ISOLATED_ANON + folio_is_file_lru(folio),
-			    pages);
-out:
-	folio_put(folio);
+			    1L << order);
+	return 1U << order;
+}
+
+/*
+ * Takes the folios that are held, and lets go of them. Returns the number of
+ * pages. The first that cannot be moved now ends it, and *@all is false.
+ */
+static unsigned int page_reporting_take_folios(struct list_head *folios, bool *all)
+{
+	struct page_reporting_held *held = &page_reporting_held;
+	unsigned int n, taken, pages = 0;
+
+	for (n = 0; n < held->nr; n++) {
+		if (*all) {
+			taken = page_reporting_take_folio(held->folios[n], folios);
+			*all = taken;
+			pages += taken;
+		}
+		folio_put(held->folios[n]);
+	}
 	return pages;
 }
 
@@ -588,12 +694,9 @@ static bool page_reporting_put_folios(struct list_head *folios)
 	return none;
 }
 
-/*
- * Moves folios of the pageblock of @pfn. Returns false if one of them stayed, or
- * if the pageblock went offline: its struct pages may be gone.
- */
+/* Moves folios. Returns false if one of them stayed. */
 static bool page_reporting_move(struct page_reporting_compact *compact,
-				unsigned long pfn, struct list_head *folios)
+				struct list_head *folios)
 {
 	unsigned int moved = 0;
 
@@ -603,54 +706,43 @@ static bool page_reporting_move(struct page_reporting_compact *compact,
 		      0, MIGRATE_ASYNC, MR_COMPACTION, &moved);
 	compact->moved += moved;
 	count_vm_events(PGREPORT_MOVE, moved);
-	return page_reporting_put_folios(folios) && pfn_to_online_page(pfn);
+	return page_reporting_put_folios(folios);
 }
 
 /* Moves what is in use in a pageblock. Returns false if something stayed. */
 static bool page_reporting_move_block(struct page_reporting_compact *compact,
-				      struct page *page)
+				      struct zone *zone, unsigned long pfn)
 {
-	unsigned long pfn = page_to_pfn(page);
-	unsigned int i, step, order, nr = 0;
+	unsigned int i = 0, nr = 0;
 	LIST_HEAD(folios);
+	bool all;
 
-	for (i = 0; i < pageblock_nr_pages; i += step) {
-		struct page *p = page + i;
-
-		step = 1;
-		/* Without zone->lock: what is wrong is found out later. */
-		if (data_race(PageBuddy(p))) {
-			order = buddy_order_unsafe(p);
-			if (order <= MAX_PAGE_ORDER)
-				step = 1U << order;
-			continue;
-		}
-		if (!PageCompound(p) && page_reporting_is_in_transit(p))
-			continue;
-		step = page_reporting_take_folio(p, &folios);
-		if (!step) {
+	while (i < pageblock_nr_pages) {
+		all = page_reporting_hold_folios(zone, pfn, &i,
+						 PAGE_REPORTING_MOVES - nr);
+		nr += page_reporting_take_folios(&folios, &all);
+		if (!all) {
 			page_reporting_put_folios(&folios);
 			return false;
 		}
-		nr += step;
 		if (nr < PAGE_REPORTING_MOVES)
 			continue;
-		if (!page_reporting_move(compact, pfn, &folios))
+		if (!page_reporting_move(compact, &folios))
 			return false;
 		nr = 0;
 	}
-	return page_reporting_move(compact, pfn, &folios);
+	return page_reporting_move(compact, &folios);
 }
 
 static void page_reporting_empty(struct page_reporting_compact *compact,
-				 struct zone *zone, struct page *page)
+				 struct zone *zone, unsigned long pfn)
 {
-	unsigned long pfn = page_to_pfn(page), before = compact->moved;
+	unsigned long before = compact->moved;
 	u64 begin_ns = task_sched_runtime(current);
 	bool moved;
 
 	count_vm_event(PAGE_REPORTING_TRY);
-	moved = page_reporting_move_block(compact, page);
+	moved = page_reporting_move_block(compact, zone, pfn);
 	/* The pages that were vacated are on per-CPU lists of this CPU. */
 	lru_add_drain();
 	page_reporting_drain_pcp(zone, raw_smp_processor_id());
@@ -658,7 +750,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 		page_reporting_fragments_moved(&compact->fragments,
 					       compact->moved - before,
 					       task_sched_runtime(current) - begin_ns);
-	if (moved && pfn_to_online_page(pfn) && page_reporting_whole_order(page)) {
+	if (moved && page_reporting_is_whole(zone, pfn)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {
@@ -719,19 +811,16 @@ static bool page_reporting_find_holes(struct page_reporting_compact *compact,
 				      struct zone *zone, unsigned int pages)
 {
 	struct page_reporting_block block;
-	struct page *page;
 	unsigned int i;
 
 	for (i = 0; i < PAGE_REPORTING_SEARCHED &&
 	     page_reporting_holes.pages < pages; i++) {
 		if (!page_reporting_next_target(compact, zone))
 			return false;
-		page = page_reporting_block_at(zone, compact->target);
-		if (!page)
-			continue;
-		block = page_reporting_look_again(compact, page, pageblock_nr_pages);
+		block = page_reporting_look_again(compact, zone, compact->target,
+						  pageblock_nr_pages);
 		if (page_reporting_is_target(compact, compact->target, &block)) {
-			page_reporting_take_holes(page, pages);
+			page_reporting_take_holes(zone, compact->target, pages);
 			/* This pageblock may have more. */
 			if (page_reporting_holes.pages >= pages)
 				compact->target += pageblock_nr_pages;
@@ -747,32 +836,25 @@ page_reporting_empty_next(struct page_reporting_compact *compact,
 {
 	struct page_reporting_block block;
 	unsigned long pfn = compact->source;
-	struct page *page;
 
 	if (!compact->plan.blocks || pfn >= pageblock_start_pfn(zone_end_pfn(zone)))
 		return PAGE_REPORTING_ROUND_OVER;
-	page = page_reporting_block_at(zone, pfn);
-	if (page) {
-		block = page_reporting_look_again(compact, page,
-						  page_reporting_class_end(compact->plan.sparse));
-		if (page_reporting_is_source(compact, pfn, &block)) {
-			if (block.class == compact->plan.sparse)
-				compact->last_source = pfn;
-			compact->searched = compact->searched ?: compact->target;
-			if (!page_reporting_find_holes(compact, zone, block.used))
-				return PAGE_REPORTING_ROUND_OVER;
-			if (page_reporting_holes.pages < block.used)
-				return PAGE_REPORTING_GO_ON;
-			/* It may have gone offline during the search. */
-			if (page_reporting_block_at(zone, pfn) != page)
-				return PAGE_REPORTING_GO_ON;
-			compact->searched = 0;
-			compact->repeated = false;
-			compact->plan.blocks--;
-			if (block.class == compact->plan.sparse)
-				compact->plan.of_sparse--;
-			page_reporting_empty(compact, zone, page);
-		}
+	block = page_reporting_look_again(compact, zone, pfn,
+					  page_reporting_class_end(compact->plan.sparse));
+	if (page_reporting_is_source(compact, pfn, &block)) {
+		if (block.class == compact->plan.sparse)
+			compact->last_source = pfn;
+		compact->searched = compact->searched ?: compact->target;
+		if (!page_reporting_find_holes(compact, zone, block.used))
+			return PAGE_REPORTING_ROUND_OVER;
+		if (page_reporting_holes.pages < block.used)
+			return PAGE_REPORTING_GO_ON;
+		compact->searched = 0;
+		compact->repeated = false;
+		compact->plan.blocks--;
+		if (block.class == compact->plan.sparse)
+			compact->plan.of_sparse--;
+		page_reporting_empty(compact, zone, pfn);
 	}
 	compact->source += pageblock_nr_pages;
 	return PAGE_REPORTING_GO_ON;
@@ -805,17 +887,13 @@ page_reporting_survey_next(struct page_reporting_compact *compact,
 {
 	struct page_reporting_block block;
 	unsigned int classes;
-	struct page *page;
 
 	if (compact->source < pageblock_start_pfn(zone_end_pfn(zone))) {
-		page = page_reporting_block_at(zone, compact->source);
-		if (page) {
-			block = page_reporting_look_again(compact, page,
-							  pageblock_nr_pages);
-			if (page_reporting_is_partial(&block))
-				page_reporting_survey_add(&compact->survey, block.class,
-							  block.used, block.holes);
-		}
+		block = page_reporting_look_again(compact, zone, compact->source,
+						  pageblock_nr_pages);
+		if (page_reporting_is_partial(&block))
+			page_reporting_survey_add(&compact->survey, block.class,
+						  block.used, block.holes);
 		compact->source += pageblock_nr_pages;
 		return PAGE_REPORTING_GO_ON;
 	}

@@ -55,7 +55,12 @@ u64 *fpr_engine_least_fragments(struct zone *zone)
  */
 bool fpr_engine_finds_block(struct zone *zone, struct page *page)
 {
-	return page_reporting_block_at(zone, page_to_pfn(page));
+	bool found;
+
+	spin_lock_irq(&zone->lock);
+	found = page_reporting_block_at(zone, page_to_pfn(page));
+	spin_unlock_irq(&zone->lock);
+	return found;
 }
 
 /**
@@ -66,8 +71,8 @@ bool fpr_engine_finds_block(struct zone *zone, struct page *page)
  */
 bool fpr_engine_is_stuck(struct page *page)
 {
-	return page_reporting_look(page, pageblock_nr_pages).class ==
-	       PAGE_REPORTING_STUCK;
+	return page_reporting_look(page_zone(page), page_to_pfn(page),
+				   pageblock_nr_pages).class == PAGE_REPORTING_STUCK;
 }
 
 /**
@@ -80,10 +85,11 @@ bool fpr_engine_is_vain(struct page *page)
 {
 	const struct page_reporting_compact *compact = page_zone(page)->page_reporting->compact;
 
-	page = pfn_to_page(pageblock_start_pfn(page_to_pfn(page)));
-	return compact && !fpr_engine_is_stuck(page) &&
-	       page_reporting_look_again(compact, page, pageblock_nr_pages).class ==
-	       PAGE_REPORTING_STUCK;
+	unsigned long pfn = pageblock_start_pfn(page_to_pfn(page));
+
+	return compact && !fpr_engine_is_stuck(pfn_to_page(pfn)) &&
+	       page_reporting_look_again(compact, page_zone(page), pfn,
+					 pageblock_nr_pages).class == PAGE_REPORTING_STUCK;
 }
 
 /**
@@ -113,7 +119,7 @@ unsigned int fpr_engine_round_ms(unsigned long pages)
  */
 unsigned int fpr_engine_hold_holes(struct page *page)
 {
-	page_reporting_take_holes(page, pageblock_nr_pages);
+	page_reporting_take_holes(page_zone(page), page_to_pfn(page), pageblock_nr_pages);
 	return page_reporting_holes.pages;
 }
 
@@ -137,10 +143,29 @@ unsigned int fpr_engine_use_hole(struct page *page)
 	unsigned int before = page_reporting_holes.pages;
 	static struct page_reporting_compact compact;
 	LIST_HEAD(folios);
+	bool all = true;
 
-	if (page_reporting_take_folio(page, &folios))
-		page_reporting_move(&compact, page_to_pfn(page), &folios);
+	page_reporting_held.folios[0] = page_folio(page);
+	page_reporting_held.nr = 1;
+	folio_get(page_folio(page));
+	if (page_reporting_take_folios(&folios, &all))
+		page_reporting_move(&compact, &folios);
 	return before - page_reporting_holes.pages;
+}
+
+/**
+ * fpr_engine_move_block - move what is in use in a pageblock into the holes that are held
+ * @page: the first page of the pageblock
+ *
+ * Return: the number of pages that were moved.
+ */
+unsigned long fpr_engine_move_block(struct page *page)
+{
+	static struct page_reporting_compact compact;
+
+	compact.moved = 0;
+	page_reporting_move_block(&compact, page_zone(page), page_to_pfn(page));
+	return compact.moved;
 }
 
 static int fpr_never_ends(struct page_reporting_pass *pass)

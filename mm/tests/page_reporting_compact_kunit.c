@@ -257,6 +257,11 @@ static unsigned long *places_of(struct kunit *test, struct file *file)
 	return pfns;
 }
 
+static struct page *pageblock_of(unsigned long pfn)
+{
+	return pfn_to_page(pageblock_start_pfn(pfn));
+}
+
 /* Of those that were in @zone, or in any if that is NULL. */
 static unsigned int nr_moved(struct kunit *test, const unsigned long *before,
 			     struct file *file, struct zone *zone)
@@ -398,6 +403,39 @@ static void isolation_stops_moves(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
 	KUNIT_EXPECT_GE(test, fpr_grown(test, before, PAGE_REPORTING_EMPTY),
 			FPR_FILE_ENOUGH);
+}
+
+/*
+ * B10 H9: A pageblock that is isolated after it was chosen, as one that goes
+ * offline is, is neither emptied nor filled.
+ */
+static void isolated_pageblock_is_left_alone(struct kunit *test)
+{
+	unsigned int i, nr = FPR_FILE_PAGES / FPR_FILE_EACH;
+	struct fpr_fake *fake = begin(test);
+	struct page *page, *other = NULL;
+	unsigned long *places;
+	struct file *file;
+
+	fpr_need_isolation(test);
+	file = new_file(test, false);
+	make_holes(file);
+	places = places_of(test, file);
+	page = pageblock_of(places[nr / 2]);
+	for (i = 0; i < nr && !other; i++) {
+		other = pageblock_of(places[i]);
+		if (other == page || page_zone(other) != page_zone(page))
+			other = NULL;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	KUNIT_ASSERT_EQ(test, 0, fpr_try_isolate(fake, page));
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_hold_holes(page));
+	KUNIT_EXPECT_NE(test, 0, fpr_engine_hold_holes(other));
+	KUNIT_EXPECT_EQ(test, 0, fpr_engine_move_block(page));
+	fpr_unisolate(fake, page);
+	KUNIT_EXPECT_NE(test, 0, fpr_engine_move_block(page));
+	fpr_engine_put_holes(page_zone(page));
+	expect_stamps(test, file);
 }
 
 /* B10 H1 */
@@ -847,6 +885,7 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(flush_that_is_cut_short_tells_what_it_moved),
 	KUNIT_CASE(round_in_a_large_zone_may_take_longer),
 	KUNIT_CASE(isolation_stops_moves),
+	KUNIT_CASE(isolated_pageblock_is_left_alone),
 	KUNIT_CASE(sleep_stops_moves),
 	KUNIT_CASE(short_zone_moves_nothing),
 	KUNIT_CASE(hopeless_zone_moves_nothing),

@@ -14,8 +14,12 @@ PATIENCE = ("watchdog_thresh=60", "workqueue.watchdog_thresh=120",
             "rcupdate.rcu_cpu_stall_timeout=120")
 
 # A guest for the stress: movable memory that can be taken offline, an area for contiguous
-# allocations, and a name for whoever holds a page.
-STRESS_CMDLINE = ("movablecore=768M", "cma=64M", "page_owner=on", *PATIENCE)
+# allocations, and a name for whoever holds a page. MOVING_CMDLINE is for one whose kernel does not
+# compact memory: isolate_migratepages_block() of the kernel also reads the struct pages of a
+# pageblock that goes offline meanwhile, and ends in an oops if these are poisoned then, as with
+# CONFIG_DEBUG_VM they are without vm_debug=-.
+MOVING_CMDLINE = ("movablecore=768M", "cma=64M", "page_owner=on", *PATIENCE)
+STRESS_CMDLINE = (*MOVING_CMDLINE, "vm_debug=-")
 
 # By how much the memory that nobody accounts for may grow, in KiB. The CPUs' own lists of free
 # pages are read and added; what is left are tables that grow by a page here and there. A lost

@@ -363,7 +363,7 @@ def hinting():
         "-object", "iothread,id=io", *balloon_of("free-page-hint=on", "iothread=io")["extra_args"]]}
 
 
-# 256 MiB that were freed once have left by then.
+# 256 MiB that were freed have left by then, after the hints in at most twice the time before: a busy host is slower.
 LEAVES_S = 3
 
 
@@ -389,7 +389,7 @@ def test_migrated_with_hinting(tmp_path):
         after = check_alerts(vm, before)
         left_s.append(leaves_s(vm, rest_mib))
     print(f"256 MiB have left after {left_s[0]:.1f} s before, {left_s[1]:.1f} s after hinting")
-    assert max(left_s) < LEAVES_S
+    assert left_s[1] < max(LEAVES_S, 2 * left_s[0])
     hinted = after.number("clear") - before.number("clear")
     assert hinted > (MEM_MIB - LEFT_MIB) * 256 * 0.5, "what was reported was not hinted at"
     assert after.number("refault") - before.number("refault") < 0.01 * hinted

@@ -24,8 +24,8 @@ RACES = "page_reporting"
 def stress(kernel, folder, seconds, *options, image=None, **arguments):
     """Run the stress, of `image` if it is not the vmlinux: (Result, the events sums and stressed)."""
     steps = [["stress", f"for={seconds}", *options]]
-    with VM(image or kernel, drivers.initramfs(kernel, folder), steps=steps, balloon=None, parallel=True,
-            **{"mem_mib": 3072, "smp": 4, "cmdline": drivers.STRESS_CMDLINE, "boot_deadline_s": 300,
+    with VM(image or kernel, drivers.initramfs(kernel, folder), steps=steps, parallel=True,
+            **{"balloon": None, "mem_mib": 3072, "smp": 4, "cmdline": drivers.STRESS_CMDLINE, "boot_deadline_s": 300,
                "run_deadline_s": 3 * seconds + 900, "console_log": folder / "console.log",
                **arguments}) as vm:
         result = vm.finish()
@@ -48,6 +48,14 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
 def test_stress(tmp_path):
     _, sums, stressed = stress(paths.debug_kernel(), tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5")
     check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
+
+
+def test_moves_beside_memory_that_goes_offline(tmp_path):
+    """The struct pages of what is offline are poisoned, so that a look at one of them is an oops."""
+    _, sums, _ = stress(paths.debug_kernel(), tmp_path, SHORT_S, "only=small,moves,replug", balloon="on",
+                        cmdline=drivers.MOVING_CMDLINE)
+    assert sums.number("offlined") >= SHORT_S / 30
+    assert sums.number("moved") >= 5 * SHORT_S
 
 
 def sanitizer(name):

@@ -600,6 +600,9 @@ look() {
         echo "row=$1"
         ./page-reporting --json doctor || [ $? = 1 ]
 }
+free_kib() {
+        grep MemFree /proc/meminfo | tr -dc 0-9
+}
 """
 BALLOON_ROWS = [
     ("healthy", "echo all > $files/flush", set()),
@@ -614,16 +617,18 @@ BALLOON_ROWS = [
     ("cached", "mount -t ramfs none /tmp; head -c 600M /dev/zero > /tmp/file", {"cache"}),
     ("removed", "rm /tmp/file; echo all > $files/flush", set()),
     ("freed", "/bin/hog mem=640M limit=0", {"share"}),
-    # Half of 760 MiB, in pieces of 8 KiB.
+    # Half of 760 MiB, in pieces of 8 KiB. First it is all in use.
     ("pieces", "echo never > /sys/kernel/mm/transparent_hugepage/enabled; echo all > $files/flush; "
-               "/bin/fragment mib=760 each=16 hole=8 wait=600 & sleep 5", {"share", "blocks"}),
+               "/bin/fragment mib=760 each=16 hole=8 hold=1 wait=600 & "
+               "until [ $(free_kib) -lt 300000 ]; do sleep 0.1; done; "
+               "until [ $(free_kib) -gt 450000 ]; do sleep 0.1; done; sleep 1", {"share", "blocks"}),
     ("whole", "kill $!; wait $! || true; sleep 1; echo all > $files/flush", set()),
     ("unbound", "cd /sys/bus/virtio/drivers/virtio_balloon; balloon=$(echo virtio*); echo $balloon > unbind; "
                 "cd /selftests", {"driver"}),
     ("bound", "echo $balloon > /sys/bus/virtio/drivers/virtio_balloon/bind; echo all > $files/flush", set()),
     # At last, as it counts from boot on: free memory is below what the zones want, in each of many passes.
-    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=700M hold=600000 & "
-              "until [ $(grep MemFree /proc/meminfo | tr -dc 0-9) -lt 250000 ]; do sleep 0.2; done; "
+    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=720M hold=600000 & "
+              "until [ $(free_kib) -lt 270000 ]; do sleep 0.2; done; "
               "for n in {1..40}; do echo all > $files/flush; done", {"shortage"}),
 ]
 SAMPLE = "/sys/module/page_reporting_sample/parameters"
