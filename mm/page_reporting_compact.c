@@ -48,8 +48,10 @@
  * Memory may go offline meanwhile, and its struct pages with it. They are looked
  * at in zone->lock sections that begin with whether the pageblock is online and
  * not isolated: to go offline, it has to be isolated, and its free pages taken
- * off the free lists, under that lock. A used page is looked at outside with a
- * reference to it, which keeps its pageblock online.
+ * off the free lists, under that lock. A page on an LRU list is looked at outside
+ * with a reference to it, which keeps its pageblock online unless the page turns
+ * bad. What is left is as in pageblock_pfn_to_page(): memory of another zone may
+ * go offline between the look at its section and that at its zone.
  *
  * Both rounds and the allocator's compaction move pages from the start of a
  * zone to its end, so that neither undoes what the other one does.
@@ -587,9 +589,10 @@ static bool page_reporting_is_pinned(struct folio *folio)
 }
 
 /*
- * Takes references to what is in use from page *@i of a pageblock on, at least
- * @most pages or to the end of a zone->lock section. Returns false if there is
- * something without a reference, which is not to be had.
+ * Takes references to what is in use from page *@i of a pageblock on, until it
+ * has @most pages or the zone->lock section is to end. Returns false if there is
+ * something that cannot be moved, or if the pageblock must not be looked at: what
+ * was unplugged or belongs to a driver gets no reference.
  */
 static bool page_reporting_hold_folios(struct zone *zone, unsigned long pfn,
 				       unsigned int *i, unsigned int most)
@@ -614,11 +617,11 @@ static bool page_reporting_hold_folios(struct zone *zone, unsigned long pfn,
 			++*i;
 			continue;
 		}
-		folio = folio_get_nontail_page(page);
-		if (!folio) {
-			all = false;
+		folio = page_reporting_looks_movable(page) ?
+			folio_get_nontail_page(page) : NULL;
+		all = folio;
+		if (!folio)
 			break;
-		}
 		held->folios[held->nr++] = folio;
 		pages += folio_nr_pages(folio);
 		*i += folio_nr_pages(folio);
@@ -635,9 +638,13 @@ static bool page_reporting_hold_folios(struct zone *zone, unsigned long pfn,
 static unsigned int page_reporting_take_folio(struct folio *folio,
 					      struct list_head *folios)
 {
-	unsigned int order = folio_order(folio);
 	struct page *hole;
+	unsigned int order;
 
+	/* Freed and allocated again: its order is not known before. */
+	if (!folio_test_lru(folio))
+		return 0;
+	order = folio_order(folio);
 	if (order >= pageblock_order || folio_test_unevictable(folio) ||
 	    folio_test_writeback(folio) || folio_test_hugetlb(folio) ||
 	    page_reporting_is_pinned(folio))
@@ -694,7 +701,7 @@ static bool page_reporting_put_folios(struct list_head *folios)
 	return none;
 }
 
-/* Moves folios. Returns false if one of them stayed. */
+/* Moves folios to the holes that are ready. Returns false if one of them stayed. */
 static bool page_reporting_move(struct page_reporting_compact *compact,
 				struct list_head *folios)
 {
@@ -709,8 +716,8 @@ static bool page_reporting_move(struct page_reporting_compact *compact,
 	return page_reporting_put_folios(folios);
 }
 
-/* Moves what is in use in a pageblock. Returns false if something stayed. */
-static bool page_reporting_move_block(struct page_reporting_compact *compact,
+/* Moves what is in use in a pageblock, up to what cannot be moved. */
+static void page_reporting_move_block(struct page_reporting_compact *compact,
 				      struct zone *zone, unsigned long pfn)
 {
 	unsigned int i = 0, nr = 0;
@@ -723,15 +730,15 @@ static bool page_reporting_move_block(struct page_reporting_compact *compact,
 		nr += page_reporting_take_folios(&folios, &all);
 		if (!all) {
 			page_reporting_put_folios(&folios);
-			return false;
+			return;
 		}
 		if (nr < PAGE_REPORTING_MOVES)
 			continue;
 		if (!page_reporting_move(compact, &folios))
-			return false;
+			return;
 		nr = 0;
 	}
-	return page_reporting_move(compact, &folios);
+	page_reporting_move(compact, &folios);
 }
 
 static void page_reporting_empty(struct page_reporting_compact *compact,
@@ -739,10 +746,9 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 {
 	unsigned long before = compact->moved;
 	u64 begin_ns = task_sched_runtime(current);
-	bool moved;
 
 	count_vm_event(PAGE_REPORTING_TRY);
-	moved = page_reporting_move_block(compact, zone, pfn);
+	page_reporting_move_block(compact, zone, pfn);
 	/* The pages that were vacated are on per-CPU lists of this CPU. */
 	lru_add_drain();
 	page_reporting_drain_pcp(zone, raw_smp_processor_id());
@@ -750,7 +756,8 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 		page_reporting_fragments_moved(&compact->fragments,
 					       compact->moved - before,
 					       task_sched_runtime(current) - begin_ns);
-	if (moved && page_reporting_is_whole(zone, pfn)) {
+	/* Whatever was found on the way: others may have freed the rest. */
+	if (page_reporting_is_whole(zone, pfn)) {
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {

@@ -168,6 +168,21 @@ unsigned long fpr_engine_move_block(struct page *page)
 	return compact.moved;
 }
 
+/**
+ * fpr_engine_empty - try to empty a pageblock, as a slice does
+ * @page: the first page of the pageblock
+ *
+ * Return: whether it counts as emptied.
+ */
+bool fpr_engine_empty(struct page *page)
+{
+	struct page_reporting_compact *compact = page_zone(page)->page_reporting->compact;
+	unsigned long before = compact->emptied;
+
+	page_reporting_empty(compact, page_zone(page), page_to_pfn(page));
+	return compact->emptied != before;
+}
+
 static int fpr_never_ends(struct page_reporting_pass *pass)
 {
 	return 0;

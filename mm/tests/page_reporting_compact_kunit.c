@@ -420,6 +420,7 @@ static void isolated_pageblock_is_left_alone(struct kunit *test)
 	fpr_need_isolation(test);
 	file = new_file(test, false);
 	make_holes(file);
+	lru_add_drain_all();
 	places = places_of(test, file);
 	page = pageblock_of(places[nr / 2]);
 	for (i = 0; i < nr && !other; i++) {
@@ -436,6 +437,32 @@ static void isolated_pageblock_is_left_alone(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fpr_engine_move_block(page));
 	fpr_engine_put_holes(page_zone(page));
 	expect_stamps(test, file);
+}
+
+/*
+ * B10: A pageblock that others have freed by the time it is looked at again was
+ * emptied, and so was one whose last large folio has merged with the rest.
+ */
+static void block_that_became_free_is_emptied(struct kunit *test)
+{
+	struct fpr_fake *fake = begin(test);
+	struct fpr_sums *before;
+	struct page *page;
+	struct file *file;
+
+	file = new_file(test, false);
+	make_holes(file);
+	/* The zones get their rounds. */
+	KUNIT_EXPECT_EQ(test, 0, fpr_flush_compact());
+	page = fpr_alloc(fake, GFP_HIGHUSER_MOVABLE, pageblock_order);
+	KUNIT_ASSERT_NOT_NULL(test, page_zone(page)->page_reporting->compact);
+	before = fpr_new_sums(test);
+	KUNIT_EXPECT_FALSE(test, fpr_engine_empty(page));
+	fpr_free(page);
+	drain_all_pages(page_zone(page));
+	KUNIT_EXPECT_TRUE(test, fpr_engine_empty(page));
+	KUNIT_EXPECT_EQ(test, 1, fpr_grown(test, before, PAGE_REPORTING_EMPTY));
+	KUNIT_EXPECT_EQ(test, 1, fpr_grown(test, before, PAGE_REPORTING_EMPTY_FAIL));
 }
 
 /* B10 H1 */
@@ -886,6 +913,7 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(round_in_a_large_zone_may_take_longer),
 	KUNIT_CASE(isolation_stops_moves),
 	KUNIT_CASE(isolated_pageblock_is_left_alone),
+	KUNIT_CASE(block_that_became_free_is_emptied),
 	KUNIT_CASE(sleep_stops_moves),
 	KUNIT_CASE(short_zone_moves_nothing),
 	KUNIT_CASE(hopeless_zone_moves_nothing),

@@ -377,6 +377,7 @@ unsigned long fpr_engine_cut_short(struct zone *zone);
 unsigned int fpr_engine_hold_holes(struct page *page);
 unsigned int fpr_engine_use_hole(struct page *page);
 unsigned long fpr_engine_move_block(struct page *page);
+bool fpr_engine_empty(struct page *page);
 void fpr_engine_put_holes(struct zone *zone);
 unsigned int fpr_engine_age_rounds(unsigned int ms);
 unsigned int fpr_engine_rounds(void);
