@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from . import bench_batch, bench_plan, bench_results, bench_store, files, host, modules, paths, programs, qemu
 from .display import Pace
 from .errors import BadInput, LabError, need_modules, output
@@ -134,12 +136,15 @@ def measure(job, boot, show):
     """Run `job`: its raw record."""
     from . import bench_disk, bench_runs
     name, arguments = job.variant.workload
+    steal_s = psutil.cpu_times().steal
     got = {**bench_runs.WORKLOADS, **bench_disk.WORKLOADS}[name](boot, show, **arguments)
     return {
         "scenario": job.variant.scenario, "variant": job.variant.name, "column": job.column,
         "repeat": job.repeat, "figures": got.figures, "reasons": got.reasons,
         "host": [{"cpu_s": result.cpu_s, "wall_s": result.wall_s, "minflt": result.minflt,
                   "boot_s": result.boot_s} for result in got.results],
+        # Of all CPUs: what a machine that this one runs on has kept from it.
+        "steal_s": round(psutil.cpu_times().steal - steal_s, 2),
         "release": got.results[0].release, "accel": got.results[0].accel, "date": now(),
         "events": [[{"event": event.name, **event.fields} for event in result.events]
                    for result in got.results],

@@ -281,6 +281,17 @@ def test_interrupted_bench_goes_on(tmp_path, fake_measure):
     assert [run["figures"]["t50_s"] for run in got[VARIANT.title, "ours"]] == [1, 2]
 
 
+def test_record_says_what_the_host_had_no_time_for(monkeypatch):
+    """CPU time that was stolen during the run, of all CPUs."""
+    stolen = iter((100, 102.5))
+    monkeypatch.setattr(bench.psutil, "cpu_times", lambda: types.SimpleNamespace(steal=next(stolen)))
+    result = types.SimpleNamespace(cpu_s=1, wall_s=1, minflt=1, boot_s=1, release="6.12", accel="tcg", events=[])
+    monkeypatch.setitem(bench_runs.WORKLOADS, VARIANT.workload[0], lambda *_, **__: types.SimpleNamespace(
+        figures={}, reasons={}, results=[result], points=[]))
+    record = bench.measure(bench_plan.schedule([VARIANT], 1)[0], None, None)
+    assert record["steal_s"] == 2.5
+
+
 # Runs that go on together
 
 class FakeGuest:
