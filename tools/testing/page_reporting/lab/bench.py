@@ -14,8 +14,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
-
 from . import bench_batch, bench_plan, bench_results, bench_store, files, host, modules, paths, programs, qemu
 from .display import Pace
 from .errors import BadInput, LabError, need_modules, output
@@ -134,6 +132,7 @@ class Bootable:
 
 def measure(job, boot, show):
     """Run `job`: its raw record."""
+    import psutil
     from . import bench_disk, bench_runs
     name, arguments = job.variant.workload
     steal_s = psutil.cpu_times().steal
@@ -319,7 +318,7 @@ def check_kernels(args, variants):
 
 def run_bench(args, repeat):
     """Everything: the exit status."""
-    need_modules("bench", "rich", "matplotlib")
+    need_modules("bench", "rich", "matplotlib", "psutil")
     variants, plan = (bench_plan.chosen(scenario, args.selfcheck) for scenario in (args.scenario, ""))
     check_kernels(args, variants)
     initrd = programs.build(args.stock.parent, paths.BUILD / "guest-programs")

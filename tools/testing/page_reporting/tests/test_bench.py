@@ -11,6 +11,7 @@ import threading
 import types
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import LAB, environment
@@ -284,7 +285,7 @@ def test_interrupted_bench_goes_on(tmp_path, fake_measure):
 def test_record_says_what_the_host_had_no_time_for(monkeypatch):
     """CPU time that was stolen during the run, of all CPUs."""
     stolen = iter((100, 102.5))
-    monkeypatch.setattr(bench.psutil, "cpu_times", lambda: types.SimpleNamespace(steal=next(stolen)))
+    monkeypatch.setattr(psutil, "cpu_times", lambda: types.SimpleNamespace(steal=next(stolen)))
     result = types.SimpleNamespace(cpu_s=1, wall_s=1, minflt=1, boot_s=1, release="6.12", accel="tcg", events=[])
     monkeypatch.setitem(bench_runs.WORKLOADS, VARIANT.workload[0], lambda *_, **__: types.SimpleNamespace(
         figures={}, reasons={}, results=[result], points=[]))
