@@ -620,26 +620,28 @@ BALLOON_ROWS = [
     ("large", "echo 10 > $params/page_reporting_order", {"order"}),
     ("default", "echo -1 > $params/page_reporting_order", set()),
     ("delay", "echo 3600000 > $params/page_reporting_delay_ms", {"delay"}),
-    # Less than a minute: late enough for the next rows, and no finding of its own.
-    ("pool", "echo 50000 > $params/page_reporting_delay_ms; echo 128 > /proc/sys/vm/nr_hugepages", {"hugetlb"}),
-    ("no-pool", "echo 0 > /proc/sys/vm/nr_hugepages; echo all > $files/flush", set()),
+    # An hour is late enough for the next rows, on any host.
+    ("pool", "echo 128 > /proc/sys/vm/nr_hugepages", {"delay", "hugetlb"}),
+    ("no-pool", "echo 0 > /proc/sys/vm/nr_hugepages; echo all > $files/flush", {"delay"}),
     # Files of ramfs are in the page cache, and nowhere else.
-    ("cached", "mount -t ramfs none /tmp; head -c 600M /dev/zero > /tmp/file", {"cache"}),
-    ("removed", "rm /tmp/file; echo all > $files/flush", set()),
-    ("freed", "/bin/hog mem=640M limit=0", {"share"}),
+    ("cached", "mount -t ramfs none /tmp; head -c 600M /dev/zero > /tmp/file", {"delay", "cache"}),
+    ("removed", "rm /tmp/file; echo all > $files/flush", {"delay"}),
+    ("freed", "/bin/hog mem=640M limit=0", {"delay", "share"}),
     # Half of 760 MiB, in pieces of 8 KiB. First it is all in use.
     ("pieces", "echo never > /sys/kernel/mm/transparent_hugepage/enabled; echo all > $files/flush; "
                "/bin/fragment mib=760 each=16 hole=8 hold=1 wait=600 & "
                "until [ $(free_kib) -lt 300000 ]; do sleep 0.1; done; "
-               "until [ $(free_kib) -gt 450000 ]; do sleep 0.1; done; sleep 1", {"share", "blocks"}),
-    ("whole", "kill $!; wait $! || true; sleep 1; echo all > $files/flush", set()),
+               "until [ $(free_kib) -gt 450000 ]; do sleep 0.1; done; sleep 1", {"delay", "share", "blocks"}),
+    ("whole", "kill $!; wait $! || true; echo -1 > $params/page_reporting_delay_ms; sleep 1; echo all > $files/flush",
+     set()),
     ("unbound", "cd /sys/bus/virtio/drivers/virtio_balloon; balloon=$(echo virtio*); echo $balloon > unbind; "
                 "cd /selftests", {"driver"}),
     ("bound", "echo $balloon > /sys/bus/virtio/drivers/virtio_balloon/bind; echo all > $files/flush", set()),
     # At last, as it counts from boot on: free memory is below what the zones want, in each of many passes.
-    ("short", "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=720M hold=600000 & "
+    ("short", "echo 3600000 > $params/page_reporting_delay_ms; "
+              "echo 3000 > /proc/sys/vm/watermark_scale_factor; /bin/hog mem=720M hold=600000 & "
               "until [ $(free_kib) -lt 270000 ]; do sleep 0.2; done; "
-              "for n in {1..40}; do echo all > $files/flush; done", {"shortage"}),
+              "for n in {1..40}; do echo all > $files/flush; done", {"delay", "shortage"}),
 ]
 SAMPLE = "/sys/module/page_reporting_sample/parameters"
 SAMPLE_ROWS = [
