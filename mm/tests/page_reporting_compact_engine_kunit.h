@@ -84,7 +84,6 @@ bool fpr_engine_is_stuck(struct page *page)
 bool fpr_engine_is_vain(struct page *page)
 {
 	const struct page_reporting_compact *compact = page_zone(page)->page_reporting->compact;
-
 	unsigned long pfn = pageblock_start_pfn(page_to_pfn(page));
 
 	return compact && !fpr_engine_is_stuck(pfn_to_page(pfn)) &&
