@@ -18,8 +18,8 @@ PATIENCE = ("watchdog_thresh=60", "workqueue.watchdog_thresh=120",
 # compact memory: isolate_migratepages_block() of the kernel also reads the struct pages of a
 # pageblock that goes offline meanwhile, and ends in an oops if these are poisoned then, as with
 # CONFIG_DEBUG_VM they are without vm_debug=-.
-STRESS_CMDLINE = ("movablecore=768M", "cma=64M", "page_owner=on", "vm_debug=-", *PATIENCE)
 MOVING_CMDLINE = ("movablecore=768M", "cma=64M", "page_owner=on", "sysctl.vm.compaction_proactiveness=0", *PATIENCE)
+STRESS_CMDLINE = (*MOVING_CMDLINE, "vm_debug=-")
 
 # By how much the memory that nobody accounts for may grow, in KiB. The CPUs' own lists of free
 # pages are read and added; what is left are tables that grow by a page here and there. A lost
