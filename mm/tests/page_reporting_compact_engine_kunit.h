@@ -187,22 +187,32 @@ static int fpr_never_ends(struct page_reporting_pass *pass)
 	return 0;
 }
 
+static unsigned int fpr_steps_left;
+
+static int fpr_ends_after_steps(struct page_reporting_pass *pass)
+{
+	if (!fpr_steps_left)
+		return -EINTR;
+	fpr_steps_left--;
+	return 0;
+}
+
 /**
  * fpr_engine_search_slices - search all of a zone for holes that are not there
  * @zone: a zone with a pageblock that may be emptied
- * @us: how long each slice may take, less than the search does
+ * @steps: how many steps each slice has, fewer than the search
  * @most: stop after so many slices
  *
  * Context: No round is in progress, and none starts.
  * Return: how many slices the search took.
  */
-unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
+unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int steps,
 				      unsigned int most)
 {
 	struct page_reporting_compact *compact = zone->page_reporting->compact;
 	struct page_reporting_pass pass = {
 		.order = pageblock_order,
-		.ended = fpr_never_ends,
+		.ended = fpr_ends_after_steps,
 	};
 	enum page_reporting_slice why = PAGE_REPORTING_SLICE_OVER;
 	unsigned int slices;
@@ -216,8 +226,10 @@ unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
 		.sparse = PAGE_REPORTING_CLASSES,
 		.dense = PAGE_REPORTING_CLASSES + 1,
 	};
-	for (slices = 0; why == PAGE_REPORTING_SLICE_OVER && slices < most; slices++)
-		why = page_reporting_slice(&pass, zone, ktime_get_ns() + us * NSEC_PER_USEC);
+	for (slices = 0; why == PAGE_REPORTING_SLICE_OVER && slices < most; slices++) {
+		fpr_steps_left = steps;
+		why = page_reporting_slice(&pass, zone, U64_MAX);
+	}
 	compact->stage = PAGE_REPORTING_NO_ROUND;
 	return slices;
 }

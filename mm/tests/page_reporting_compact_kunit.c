@@ -743,8 +743,8 @@ static void long_search_comes_to_an_end(struct kunit *test)
 	unsigned int most = zone->spanned_pages >> pageblock_order;
 
 	make_holes(file);
-	KUNIT_EXPECT_GT(test, fpr_engine_search_slices(zone, 10, most + 2), 2);
-	KUNIT_EXPECT_LE(test, fpr_engine_search_slices(zone, 10, most + 2), most);
+	KUNIT_EXPECT_GT(test, fpr_engine_search_slices(zone, 2, most + 2), 2);
+	KUNIT_EXPECT_LE(test, fpr_engine_search_slices(zone, 2, most + 2), most);
 }
 
 /* B10: Otherwise, pageblocks that are looked at in vain make moves too dear. */

@@ -363,7 +363,7 @@ extern const unsigned int fpr_engine_fragment_order;
 u64 fpr_engine_move_debt_ns(void);
 void fpr_engine_set_move_debt(u64 ns);
 u64 *fpr_engine_least_fragments(struct zone *zone);
-unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int us,
+unsigned int fpr_engine_search_slices(struct zone *zone, unsigned int steps,
 				      unsigned int most);
 u64 fpr_engine_move_price(struct zone *zone);
 void fpr_engine_charge_search(struct zone *zone);
