@@ -103,7 +103,7 @@ SCENARIO = {
     "steady": {"figures": "replaced mean_us worker_cpu_pct touch_p50_us touch_p99_us touch_p999_us read_p50_us "
                           "read_p99_us read_p999_us mean_rss_mib host_cpu_s", "seconds": 150},
     "stall": {"figures": "sigstop_refault_pct sigstop_refaulted_mib qmp_refault_pct qmp_refaulted_mib host_cpu_s",
-              "columns": WITH_OFF, "seconds": 130, "together": 3, "runs": EXACT_RUNS},
+              "columns": WITH_OFF, "seconds": 130, "together": 3},
     "idle": {"figures": "works timers passes host_cpu_s", "columns": WITH_OFF, "runs": EXACT_RUNS},
     "reuse": {"figures": "insns fault_in_s host_minflt host_cpu_s", "seconds": 30, "together": 2},
     "split": {"figures": "reported_per_reportable repeated_mib", "seconds": 8, "together": 2, "runs": EXACT_RUNS,
