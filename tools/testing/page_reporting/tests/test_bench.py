@@ -125,11 +125,11 @@ def test_large_guests_run_one_at_a_time():
 
 
 def test_the_whole_bench_fits():
-    """170 minutes in all, 30 for a scenario, by what runs took; building the kernels comes on top."""
+    """175 minutes in all, 30 for a scenario, by what runs took; building the kernels comes on top."""
     needs = {scenario: sum(max(job.variant.seconds for job in batch) for batch in bench_plan.batches(
         bench_plan.schedule(bench_plan.chosen(scenario), bench.DEFAULT_REPEAT)))
              for scenario in bench_plan.SCENARIOS}
-    assert max(needs.values()) <= 30 * 60 and sum(needs.values()) <= 170 * 60
+    assert max(needs.values()) <= 30 * 60 and sum(needs.values()) <= 175 * 60
 
 
 def test_kernels_that_are_built():
