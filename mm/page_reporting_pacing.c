@@ -247,13 +247,14 @@ static u64 past_low(const struct page_reporting_pacing *pacing, unsigned int i)
 	return pacing->past[i] - min(pacing->past[i], pacing->gone);
 }
 
-/* Pages that were not needed during the latest @nr closed windows and since. */
-static u64 idle(const struct page_reporting_pacing *pacing, unsigned int nr)
+/*
+ * Pages of @low that were not needed in the closed windows @i to @end - 1, either.
+ * If it is less than a block, how much less does not matter.
+ */
+static u64 idle(const struct page_reporting_pacing *pacing, unsigned int i,
+		unsigned int end, u64 low)
 {
-	u64 low = pacing->low;
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
+	for (; i < end && low >> pacing->order; i++)
 		low = min(low, past_low(pacing, i));
 	return low;
 }
@@ -401,8 +402,8 @@ u64 page_reporting_pacing_decide(struct page_reporting_pacing *pacing,
 	u64 for_b, for_4b, pages;
 
 	page_reporting_pacing_begin(pacing, level, now_ms);
-	for_b = min(idle(pacing, PAGE_REPORTING_WINDOWS), level);
-	for_4b = min(idle(pacing, PAGE_REPORTING_PAST), level);
+	for_b = idle(pacing, 0, PAGE_REPORTING_WINDOWS, min(pacing->low, level));
+	for_4b = idle(pacing, PAGE_REPORTING_WINDOWS, PAGE_REPORTING_PAST, for_b);
 	pacing->early = whole_blocks(pacing, for_b - min(for_b, pacing->keep));
 	pages = max(pacing->early, whole_blocks(pacing, for_4b));
 	pacing->late = pages - pacing->early;
