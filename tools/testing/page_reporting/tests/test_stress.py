@@ -34,8 +34,21 @@ def stress(kernel, folder, seconds, *options, image=None, **arguments):
     return result, drivers.last(result, "sums"), drivers.last(result, "stressed")
 
 
-def check_sums(sums, stressed, seconds, blocks_per_s):
-    """Everything took place, and no memory is missing."""
+def image_of(name):
+    image = paths.sanitizer_image(name)
+    if not image.is_file():
+        pytest.fail(f"{paths.shown(image)} is missing: `scripts/build {name}` builds it")
+    return image
+
+
+# Of ten minutes, `CI=full make test` has one.
+@pytest.mark.parametrize("name, seconds, blocks_per_s", [
+    ("debug", SHORT_S, SHORT_BLOCKS_PER_S), pytest.param("kasan", SHORT_S, SHORT_BLOCKS_PER_S, marks=pytest.mark.ci),
+    *(pytest.param(name, LONG_S, LONG_BLOCKS_PER_S, marks=pytest.mark.sanitize) for name in ("kasan", "kcsan"))])
+def test_stress(tmp_path, name, seconds, blocks_per_s):
+    """Everything takes place, and no memory is missing."""
+    _, sums, stressed = stress(paths.sanitizer_kernel(name), tmp_path, seconds, "device=sample", "failslab=10",
+                               "failpages=5", image=image_of(name), races=RACES)
     assert stressed.number("blocks") >= blocks_per_s * seconds
     assert stressed.number("errors") >= 0.2 * stressed.number("reports")
     assert stressed.number("missing") < drivers.MISSING_KIB
@@ -43,11 +56,6 @@ def check_sums(sums, stressed, seconds, blocks_per_s):
     assert sums.number("offlined") >= seconds / 30
     assert sums.number("contiguous") >= seconds / 30
     assert sums.number("moved") >= 5 * seconds      # 30 a second, one run
-
-
-def test_stress(tmp_path):
-    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5")
-    check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
 
 
 def test_moves_beside_memory_that_goes_offline(tmp_path):
@@ -58,65 +66,33 @@ def test_moves_beside_memory_that_goes_offline(tmp_path):
     assert sums.number("moved") >= 5 * SHORT_S
 
 
-def sanitizer(name):
-    image = paths.sanitizer_image(name)
-    if not image.is_file():
-        pytest.fail(f"{paths.shown(image)} is missing: `make test-sanitize` builds it")
-    return image
-
-
-@pytest.mark.ci
-def test_stress_under_kasan(tmp_path):
-    """A minute of what `make test-sanitize` does for ten."""
-    kernel = paths.sanitizer_kernel("kasan")
-    _, sums, stressed = stress(kernel, tmp_path, SHORT_S, "device=sample", "failslab=10", "failpages=5",
-                               image=sanitizer("kasan"))
-    check_sums(sums, stressed, SHORT_S, SHORT_BLOCKS_PER_S)
-
-
 @pytest.mark.sanitize
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_kunit(name):
-    with VM(sanitizer(name), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True, races=RACES,
+    with VM(image_of(name), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True, races=RACES,
             cmdline=[*drivers.PATIENCE, *kunit.BOOT_LINE],
             boot_deadline_s=1800, run_deadline_s=300) as vm:
         result = vm.finish()
     assert kunit.not_passed(result.console, kunit.all_cases()) == []
 
 
-@pytest.mark.sanitize
-@pytest.mark.parametrize("name", ["kasan", "kcsan"])
-def test_sanitizer_stress(tmp_path, name):
-    _, sums, stressed = stress(paths.sanitizer_kernel(name), tmp_path, LONG_S, "device=sample", "failslab=10",
-                               "failpages=5", image=sanitizer(name), races=RACES)
-    check_sums(sums, stressed, LONG_S, LONG_BLOCKS_PER_S)
-
-
-def moved_about(image, rounds, mib, **arguments):
+@pytest.mark.parametrize("name, rounds, mib", [
+    ("debug", 20, 256), pytest.param("kasan", 1000, 1024, marks=pytest.mark.sanitize)])
+def test_memory_survives_moves(name, rounds, mib):
     """Memory in single pages of which half is given back; each round replaces some of what is left, moves it together by
     a flush, and compares all of it with what was written."""
     steps = [["scatter", f"mib={mib}", "free=50", "wait=0", f"rounds={rounds}"]]
-    with VM(image, programs.initramfs(), steps=steps, mem_mib=2 * mib, parallel=True,
-            **{"boot_deadline_s": 300, "run_deadline_s": 3600, **arguments}) as vm:
-        return next(event for event in vm.finish().events if event.name == "rounds")
-
-
-def test_memory_survives_moves():
-    event = moved_about(paths.debug_kernel(), 20, 256)
-    assert event.number("moved") >= 20 * 100
-
-
-@pytest.mark.sanitize
-def test_memory_survives_a_thousand_rounds():
-    event = moved_about(sanitizer("kasan"), 1000, 1024)
-    assert event.number("moved") >= 1000 * 100
+    with VM(image_of(name), programs.initramfs(), steps=steps, mem_mib=2 * mib, parallel=True, boot_deadline_s=300,
+            run_deadline_s=3600) as vm:
+        result = vm.finish()
+    assert drivers.last(result, "rounds").number("moved") >= rounds * 100
 
 
 @pytest.mark.sanitize
 @pytest.mark.parametrize("name", ["kasan", "kcsan"])
 def test_sanitizer_demo(name):
     """The demo's workload: memory comes back from a guest with a balloon."""
-    boot = functools.partial(VM, sanitizer(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
+    boot = functools.partial(VM, image_of(name), programs.initramfs(), mem_mib=4608, parallel=True, races=RACES,
                              boot_deadline_s=300, run_deadline_s=900)
     _, fall = free_memory(boot, drivers.PATIENCE, seconds=300, free_mib=3072)
     assert fall.returned_pct >= 95
