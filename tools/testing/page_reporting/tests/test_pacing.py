@@ -56,16 +56,10 @@ def fuzzer_missing():
 
 
 @pytest.fixture(scope="module")
-def program():
-    """The cases, built."""
+def outcomes(fuzzer):
+    """All cases, built, in one run: (their output, the names of those that passed)."""
     breakage.make(BUILD, "all")
-    return BUILD / "pacing-test"
-
-
-@pytest.fixture(scope="module")
-def outcomes(fuzzer, program):
-    """All cases in one run: (their output, the names of those that passed)."""
-    output = subprocess.run([str(program)], text=True, check=False, capture_output=True).stdout
+    output = subprocess.run([BUILD / "pacing-test"], text=True, check=False, capture_output=True).stdout
     return output, re.findall(r"^ok \d+ (\w+)$", output, re.M)
 
 
