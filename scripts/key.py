@@ -8,10 +8,10 @@ calls have to be out of reach in the first case, and within reach in the second.
 import collections
 import dataclasses
 import re
-import subprocess
 
 import common
 from common import Fail
+from lab.errors import output
 
 LABEL = re.compile(r'^([0-9a-f]+) <(.+)>:$')
 SECTION = re.compile(r'^Disassembly of section (\S+):$')
@@ -28,11 +28,7 @@ KEY = 'page_reporting_enabled'
 
 
 def objdump(path, *flags):
-    done = subprocess.run(['objdump', *flags, path], capture_output=True, text=True, check=False,
-                          env=common.clean_env())
-    if done.returncode:
-        raise Fail('lint key', f'{path}: {done.stderr.strip()}')
-    return done.stdout.split('\n')
+    return output(f'lint key: {path}', ['objdump', *flags, path], env=common.clean_env()).split('\n')
 
 
 @dataclasses.dataclass
