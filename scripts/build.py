@@ -11,6 +11,7 @@ import subprocess
 
 import common
 from common import Fail, say
+from lab.bench_store import options
 
 BUILD = common.build_dir(common.REPO)
 CONFIGS = common.REPO / 'configs'
@@ -124,16 +125,6 @@ def fragment_paths(name):
     return [path for path in paths if path.is_file()]
 
 
-def requested(paths):
-    """Option -> value as the fragments ask for it; the last one has the say. None: not set."""
-    options = {}
-    for path in paths:
-        for line in path.read_text(encoding='utf-8').split('\n'):
-            if match := re.match(r'(CONFIG_\w+)=(.*)$|# (CONFIG_\w+) is not set$', line):
-                options[match[1] or match[3]] = match[2]
-    return options
-
-
 def config_key(name, source):
     """Changes when the configuration has to be made anew."""
     key = hashlib.sha256(source['identity'].encode())
@@ -166,9 +157,9 @@ def configure(name, source):
 
 def check_config(name, config):
     """Kconfig drops in silence what it cannot have; here that is an error."""
-    have = requested([config])
-    lost = [f'{option}={value}' if value else f'# {option} is not set'
-            for option, value in requested(fragment_paths(name)).items() if have.get(option) != value]
+    wanted = options('\n'.join(path.read_text(encoding='utf-8') for path in fragment_paths(name)))
+    have = options(config.read_text(encoding='utf-8'))
+    lost = [f'{option}={value}' for option, value in wanted.items() if have.get(option, 'n') != value]
     if lost:
         (config.parent / '.lab.json').unlink(missing_ok=True)
         raise Fail(f'configure {name}', 'did not make it into the configuration: ' + ', '.join(lost),
