@@ -312,7 +312,8 @@ def check_kernels(args, variants):
             if not path.is_file():
                 raise LabError(f"look for the kernels: {paths.shown(path)} is missing: run `make bench`")
         name = f"kernel-{build}" if build else "kernel"
-        differences[name] = bench_store.compare_files(*(path.parent / ".config" for path in pair))
+        differences[name] = bench_store.compare(*(bench_store.options(
+            (path.parent / ".config").read_text(encoding="utf-8")) for path in pair))
     files.write_json(args.out / "config.json", differences)
 
 

@@ -87,8 +87,3 @@ def compare(stock, ours):
 def one_side(these, those):
     """What only `these` has."""
     return {name: these[name] for name in sorted(these.keys() - those.keys())}
-
-
-def compare_files(stock, ours):
-    """compare() for two .config files."""
-    return compare(*(options(path.read_text(encoding="utf-8")) for path in (stock, ours)))
