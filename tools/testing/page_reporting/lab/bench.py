@@ -37,8 +37,8 @@ def arguments(parser):
     parser.add_argument("--selfcheck", action="store_true", help="compare stock with stock")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--kernels", action="store_true", help="list the kernels that are needed, and start nothing")
-    parser.add_argument("--stock", default=paths.bench_kernel("stock"), type=Path, help="stock kernel (%(default)s)")
-    parser.add_argument("--ours", default=paths.bench_kernel("ours"), type=Path, help="this series (%(default)s)")
+    parser.add_argument("--stock", default=paths.vmlinux("stock"), type=Path, help="stock kernel (%(default)s)")
+    parser.add_argument("--ours", default=paths.vmlinux("ours"), type=Path, help="this series (%(default)s)")
     parser.add_argument("--out", type=Path, help="folder for results (build/bench, or build/bench-selfcheck)")
 
 

@@ -29,8 +29,7 @@ run() {{
 
 
 def arguments(parser):
-    parser.add_argument("--kernel", default=paths.BUILD / "observe" / "vmlinux", type=Path,
-                        help="kernel to boot (%(default)s)")
+    parser.add_argument("--kernel", default=paths.vmlinux("observe"), type=Path, help="kernel to boot (%(default)s)")
     parser.add_argument("--check-only", action="store_true", help="check the input and start nothing")
     parser.add_argument("--console", metavar="FILE", help="copy the guest's console to this file")
 

@@ -15,35 +15,24 @@ LAB = REPO / "tools" / "testing" / "page_reporting"
 PACING = LAB / "pacing"
 
 
-def kernel():
-    """The guest kernel; PR_KERNEL in the environment names another."""
-    return Path(os.environ.get("PR_KERNEL") or BUILD / "guest" / "vmlinux")
-
-
-def debug_kernel():
-    """The kernel with KUnit and the debugging checks."""
-    return BUILD / "debug" / "vmlinux"
-
-
-def sanitizer_kernel(name):
-    """One of the kernels of `make test-sanitize`, "kasan" or "kcsan"."""
+def vmlinux(name):
+    """A kernel that scripts/build has built."""
     return BUILD / name / "vmlinux"
 
 
-def sanitizer_image(name):
-    """What to boot of it. Started as a vmlinux, by PVH, KCSAN's hooks run before the kernel has set
-    up per-CPU memory, and count down in the boot line, of which two letters change."""
-    return BUILD / name / "arch" / "x86" / "boot" / "bzImage" if name == "kcsan" else sanitizer_kernel(name)
+def bzimage(name):
+    """The same, as a boot loader takes it."""
+    return BUILD / name / "arch" / "x86" / "boot" / "bzImage"
+
+
+def kernel():
+    """The guest kernel; PR_KERNEL in the environment names another."""
+    return Path(os.environ.get("PR_KERNEL") or vmlinux("guest"))
 
 
 def arm64_kernel(pages):
     """The kernel of arm64 with pages of this size, "4k" or "64k"."""
     return BUILD / f"arm64-{pages}" / "arch" / "arm64" / "boot" / "Image"
-
-
-def bench_kernel(name):
-    """One of the bench's kernels, such as "stock" or "ours-off"."""
-    return BUILD / name / "vmlinux"
 
 
 def shown(path):

@@ -509,7 +509,7 @@ def test_split_reports_nothing_again(boot):
 
 def test_snapshot_without_a_flush(boot):
     """A wait is what stock can do; for ours, it would be the wrong number."""
-    boot.kernel = paths.BUILD / "off" / "vmlinux"
+    boot.kernel = paths.vmlinux("off")
     boot.column = "stock"
     waited = small(boot, "flush", "flush", 256, 1)
     assert 256 < waited.figures["rss_at_pause_mib"] < 1024 and waited.reasons == {}

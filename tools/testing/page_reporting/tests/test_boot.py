@@ -74,7 +74,7 @@ def test_kernel_without_migration():
     files = "/sys/kernel/mm/page_reporting"
     steps = [["file", "write", f"{files}/flush", "compact"], ["file", "read", f"{files}/flush"],
              ["file", "read", f"{files}/compact"]]
-    boot = functools.partial(VM, paths.BUILD / "nomigration" / "vmlinux", programs.initramfs(), mem_mib=1024)
+    boot = functools.partial(VM, paths.vmlinux("nomigration"), programs.initramfs(), mem_mib=1024)
     result, fall = free_memory(boot, expect=["delay=-1", "order=9"], steps=steps, thp="system")
     assert fall.returned_pct >= 95
     read = [event.fields["text"] for event in result.events if event.name == "value"]

@@ -23,12 +23,12 @@ PAGES = FREE_MIB * 256
 
 @pytest.fixture(scope="module")
 def initrd(tmp_path_factory):
-    return drivers.initramfs(paths.debug_kernel(), tmp_path_factory.mktemp("hazards"))
+    return drivers.initramfs(paths.vmlinux("debug"), tmp_path_factory.mktemp("hazards"))
 
 
 def machine(initrd, steps, cmdline=(), kernel=None, **arguments):
     """A guest without a balloon."""
-    return VM(kernel or paths.debug_kernel(), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
+    return VM(kernel or paths.vmlinux("debug"), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
               **{"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
                  "run_deadline_s": 300, **arguments})
 
@@ -72,7 +72,7 @@ def disk(folder):
 def test_h01_suspend_to_ram(initrd):
     """The machine sleeps and is woken; nothing was lost, and reporting goes on."""
     # QEMU writes a kernel that it loads as ELF again when it wakes the machine.
-    image = paths.debug_kernel().parent / "arch" / "x86" / "boot" / "bzImage"
+    image = paths.bzimage("debug")
     result = guest(initrd, [load(order=3, capacity=1, delay_ms=20), await_stat("reports", 5),
                             ["sample", "ram"], ["sample", "set", "delay_ms=0"],
                             await_stat("pages", 700 * 256), hog(), await_stat("pages", 900 * 256), UNLOAD],
@@ -190,7 +190,7 @@ def test_h08_types_stay(initrd):
 
 def test_h09_offline_and_contiguous_allocations(tmp_path):
     """Memory goes offline and CMA allocates while blocks are away, and nothing is lost."""
-    _, sums, stressed = stress(paths.debug_kernel(), tmp_path, 30, "device=sample", "fail=0",
+    _, sums, stressed = stress(paths.vmlinux("debug"), tmp_path, 30, "device=sample", "fail=0",
                                "only=device,replug,contiguous,huge")
     assert sums.number("offlined") >= 3
     assert sums.number("contiguous") >= 5
@@ -200,7 +200,7 @@ def test_h09_offline_and_contiguous_allocations(tmp_path):
 
 def test_h10_hwpoison(tmp_path):
     """Free pages and used ones go bad beside reporting: they are lost, and no others."""
-    result, sums, stressed = stress(paths.debug_kernel(), tmp_path, 30, "device=sample", "fail=0",
+    result, sums, stressed = stress(paths.vmlinux("debug"), tmp_path, 30, "device=sample", "fail=0",
                                     "only=device,poison,huge,order")
     assert sums.number("poisoned") >= 5
     assert any("recovery action for free buddy page: Recovered" in line for line in result.console)
@@ -286,7 +286,7 @@ CONTENTS = [("page_poison=1", False), ("init_on_free=1", True), ("debug_pageallo
 @pytest.mark.parametrize("parameter, comes_back", CONTENTS)
 def test_h14_demo(parameter, comes_back):
     def boot(**arguments):
-        return VM(paths.debug_kernel(), programs.initramfs(), mem_mib=1024, parallel=True,
+        return VM(paths.vmlinux("debug"), programs.initramfs(), mem_mib=1024, parallel=True,
                   boot_deadline_s=180, run_deadline_s=300, **arguments)
 
     _, fall = free_memory(boot, [*drivers.PATIENCE, parameter], seconds=60 if comes_back else 10)

@@ -18,7 +18,7 @@ TABLE = paths.REPO / "mm" / "tests" / "page_reporting_rows.rst"
 @pytest.fixture(scope="module")
 def run():
     """One boot that runs the suites: (its console, what went wrong with the guest or None)."""
-    vm = VM(paths.debug_kernel(), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True,
+    vm = VM(paths.vmlinux("debug"), programs.initramfs(), balloon=None, mem_mib=2048, parallel=True,
             cmdline=kunit.BOOT_LINE, boot_deadline_s=DEADLINE_S, run_deadline_s=120)
     try:
         with vm:

@@ -489,7 +489,7 @@ def test_virtio_mem(tmp_path, rounds, period_s):
 def sleeper(**arguments):
     """Arguments for a guest of the kernel with locks and lists checked."""
     # QEMU writes a kernel that it loads as ELF again when it wakes the machine.
-    image = paths.debug_kernel().parent / "arch" / "x86" / "boot" / "bzImage"
+    image = paths.bzimage("debug")
     return {"kernel": image, "parallel": True, "boot_deadline_s": 180, "cmdline": drivers.PATIENCE, **arguments}
 
 

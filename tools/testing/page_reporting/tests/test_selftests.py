@@ -54,9 +54,9 @@ def run_sample(folder):
     # The parameters' tables need a device that is there all the time.
     steps = [step("counters"), step("files"), step("flush"), step("stress"), step("tool"), drivers.load(),
              step("input"), drivers.UNLOAD]
-    return VM(paths.debug_kernel(), drivers.initramfs(paths.debug_kernel(), folder, archive(folder)), mem_mib=1024,
-              cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps, balloon=None, parallel=True, boot_deadline_s=180,
-              run_deadline_s=900)
+    kernel = paths.vmlinux("debug")
+    return VM(kernel, drivers.initramfs(kernel, folder, archive(folder)), mem_mib=1024, balloon=None, parallel=True,
+              cmdline=[MOVABLE, *drivers.PATIENCE], steps=steps, boot_deadline_s=180, run_deadline_s=900)
 
 
 def run_nothing(folder):
@@ -113,7 +113,7 @@ def test_enough_writes(run, guest):
     ("off", ["selftest"], None, "no CONFIG_PAGE_REPORTING"),
 ], ids=["without_root", "without_the_feature"])
 def test_skips(tmp_path, kernel, words, balloon, reason):
-    kernel = paths.BUILD / "off" / "vmlinux" if kernel == "off" else paths.kernel()
+    kernel = paths.vmlinux("off") if kernel == "off" else paths.kernel()
     steps = [[*words, f"page_reporting_{program}"] for program in PROGRAMS]
     with VM(kernel, archive(tmp_path), mem_mib=512, steps=steps, balloon=balloon) as vm:
         reports = selftests.reports(vm.finish())

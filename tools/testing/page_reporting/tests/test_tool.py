@@ -671,7 +671,7 @@ LIVE = {
 
 def guest_of(name, folder, arguments):
     """A kernel and an archive with the selftests, a shell and the script of the rows."""
-    kernel = paths.debug_kernel() if name == "sample" else paths.kernel()
+    kernel = paths.vmlinux("debug") if name == "sample" else paths.kernel()
     initrd = drivers.initramfs(kernel, folder) if name == "sample" else programs.initramfs()
     script = folder / "rows.sh"
     script.write_text(PREPARE + "".join(f"{prepare}\nlook {row}\n" for row, prepare, _ in LIVE[name][0]),
@@ -766,7 +766,7 @@ def test_host_that_has_locked_its_memory(tool, static_tool, tmp_path, mem_mib):
 
 def test_host_that_ignores_reports(tool, static_tool, tmp_path):
     """As QEMU does for a guest with page_poison=1; the host alone cannot see why."""
-    assert diagnose(tool, static_tool, tmp_path, 1024, paths.debug_kernel(), boot_deadline_s=180, parallel=True,
+    assert diagnose(tool, static_tool, tmp_path, 1024, paths.vmlinux("debug"), boot_deadline_s=180, parallel=True,
                     cmdline=[*drivers.PATIENCE, "page_poison=1"]) == {"dropped"}
 
 
