@@ -30,11 +30,6 @@ def kernel():
     return Path(os.environ.get("PR_KERNEL") or vmlinux("guest"))
 
 
-def arm64_kernel(pages):
-    """The kernel of arm64 with pages of this size, "4k" or "64k"."""
-    return BUILD / f"arm64-{pages}" / "arch" / "arm64" / "boot" / "Image"
-
-
 def shown(path):
     """A path for a message: short where it lies in the repository."""
     path = Path(path)

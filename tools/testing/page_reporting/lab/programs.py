@@ -18,11 +18,6 @@ def initramfs():
     return build(paths.kernel().parent, paths.BUILD / "guest-programs")
 
 
-def initramfs_for(kernel_build):
-    """The archive for an arm64 kernel that was built in this directory, up to date."""
-    return build(kernel_build, paths.BUILD / "guest-programs-arm64", ARM64_COMPILER)
-
-
 def environment():
     """Ours, without the flags and targets of a make that may have started us."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}

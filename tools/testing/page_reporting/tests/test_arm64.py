@@ -34,13 +34,17 @@ def kernel_build(pages):
     return paths.BUILD / f"arm64-{pages}"
 
 
+def kernel(pages):
+    return kernel_build(pages) / "arch" / "arm64" / "boot" / "Image"
+
+
 def initramfs(pages):
-    return programs.initramfs_for(kernel_build(pages))
+    return programs.build(kernel_build(pages), paths.BUILD / "guest-programs-arm64", programs.ARM64_COMPILER)
 
 
 @pytest.mark.parametrize("pages", PAGES)
 def test_kunit_passes(pages):
-    with VM(paths.arm64_kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
+    with VM(kernel(pages), initramfs(pages), balloon=None, mem_mib=KUNIT_MIB[pages],
             cmdline=kunit.BOOT_LINE, boot_deadline_s=RUN_S, run_deadline_s=60) as vm:
         console = vm.finish().console
     results = tap.statuses(console)
@@ -55,10 +59,8 @@ def reports(request, tmp_path_factory):
     pages = request.param
     archive = selftests.initramfs(initramfs(pages), tmp_path_factory.mktemp("selftests") / pages,
                                   kernel_build=kernel_build(pages))
-    with VM(paths.arm64_kernel(pages), archive, mem_mib=SELFTEST_MIB[pages],
-            cmdline=drivers.PATIENCE,
-            steps=[test_selftests.step(name) for name in test_selftests.PROGRAMS],
-            boot_deadline_s=BOOT_S, run_deadline_s=RUN_S) as vm:
+    with VM(kernel(pages), archive, mem_mib=SELFTEST_MIB[pages], cmdline=drivers.PATIENCE, boot_deadline_s=BOOT_S,
+            run_deadline_s=RUN_S, steps=[test_selftests.step(name) for name in test_selftests.PROGRAMS]) as vm:
         return pages, selftests.reports(vm.finish())
 
 
@@ -76,9 +78,8 @@ def test_selftest_passes(reports, program):
 @pytest.mark.parametrize("pages", PAGES)
 def test_demo_gives_memory_back(pages, tmp_path):
     """With the defaults, at least 90 % of what was freed, and nothing with reporting off."""
-    done = subprocess.run([*LAB, "demo", "--kernel", paths.arm64_kernel(pages), "--initrd",
-                           initramfs(pages), "--mem", "4G", "--free", "3G", "--out", tmp_path],
-                          capture_output=True, text=True, timeout=RUN_S, check=False)
+    words = ["--kernel", kernel(pages), "--initrd", initramfs(pages), "--mem", "4G", "--free", "3G", "--out", tmp_path]
+    done = subprocess.run([*LAB, "demo", *words], capture_output=True, text=True, timeout=RUN_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert summary["returned_pct"] >= 90
