@@ -23,10 +23,11 @@ def no_huge_pages_reason():
     return None if setting in ("always", "madvise") else f"the host's transparent huge pages are set to {setting}"
 
 
-def huge_mib(pid, names):
-    """The sum of some sizes of /proc/PID/smaps_rollup, such as AnonHugePages, in MiB."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    return sum(int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M)[1]) for name in names) / 1024
+def sizes_mib(path, names):
+    """The sum of some sizes of a file such as /proc/PID/smaps_rollup, in MiB."""
+    with open(path, encoding="ascii", errors="replace") as file:
+        sizes = dict(line.split(":", 1) for line in file)
+    return sum(int(sizes[name].split()[0]) for name in names) / 1024
 
 
 def splits():

@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from . import console
+from . import console, host
 from .errors import DirtyConsole, GuestDied, GuestError, StepFailed
 
 SAMPLE_PERIOD_S = 0.02
@@ -53,13 +53,6 @@ class Event:
         return int(self.fields[key])
 
 
-def _status_mib(pid, names):
-    """The sum of some sizes of /proc/PID/status, in MiB."""
-    with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as status:
-        sizes = dict(line.split(":", 1) for line in status)
-    return sum(int(sizes[name].split()[0]) for name in names) / 1024
-
-
 def read_sample(pid, counted=None):
     """A Sample of process `pid`, from the kernel's tables; None once it has ended.
 
@@ -71,7 +64,9 @@ def read_sample(pid, counted=None):
             text = stat.read()
         with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
             _, resident, shared, *_ = map(int, statm.read().split())
-        rss_mib = _status_mib(pid, counted) if counted and resident else (resident - shared) * _PAGE_MIB
+        rss_mib = (resident - shared) * _PAGE_MIB
+        if counted and resident:
+            rss_mib = host.sizes_mib(f"/proc/{pid}/status", counted)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # proc(5): the name, in parentheses, may hold blanks; these are fields 3 and up.

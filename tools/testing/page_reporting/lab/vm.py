@@ -181,7 +181,7 @@ class VM:
         an event whose sample it goes with.
         """
         try:
-            return host.huge_mib(self.pid, self.backing.huge)
+            return host.sizes_mib(f"/proc/{self.pid}/smaps_rollup", self.backing.huge)
         except (FileNotFoundError, ProcessLookupError) as error:
             raise self._qemu.error(GuestDied, f"{self._qemu.step}: read QEMU's huge pages: QEMU has ended") from error
 
