@@ -715,13 +715,29 @@ def static_tool(tmp_path_factory):
                            paths.kernel().parent)
 
 
-def diagnose(tool, archive, folder, mem_mib, kernel=None, **arguments):
+# Whether this user may have QEMU lock its memory, which the kernel allows root.
+MAY_LOCK = os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
+LOCKED = {"extra_args": ["-overcommit", "mem-lock=on"]}
+POISONED = {"kernel": paths.vmlinux("debug"), "boot_deadline_s": 180, "parallel": True,
+            "cmdline": [*drivers.PATIENCE, "page_poison=1"]}
+
+
+@pytest.mark.parametrize("mem_mib, arguments, bad", [
+    # What an ordinary guest holds is told apart from what was not dropped.
+    (256, {}, set()), (512, {}, set()), (512, {"nodes": 2}, set()),
+    # QEMU cannot drop what is locked, and answers the guest as if it had.
+    *(pytest.param(mem_mib, LOCKED, {"locked", "dropped"}, marks=pytest.mark.skipif(
+        not MAY_LOCK, reason="only root may lock so much memory")) for mem_mib in (256, 512)),
+    # QEMU ignores the reports of a guest with page_poison=1; the host alone cannot see why.
+    (1024, POISONED, {"dropped"}),
+], ids=["256-mib", "512-mib", "two-numa-nodes", "256-mib-locked", "512-mib-locked", "ignored"])
+def test_what_a_host_has_dropped(tool, static_tool, tmp_path, mem_mib, arguments, bad):
     """doctor's findings about a guest that had memory and gave it back, with the guest's own status."""
-    initrd = folder / "initrd"
-    initrd.write_bytes(programs.initramfs().read_bytes() + archive)
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(programs.initramfs().read_bytes() + static_tool)
     steps = [["hog", f"mem={mem_mib // 2}M", "hold=host"], ["file", "write", f"/{FILES}/flush", "all"],
              ["selftest", "page-reporting", "--json", "status"], ["hog", "mem=4M"]]
-    with VM(kernel or paths.kernel(), initrd, mem_mib=mem_mib, steps=steps, **arguments) as vm:
+    with VM(initrd=initrd, mem_mib=mem_mib, steps=steps, **{"kernel": paths.kernel(), **arguments}) as vm:
         vm.wait_event("ready")
         vm.send("go")
         vm.wait_event("freed")
@@ -737,37 +753,7 @@ def diagnose(tool, archive, folder, mem_mib, kernel=None, **arguments):
     assert json.loads(said)["reported_bytes"] > mem_mib << 19
     found = by_check(done.stdout)
     print(mem_mib, *(found[name]["saw"] for name in ("resident", "backing", "dropped", "locked")), sep="; ")
-    return {name for name, check in found.items() if check["result"] == "bad"}
-
-
-@pytest.mark.parametrize("mem_mib", [256, 512])
-def test_host_that_drops(tool, static_tool, tmp_path, mem_mib):
-    """What an ordinary guest holds is told apart from what was not dropped."""
-    assert diagnose(tool, static_tool, tmp_path, mem_mib) == set()
-
-
-def test_host_that_drops_in_two_numa_nodes(tool, static_tool, tmp_path):
-    assert diagnose(tool, static_tool, tmp_path, 512, nodes=2) == set()
-
-
-def may_lock():
-    """Whether this user may have QEMU lock its memory, which the kernel allows root."""
-    return os.geteuid() == 0 or resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
-
-
-@pytest.mark.parametrize("mem_mib", [256, 512])
-def test_host_that_has_locked_its_memory(tool, static_tool, tmp_path, mem_mib):
-    """QEMU cannot drop it, and answers the guest as if it had."""
-    if not may_lock():
-        pytest.skip("only root may lock so much memory")
-    arguments = {"extra_args": ["-overcommit", "mem-lock=on"]}
-    assert diagnose(tool, static_tool, tmp_path, mem_mib, **arguments) == {"locked", "dropped"}
-
-
-def test_host_that_ignores_reports(tool, static_tool, tmp_path):
-    """As QEMU does for a guest with page_poison=1; the host alone cannot see why."""
-    assert diagnose(tool, static_tool, tmp_path, 1024, paths.vmlinux("debug"), boot_deadline_s=180, parallel=True,
-                    cmdline=[*drivers.PATIENCE, "page_poison=1"]) == {"dropped"}
+    assert {name for name, check in found.items() if check["result"] == "bad"} == bad
 
 
 def test_kernels_own_makefile(tmp_path):
