@@ -752,16 +752,13 @@ def test_what_a_host_has_dropped(tool, static_tool, tmp_path, mem_mib, arguments
 
 def test_kernels_own_makefile(tmp_path):
     """tools/mm/Makefile builds it, without a warning, and cleans up."""
-    tree = paths.TREE
-    assert "page-reporting" in (tree / "tools/mm/Makefile").read_text(encoding="utf-8")
-    (tmp_path / "tools").mkdir()
-    subprocess.run(["cp", "-r", *(tree / "tools" / name for name in ("mm", "lib", "scripts", "build", "include")),
-                    tmp_path / "tools"], check=True)
     folder = tmp_path / "tools" / "mm"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    made = subprocess.run(["make", "-C", folder, "page-reporting"], capture_output=True, text=True,
-                          check=False, env=environment, timeout=300)
+    folder.parent.mkdir()
+    subprocess.run(["cp", "-r", *(paths.TREE / "tools" / name for name in ("mm", "lib", "scripts", "build", "include")),
+                    folder.parent], check=True)
+    made = subprocess.run(["make", "-C", folder, "page-reporting"], capture_output=True, text=True, check=False,
+                          env=programs.environment(), timeout=300)
     assert made.returncode == 0 and "warning" not in made.stderr, made.stderr
     assert (folder / "page-reporting").is_file()
-    subprocess.run(["make", "-C", folder, "clean"], capture_output=True, check=True, env=environment)
+    subprocess.run(["make", "-C", folder, "clean"], capture_output=True, check=True, env=programs.environment())
     assert not (folder / "page-reporting").exists()
