@@ -295,16 +295,6 @@ def test_record_says_what_the_host_had_no_time_for(monkeypatch):
 
 # Runs that go on together
 
-class FakeGuest:
-    """A guest that runs until it is stopped."""
-
-    def __init__(self):
-        self.stopped = threading.Event()
-
-    def stop(self):
-        self.stopped.set()
-
-
 def test_runs_of_a_batch_overlap():
     """Each waits for the other: one after the other, they never would end."""
     barrier = threading.Barrier(2, timeout=20)
@@ -312,10 +302,11 @@ def test_runs_of_a_batch_overlap():
 
 
 def test_one_failure_stops_the_batch():
-    guests, guest = bench_batch.Guests(), FakeGuest()
+    guests, stopped = bench_batch.Guests(), threading.Event()
+    guest = types.SimpleNamespace(stop=stopped.set)
 
     def waits():
-        assert guests.add(guest).stopped.wait(20)
+        assert guests.add(guest) is guest and stopped.wait(20)
         raise LabError("the guest ended")
 
     def fails():
@@ -323,9 +314,9 @@ def test_one_failure_stops_the_batch():
 
     with pytest.raises(LabError):
         bench_batch.run([waits, fails], guests)
-    assert guest.stopped.is_set()
+    assert stopped.is_set()
     with pytest.raises(concurrent.futures.CancelledError):
-        guests.add(FakeGuest())
+        guests.add(guest)
 
 
 # Workloads
