@@ -151,15 +151,11 @@ def measure(job, boot, show):
     }
 
 
-def ignore(*_):
-    """For the runs of a batch that do not show how far they are."""
-
-
 def measure_batch(batch, bootable, show):
-    """Run the jobs of `batch` at the same time: their raw records."""
+    """Run the jobs of `batch` at the same time, of which the first shows how far it is: their raw records."""
     guests = bench_batch.Guests()
-    calls = [functools.partial(measure, job, bootable.boot(job, guests),
-                               show if not index else ignore) for index, job in enumerate(batch)]
+    calls = [functools.partial(measure, job, bootable.boot(job, guests), (lambda *_: None) if index else show)
+             for index, job in enumerate(batch)]
     return bench_batch.run(calls, guests)
 
 
