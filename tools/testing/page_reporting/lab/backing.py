@@ -13,76 +13,58 @@ memory out of the count, it is in a memfd, RssShmem, where the guest's memory is
 RssAnon, where the guest's memory is RssShmem (split-wx=off).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import BadInput
 
 
 @dataclass(frozen=True)
-class _Kind:
-    """The class of QEMU's object and its options, the fields of /proc/PID/status that count, TCG's split-wx, and the
-    fields of smaps_rollup for huge pages. `counted` is None for anonymous memory, which statm has."""
+class Backing:
+    """What backs one guest's memory.
 
-    option: str
+    template: the class of QEMU's object and its options
+    counted: the fields of /proc/PID/status that add up to resident memory; None for what statm has as anonymous
+    split_wx: TCG's option split-wx
+    huge: the fields of /proc/PID/smaps_rollup that add up to the guest's memory in huge pages
+    """
+
+    template: str
     counted: tuple | None
     split_wx: str
     huge: tuple
-    has_file: bool = False
-
-
-_SHARED_HUGE = ("ShmemPmdMapped", "FilePmdMapped")
-_KINDS = {
-    "ram": _Kind("memory-backend-ram,{size}", None, "on", ("AnonHugePages",)),
-    "memfd": _Kind("memory-backend-memfd,{size},share=on", ("RssShmem",), "off", _SHARED_HUGE),
-    "shared": _Kind("memory-backend-file,{size},share=on,mem-path={path}", ("RssFile", "RssShmem"), "off",
-                    _SHARED_HUGE, True),
-    "private": _Kind("memory-backend-file,{size},share=off,mem-path={path}", ("RssAnon", "RssFile"), "on",
-                     ("AnonHugePages", "FilePmdMapped"), True),
-}
-
-
-@dataclass(frozen=True)
-class Backing:
-    """The backing of one guest, as backing.choose() makes it."""
-
-    kind: str
     path: Path | None = None
-
-    @property
-    def counted(self):
-        """The fields of /proc/PID/status that add up to resident memory; None for what statm has as anonymous."""
-        return _KINDS[self.kind].counted
-
-    @property
-    def huge(self):
-        """The fields of /proc/PID/smaps_rollup that add up to the guest's memory in huge pages."""
-        return _KINDS[self.kind].huge
-
-    @property
-    def split_wx(self):
-        """TCG's option split-wx, on or off."""
-        return _KINDS[self.kind].split_wx
 
     def option(self, name, mib):
         """The value of QEMU's -object. No memory is reserved on the host."""
         # QEMU takes two commas for one.
         path = str(self.path).replace(",", ",,")
-        return _KINDS[self.kind].option.format(size=f"id={name},size={mib}M,reserve=off", path=path)
+        return self.template.format(size=f"id={name},size={mib}M,reserve=off", path=path)
+
+
+_SHARED_HUGE = ("ShmemPmdMapped", "FilePmdMapped")
+_KINDS = {
+    "ram": Backing("memory-backend-ram,{size}", None, "on", ("AnonHugePages",)),
+    "memfd": Backing("memory-backend-memfd,{size},share=on", ("RssShmem",), "off", _SHARED_HUGE),
+    "shared": Backing("memory-backend-file,{size},share=on,mem-path={path}", ("RssFile", "RssShmem"), "off",
+                      _SHARED_HUGE),
+    "private": Backing("memory-backend-file,{size},share=off,mem-path={path}", ("RssAnon", "RssFile"), "on",
+                       ("AnonHugePages", "FilePmdMapped")),
+}
 
 
 def choose(kind, path, mem_mib, nodes):
     """The Backing for what a caller of VM gave; BadInput if it does not fit."""
     if kind not in _KINDS:
         raise BadInput(f"backing={kind}: give {', '.join(_KINDS)}")
-    if not _KINDS[kind].has_file:
+    if "{path}" not in _KINDS[kind].template:
         if path:
             raise BadInput(f"backing={kind}: takes no backing_file")
-        return Backing(kind)
+        return _KINDS[kind]
     if not path or not Path(path).is_file():
         raise BadInput(f"backing={kind}: backing_file={path} is no file: make one of {mem_mib} MiB first")
     if nodes:
         raise BadInput(f"backing={kind}: one file cannot back {nodes} NUMA nodes")
     if Path(path).stat().st_size != mem_mib << 20:
         raise BadInput(f"backing={kind}: {path} has {Path(path).stat().st_size} bytes, the guest {mem_mib << 20}")
-    return Backing(kind, Path(path))
+    return replace(_KINDS[kind], path=Path(path))
