@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The machines that a guest can be: what QEMU, the boot line and the build have to know of each."""
 
-import platform
 from dataclasses import dataclass
 
 from .errors import BadInput
@@ -26,11 +25,6 @@ class Arch:
     machine: str
     cpu: str
     boot_words: tuple
-
-    @property
-    def native(self):
-        """Whether this machine is one, so that KVM may run it."""
-        return platform.machine() == self.name
 
 
 # "pc" boots sooner than "q35". A CPU with newer features makes the kernel clear memory with string

@@ -3,6 +3,7 @@
 
 import functools
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -48,7 +49,7 @@ def choose_accel(choice=None, arch=arches.X86_64):
     Without either, KVM comes first where it looks usable. /dev/kvm alone says little: it may
     open and still hang every guest.
     """
-    if not arch.native:
+    if platform.machine() != arch.name:
         return ["tcg"]
     choice = choice or os.environ.get("ACCEL") or "auto"
     if choice not in ("auto", "tcg", "kvm"):
