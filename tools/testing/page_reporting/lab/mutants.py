@@ -13,7 +13,6 @@ import concurrent.futures as futures
 import contextlib
 import os
 import queue
-import random
 import shutil
 import subprocess
 import threading
@@ -50,11 +49,6 @@ def select(rows):
         if mutation["row"] not in rows_of.get(mutation["caught_by"], []):
             raise LabError(f"{TABLE.name}: there is no KUnit case {mutation['caught_by']} for {mutation['row']}")
     return [mutation for mutation in mutations if not rows or mutation["row"] in rows]
-
-
-def of_the_day(mutations, day, count):
-    """Some of them, others each day: what CI has no time for in one run, it has in a few weeks."""
-    return random.Random(day.isoformat()).sample(mutations, min(count, len(mutations)))
 
 
 def jobs():
