@@ -29,6 +29,12 @@ def write_atomic(path, data, executable=False):
         temporary.chmod(0o755 if executable else 0o644)
 
 
+def update(path, text):
+    """Write a file, unless it says that already: make would build what is newer again."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
 def write_json(path, value, indent=1):
     """Write a value whole; ValueError for what is no number."""
     write_atomic(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")

@@ -7,7 +7,6 @@ kernel unpacks one after the other.
 """
 
 import gzip
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def build(kernel_build, name):
     kernel_build = Path(kernel_build).resolve()
     out, source = kernel_build / "lab-modules", (kernel_build / "source").resolve()
     with files.locked(out / ".lock"):
-        copy_if_changed(SOURCE / f"{name}.c", out / f"{name}.c")
+        files.update(out / f"{name}.c", (SOURCE / f"{name}.c").read_text(encoding="utf-8"))
         (out / "Kbuild").write_text(f"obj-m := {name}.o\n", encoding="ascii")
         run = subprocess.run(["make", "-s", "-C", source, f"O={kernel_build}", f"M={out}", "modules"],
                              env=programs.environment(), capture_output=True, text=True, check=False)
@@ -31,12 +30,6 @@ def build(kernel_build, name):
         raise LabError(f"build the module {name} for {paths.shown(kernel_build)}: "
                        f"{(run.stderr or run.stdout).strip()}")
     return out / f"{name}.ko"
-
-
-def copy_if_changed(source, target):
-    """Copy, unless both are the same: make would build what is newer again."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        shutil.copyfile(source, target)
 
 
 def pack(initrd, modules, kernel_build, out):

@@ -96,7 +96,7 @@ class Site:
     def put(self, texts):
         """Write files of the tree."""
         for file, text in texts.items():
-            overlay.write(self.out / "tree" / file, text)
+            files.update(self.out / "tree" / file, text)
 
     @contextlib.contextmanager
     def _stoppable(self, running, stop):

@@ -24,7 +24,7 @@ def lay(tree, own, out):
         link(Path(tree), out / "tree", {Path(name).parts for name in own})
         files.write_json(stamp, key)
     for name in own:
-        write(out / "tree" / name, (tree / name).read_text(encoding="utf-8"))
+        files.update(out / "tree" / name, (tree / name).read_text(encoding="utf-8"))
 
 
 def link(origin, copy, own):
@@ -38,9 +38,3 @@ def link(origin, copy, own):
             link(origin / entry.name, copy / entry.name, below)
         else:
             (copy / entry.name).symlink_to(entry.path)
-
-
-def write(path, text):
-    """Write a file, unless it says that already."""
-    if path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")

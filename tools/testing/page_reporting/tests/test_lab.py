@@ -437,7 +437,7 @@ def test_overlay_changes_its_own_files_only(tmp_path):
     copied = [path for path in (out / "tree").rglob("*") if not path.is_symlink() and path.is_file()]
     assert sorted(str(path.relative_to(out / "tree")) for path in copied) == own
     assert (out / "tree/mm/b.c").read_text() == "mm/b.c" and (out / "tree/fs").readlink() == tree / "fs"
-    overlay.write(out / "tree/mm/a.c", "broken")
+    files.update(out / "tree/mm/a.c", "broken")
     (out / "object").touch()
     os.utime(out / "tree/mm/tests/t.c", (1, 1))
     overlay.lay(tree, own, out)
