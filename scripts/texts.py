@@ -90,7 +90,9 @@ class Results:
 
     def row(self, name):
         """The row of that name, or None; Fail if the bench knows no such figure."""
-        if name not in self._by_name and name not in known_figures():
+        known = (f'{variant.scenario}/{variant.name}/{figure.name}' for variant in bench_plan.VARIANTS
+                 for figure in variant.figures)
+        if name not in self._by_name and name not in known:
             raise Fail('write the tables', f'{name}: the bench has no such figure', 'see lab/bench_plan.py')
         return self._by_name.get(name)
 
@@ -101,11 +103,6 @@ class Results:
         return (f"`make bench` of {meta['date'][:10]} at commit {meta['commit'][:12]}, {meta['repeat']} runs of each "
                 f"kernel: {meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} "
                 f"CPUs{thp}, base {meta['base']}.")
-
-
-def known_figures():
-    return {f'{variant.scenario}/{variant.name}/{figure.name}' for variant in bench_plan.VARIANTS
-            for figure in variant.figures}
 
 
 def value(row, column):
@@ -137,7 +134,8 @@ def everything(results):
     """Each scenario's rows, with what they come to first."""
     words = [verdict(row) for row in results.rows]
     counts = ', '.join(f'{words.count(word)} {word}' for word in ('better', 'same', 'worse', NO_SPREAD, NO_ROW))
-    worse = [full_name(row) for row in results.rows if verdict(row) == 'worse']
+    worse = [' '.join(row[key] for key in ('scenario', 'variant', 'figure')) for row in results.rows
+             if verdict(row) == 'worse']
     text = wrap(results.source()) + '\n' + wrap(f'{len(words)} figures: {counts}.')
     text += '\n' + wrap('Worse than stock: ' + ('; '.join(worse) or 'none') + '.')
     head = ['variant', 'figure', 'stock', 'ours', 'off', 'ratio', 'spread', 'ours is']
@@ -145,10 +143,6 @@ def everything(results):
         rows = [row for row in results.rows if row['scenario'] == scenario]
         text += f'\n### {scenario}\n\n' + markdown(head, [full_cells(row) for row in rows])
     return text
-
-
-def full_name(row):
-    return ' '.join(row[key] for key in ('scenario', 'variant', 'figure'))
 
 
 def full_cells(row):
@@ -294,17 +288,14 @@ def dead_links(path, roots):
               if not any(any(root.glob(name.rstrip('/'))) for root in roots)]
     code = '\n'.join(re.findall(r'^    .*$|`[^`\n]+`', text, re.M))
     named = ' '.join(re.findall(r'\bmake((?: [a-z][a-z-]+\b(?!=))+)', code)).split()
-    return lines + [f'make {target}: no such target' for target in named if target not in targets()]
+    targets = re.findall(r'^([a-z][a-z-]*):', (REPO / 'Makefile').read_text(encoding='utf-8'), re.M)
+    return lines + [f'make {target}: no such target' for target in named if target not in targets]
 
 
 def anchors(path):
     """The headings of a file in Markdown, as links name them."""
     titles = re.findall(r'^#+ (.*)$', path.read_text(encoding='utf-8'), re.M)
     return {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-') for title in titles}
-
-
-def targets():
-    return set(re.findall(r'^([a-z][a-z-]*):', (REPO / 'Makefile').read_text(encoding='utf-8'), re.M))
 
 
 def main():
