@@ -103,14 +103,11 @@ def architecture(name):
 def make_command(name, *more):
     """make for one kernel, as a list; the lint checks use it too."""
     ccache, cross = 'ccache ' if shutil.which('ccache') else '', architecture(name)
+    release = (common.read_json(BUILD / 'base.json') or {}).get('release', '')
     return ['make', '-C', str(BUILD / KERNELS[name].source), f'O={BUILD / name}', '--no-print-directory',
             f'-j{os.cpu_count()}', *(f'{key}={value}' for key, value in cross.items()),
             f"CC={ccache}{cross.get('CROSS_COMPILE', '')}gcc", f'HOSTCC={ccache}gcc',
-            *(word.format(release=base_release()) for word in KERNELS[name].arguments), *more]
-
-
-def base_release():
-    return (common.read_json(BUILD / 'base.json') or {}).get('release', '')
+            *(word.format(release=release) for word in KERNELS[name].arguments), *more]
 
 
 # The configuration

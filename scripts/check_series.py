@@ -201,10 +201,7 @@ class Kernels:
         self.part = part
         self.state = None
         self._options = set()
-        self._prepare()
-
-    def _prepare(self):
-        """A copy of the base, in which files are replaced, and none is written to."""
+        # A copy of the base, in which files are replaced, and none is written to
         known = common.read_json(self.subject.build / 'base.json')
         state = tree.make_tree(self.work, known, base=self.subject.base, copy=os.link)
         if not state['files']:      # it is new

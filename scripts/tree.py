@@ -391,10 +391,6 @@ def wanted_files(repo, base, build):
 
 # bases/
 
-def touched_blobs(base, wanted):
-    return {path: blob_id((base / path).read_bytes()) for path in sorted(wanted) if (base / path).is_file()}
-
-
 def read_base_file(path):
     """(fields, blobs) of a file of bases/; nothing where there is none."""
     fields, blobs = {}, {}
@@ -540,7 +536,8 @@ def main():
             say(f'fixes: {len(changed)} files changed' if changed else 'fixes: nothing to do')
             return
         wanted = wanted_files(repo, build / 'base', build)
-        blobs = touched_blobs(build / 'base', wanted)
+        originals = ((path, build / 'base' / path) for path in sorted(wanted))
+        blobs = {path: blob_id(original.read_bytes()) for path, original in originals if original.is_file()}
         if args.update_base:
             write_base_file(record, known, blobs)
         warn_of_drift(record, known, blobs)

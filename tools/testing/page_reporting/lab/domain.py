@@ -160,10 +160,6 @@ class Session:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": folder, "XDG_RUNTIME_DIR": folder,
                 "XDG_CONFIG_HOME": folder + "/config", "XDG_CACHE_HOME": folder + "/cache"}
 
-    def _virsh(self, *words):
-        socket = self._folder / "libvirt" / "libvirt-sock"
-        return [*self._as_user(), "virsh", "-q", "-c", f"qemu+unix:///session?socket={socket}", *words]
-
     def _wait_for_socket(self):
         deadline = time.monotonic() + START_S
         while not (self._folder / "libvirt" / "libvirt-sock").exists():
@@ -174,8 +170,10 @@ class Session:
 
     def virsh(self, *words):
         """What virsh prints; LabError with what it says if it fails."""
+        socket = self._folder / "libvirt" / "libvirt-sock"
+        command = [*self._as_user(), "virsh", "-q", "-c", f"qemu+unix:///session?socket={socket}", *words]
         try:
-            return output(f"virsh {words[0]}", self._virsh(*words), env=self._env(), timeout=VIRSH_S)
+            return output(f"virsh {words[0]}", command, env=self._env(), timeout=VIRSH_S)
         except subprocess.TimeoutExpired:
             raise LabError(f"virsh {words[0]}: libvirtd does not answer within {VIRSH_S} s") from None
 
