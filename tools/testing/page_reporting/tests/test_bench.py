@@ -357,10 +357,6 @@ def cycle_at(t, alloc_us=1000, **more):
     return Event("cycle", t, None, {name: str(value) for name, value in fields.items()})
 
 
-def run_at(t, idle):
-    return Event("run", t, None, {"idle": idle})
-
-
 def test_churn_leaves_out_the_first_touch():
     cycles = [cycle_at(1, 4000), cycle_at(3, 2000), cycle_at(5, 3000)]
     got = bench_runs.churn_figures(cycles, samples(0, 100, 50, 90, 90, 90))
@@ -387,7 +383,8 @@ def test_slow_first_cycle_is_not_settled():
 
 def idle_figures(counted=True):
     """The first 100 MiB, then two cycles, each 50 MiB of short and 50 of long; 5 s are over with the second cycle."""
-    runs = [run_at(*run) for run in ((1.5, "short"), (3.5, "long"), (4.5, "short"), (7.5, "long"), (8.5, "short"))]
+    runs = [Event("run", t, None, {"idle": idle}) for t, idle in (
+        (1.5, "short"), (3.5, "long"), (4.5, "short"), (7.5, "long"), (8.5, "short"))]
     cycles = [cycle_at(t, never_mib=100, short_mib=50 * done, long_mib=50 * done,
                        short_refaults=512 * done if counted else -1, long_refaults=2560 * done if counted else -1)
               for done, t in enumerate((1.4, 5, 9))]

@@ -21,11 +21,6 @@ RUN = [*LAB, "run"]
 HOG = ["hog", "mem=32M", "limit=300"]
 
 
-def gone(process, seconds=10):
-    """Whether `process` ends within some seconds."""
-    return process not in psutil.wait_procs([process], timeout=seconds)[1]
-
-
 def start_run(tmp_path):
     """A program that boots a guest, once the guest's hog is ready: (Popen, QEMU's process)."""
     env = dict(os.environ, TMPDIR=str(tmp_path))
@@ -45,7 +40,7 @@ def start_run(tmp_path):
 def test_signal_leaves_no_qemu(tmp_path, number, status):
     run, guest = start_run(tmp_path)
     run.send_signal(number)
-    assert gone(guest)
+    assert not psutil.wait_procs([guest], timeout=10)[1]
     run.communicate(timeout=20)
     assert run.returncode == status
     assert not list(tmp_path.iterdir())

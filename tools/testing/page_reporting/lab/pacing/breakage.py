@@ -28,17 +28,14 @@ def broken_source(mutation, folder):
     """The copy with one mutation; LabError if it fits not one place."""
     source = FILES[mutation["file"]][0] if "file" in mutation else SOURCE
     text = source.read_text(encoding="utf-8")
-    for old, new in zip(*(as_list(mutation[key]) for key in ("old", "new"))):
+    parts = (mutation[key] if isinstance(mutation[key], list) else [mutation[key]] for key in ("old", "new"))
+    for old, new in zip(*parts):
         if (count := text.count(old)) != 1:
             raise LabError(f"\"{mutation['about']}\" fits {count} places, not one: {old}")
         text = text.replace(old, new)
     path = folder / source.name
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def as_list(value):
-    return value if isinstance(value, list) else [value]
 
 
 def build(folder, mutation, *programs):
