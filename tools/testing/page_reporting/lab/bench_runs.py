@@ -50,14 +50,8 @@ def growth_mib(samples):
 
 
 def refaulted_blocks(samples):
-    """How many reported blocks were faulted in again, as the host sees it.
-
-    A block that was reported is gone from QEMU's resident memory, and its next use brings it back:
-    the refaults are the growth of resident memory, all increases from one sample (20 ms) to the
-    next, in units of a block. The caller leaves out the first touch of memory. A block that leaves
-    and returns within one sample is missed, so this is a lower bound; what the column without
-    reporting shows is growth that no report explains.
-    """
+    """How many reported blocks were faulted in again, as docs/bench.md says. The caller leaves out the first touch of
+    memory. What the column without reporting shows is growth that no report explains."""
     return growth_mib(samples) / BLOCK_MIB
 
 
@@ -240,17 +234,9 @@ def learned(cycles, start):
 def idle_figures(events, samples):
     """How much of what is taken is refaulted, apart by how long it was idle: the figures, and the reasons of others.
 
-    guest/churn.c says how long what it takes was idle: less than 1.4 s (short), or longer (long). A page is idle for
-    the pause, and for as long as touching takes before its turn. What was idle for longer may leave rightly. The first
-    use of memory is neither.
-
-    *_refault_pct is seen from the host, in the same way on each kernel: growth of resident memory while memory of that
-    kind is taken. The pauses count as short. The limits: a block that leaves and returns within 20 ms is missed, the
-    event of a change arrives some ms late, and where two churns work side by side, the kinds may change more often
-    than samples are taken. What the column without reporting shows is growth that no report explains.
-    *_counted_pct is exact, and comes from the kernel's own counter of refaults, which stock does not have.
-
-    settled_*: once known, see learned(); the others include what the kernel learned from.
+    docs/bench.md says what their names mean. Neither short nor long is the first use of memory. The pauses count as
+    short. The event of a change arrives some ms late, and where two churns work side by side, the kinds may change more
+    often than samples are taken.
     """
     cycles = [event for event in events if event.name == "cycle"]
     runs = [event for event in events if event.name == "run"]
