@@ -27,11 +27,8 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Sample:
-    """QEMU on the host at one instant: resident MiB, minor faults and CPU seconds since its start.
-
-    Resident is the guest's memory, and some of QEMU's own, but none of TCG's translations of the
-    guest's code: backing.py says what counts for each kind of memory.
-    """
+    """QEMU on the host at one instant: resident MiB, as backing.py counts them, minor faults and CPU seconds since its
+    start."""
 
     t: float                    # time.monotonic()
     rss_mib: float
@@ -54,11 +51,7 @@ class Event:
 
 
 def read_sample(pid, counted=None):
-    """A Sample of process `pid`, from the kernel's tables; None once it has ended.
-
-    counted: the fields of /proc/PID/status that add up to resident memory; None for anonymous
-        memory, from statm, which is quicker to read
-    """
+    """A Sample of process `pid`, from the kernel's tables; None once it has ended. `counted` is that of a Backing."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
             text = stat.read()

@@ -140,11 +140,7 @@ def memory(mem_mib, nodes, backing):
 
 
 def command(path, accel, vm, channel_fd, console_fd):
-    """The command line that starts `vm`, a VM, with its channel and console on open sockets.
-
-    Memory is not reserved, so that a guest may be larger than the host. TCG's translations of the
-    guest's code are where they can be told from the guest's memory, see backing.py.
-    """
+    """The command line that starts `vm`, a VM, with its channel and console on open sockets."""
     threads = (f",thread={'multi' if vm.parallel else 'single'},split-wx={vm.backing.split_wx}" if accel == "tcg"
                else "")
     machine = vm.machine or vm.arch.machine
