@@ -314,7 +314,6 @@ def check_kernels(args, variants):
 
 
 def run_bench(args, repeat):
-    """Everything: the exit status."""
     need_modules("bench", "rich", "matplotlib", "psutil")
     variants, plan = (bench_plan.chosen(scenario, args.selfcheck) for scenario in (args.scenario, ""))
     check_kernels(args, variants)

@@ -53,7 +53,6 @@ class Variant:
 
     @property
     def title(self):
-        """How the variant is called on the screen."""
         return f"{self.scenario} {self.name}"
 
 
@@ -67,12 +66,10 @@ class Job:
 
     @property
     def title(self):
-        """How the run is called on the screen."""
         return f"{self.variant.title}, {self.column}, run {self.repeat}"
 
     @property
     def stem(self):
-        """How the run is called in file names."""
         return f"{self.variant.scenario}-{self.variant.name}-{self.column}-{self.repeat}"
 
 

@@ -21,7 +21,6 @@ class Summary:
 
 
 def summarize(values):
-    """The Summary of `values`; None for none."""
     if not values:
         return None
     return Summary(statistics.median(values), min(values), max(values), len(values))
@@ -138,7 +137,6 @@ def verdict(row):
 
 
 def table(results):
-    """One line per figure."""
     from rich.table import Table
     meta = results["meta"]
     made = Table("scenario", "figure", "unit", title=f"stock and ours, {meta['accel']}, {meta['repeat']} "
@@ -152,7 +150,6 @@ def table(results):
 
 
 def cells(row):
-    """The words of one line."""
     ratio = "n/a" if row["ratio"] is None else f"{row['ratio']:.3f}"
     spread = "n/a" if row["spread_pct"] is None else f"{row['spread_pct']:.1f} %"
     numbers = [number(row[column]) for column in ("stock", "ours", "off")]

@@ -19,7 +19,6 @@ OPTION = re.compile(r"^(CONFIG_\w+)=(.*)$|^# (CONFIG_\w+) is not set$", re.M)
 
 
 def file_digest(path):
-    """The SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
@@ -37,7 +36,6 @@ class Store:
         return {**self._depends_on(job), "workload": job.variant.workload, **self._setting}
 
     def path(self, job):
-        """Where the record of `job` is."""
         digest = hashlib.sha256(identity_text(self.identity(job)).encode()).hexdigest()
         return self._folder / f"{job.stem}-{digest[:12]}.json"
 
@@ -51,7 +49,6 @@ class Store:
         return record if same else None
 
     def save(self, job, record):
-        """Keep the record of a finished run."""
         files.write_json(self.path(job), record, indent=None)
 
 
@@ -85,5 +82,4 @@ def compare(stock, ours):
 
 
 def one_side(these, those):
-    """What only `these` has."""
     return {name: these[name] for name in sorted(these.keys() - those.keys())}

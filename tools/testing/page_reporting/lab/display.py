@@ -51,7 +51,6 @@ class Progress:
             self._bar.stop()
 
     def advance(self, step=1):
-        """So much more is done."""
         self.done += step
         if self.total:
             self.total = max(self.total, self.done)

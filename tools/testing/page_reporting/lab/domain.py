@@ -212,7 +212,6 @@ class Domain:
             time.sleep(0.2)
 
     def text(self):
-        """The console up to now."""
         return self._console.read_text(encoding="utf-8", errors="replace") if self._console.exists() else ""
 
     def tail(self):

@@ -38,7 +38,6 @@ def initramfs(kernel, out, initrd=None):
 
 
 def load(**parameters):
-    """The step that loads the sample driver."""
     return ["sample", "load", *(f"{name}={value}" for name, value in parameters.items())]
 
 
@@ -58,5 +57,4 @@ def stats_of(result):
 
 
 def last(result, name):
-    """The last event `name` of a finished run."""
     return [event for event in result.events if event.name == name][-1]

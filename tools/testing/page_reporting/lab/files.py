@@ -23,7 +23,6 @@ def replacing(path):
 
 
 def write_atomic(path, data, executable=False):
-    """Write a file whole."""
     with replacing(path) as temporary:
         temporary.write_bytes(data if isinstance(data, bytes) else data.encode())
         temporary.chmod(0o755 if executable else 0o644)

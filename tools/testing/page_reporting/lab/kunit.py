@@ -15,7 +15,6 @@ ROWS = re.compile(r"^/\*(?:\n \*)? ((?:[SBH]\d+ ?)+)\b(?:(?!\*/).)*\*/\nstatic v
 
 
 def all_cases():
-    """The names of the cases of all suites."""
     return [case for suite in SUITES for case in cases_of(suite)]
 
 

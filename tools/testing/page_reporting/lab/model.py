@@ -65,7 +65,6 @@ DEEP = [Run(("ORDER", "FLUSH")), Run(("ORDER", "SLEEP")), Run(("ORDER", "DELAY")
 
 
 def mutations():
-    """The table."""
     return tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutation"]
 
 

@@ -94,7 +94,6 @@ class Site:
             shutil.copyfile(paths.BUILD / record, self.out / record)
 
     def put(self, texts):
-        """Write files of the tree."""
         for file, text in texts.items():
             files.update(self.out / "tree" / file, text)
 
@@ -212,7 +211,6 @@ def in_parallel(tasks, sites):
 
 
 def verdict(entry):
-    """One line of the table."""
     return f"{entry['row']} {entry['about']}: {'caught' if entry['caught'] else 'MISSED'} " \
            f"({', '.join(entry['failed']) or entry['complaint'] or 'nobody'}; {entry['seconds']} s)"
 

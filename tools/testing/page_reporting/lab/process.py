@@ -251,7 +251,6 @@ class Qemu:
             raise self.error(*self._failure)
 
     def send(self, line):
-        """Send one line to the guest's program."""
         try:
             self._channel.sendall(line.encode() + b"\n")
         except OSError as error:

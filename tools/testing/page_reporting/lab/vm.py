@@ -146,17 +146,14 @@ class VM:
 
     @property
     def events(self):
-        """All events so far."""
         return list(self._qemu.events)
 
     @property
     def samples(self):
-        """All samples of QEMU so far."""
         return list(self._qemu.samples)
 
     @property
     def console(self):
-        """The console's lines so far."""
         return list(self._qemu.console)
 
     @property
@@ -171,7 +168,6 @@ class VM:
 
     @property
     def pid(self):
-        """QEMU's process."""
         return self._qemu.process.pid
 
     def huge_mib(self):
@@ -207,7 +203,6 @@ class VM:
                 run.changed.wait(min(end, self._run_end) - now)
 
     def send(self, line):
-        """Send one line to the guest's running program."""
         self._qemu.send(line)
 
     def finish(self):
@@ -242,6 +237,5 @@ class VM:
                       allowed=run.judge.allowed)
 
     def stop(self):
-        """End QEMU, whatever its state."""
         if self._qemu:
             self._qemu.stop()

@@ -30,7 +30,6 @@ STRESS_SKIPS = {"4k": ("no block of memory can go offline", 1),
 
 
 def kernel_build(pages):
-    """The directory that the kernel was built in."""
     return paths.BUILD / f"arm64-{pages}"
 
 

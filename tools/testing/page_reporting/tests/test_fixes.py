@@ -46,13 +46,11 @@ class Guest:
         add_program(self.initrd, "hibernate", build, folder)
 
     def boot(self, *steps, delay_ms=100, cmdline=(), **arguments):
-        """A guest without a balloon."""
         return VM(self.kernel, self.initrd, steps=steps, cmdline=[*PATIENCE, f"{DELAY}={delay_ms}", *cmdline],
                   balloon=None, mem_mib=MEM_MIB, parallel=True, boot_deadline_s=240, run_deadline_s=600,
                   **arguments)
 
     def run(self, *steps, **arguments):
-        """Run `steps`: a Result."""
         with self.boot(*steps, **arguments) as vm:
             return vm.finish()
 

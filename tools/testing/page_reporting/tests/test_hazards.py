@@ -27,7 +27,6 @@ def initrd(tmp_path_factory):
 
 
 def machine(initrd, steps, cmdline=(), kernel=None, **arguments):
-    """A guest without a balloon."""
     return VM(kernel or paths.vmlinux("debug"), initrd, steps=steps, cmdline=[*drivers.PATIENCE, *cmdline],
               **{"balloon": None, "mem_mib": 1024, "parallel": True, "boot_deadline_s": 180,
                  "run_deadline_s": 300, **arguments})
@@ -40,7 +39,6 @@ def guest(*words, **arguments):
 
 
 def hog(mib=FREE_MIB, limit=0):
-    """The step that takes and frees memory."""
     return ["hog", f"mem={mib}M", f"limit={limit}"]
 
 

@@ -30,7 +30,6 @@ def run():
 
 @pytest.fixture(scope="module")
 def results(run):
-    """The cases that ran."""
     return tap.statuses(run[0])
 
 

@@ -25,7 +25,6 @@ def cases():
 
 
 def tool(*arguments):
-    """Runs the command line tool."""
     return subprocess.run([*LAB, "pacing", "--build", str(BUILD), *map(str, arguments)], text=True,
                           check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=300)
 

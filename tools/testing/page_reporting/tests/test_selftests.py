@@ -35,7 +35,6 @@ FILES = ("page_reporting_order", "page_reporting_delay_ms", "flush", "device", "
 
 
 def step(program):
-    """The step that runs one program."""
     words = ["selftest", f"page_reporting_{program}"]
     return words + [str(STRESS_S)] if program == "stress" else words
 

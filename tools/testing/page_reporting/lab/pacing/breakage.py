@@ -20,7 +20,6 @@ def mutations():
 
 
 def make(build, *arguments):
-    """Runs our Makefile."""
     return output(f"make {' '.join(arguments)}", ["make", "-s", "-C", paths.PACING, f"O={build}", *arguments])
 
 

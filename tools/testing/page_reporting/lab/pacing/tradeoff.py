@@ -68,7 +68,6 @@ def measure(program, trace):
 
 
 def table(results):
-    """The results as lines of text."""
     lines = [f"{'trace':16} {'policy':13} {'refaulted':>9} {'held':>8} {'resident':>8} {'reports':>8} "
              f"{'refaults':>8} {'cost to':>8}",
              f"{'':16} {'':13} {'GiB':>9} {'GiB*s':>8} {'mean GiB':>8} {'CPU s':>8} {'CPU s':>8} {'future':>8}"]
