@@ -67,15 +67,15 @@ def find_package(out, name="linux-image"):
 
 
 class Watcher:
-    """Keeps the last sample's resident memory and says every ten seconds where the guest is."""
+    """Keeps what was resident last, and says every ten seconds where the guest is."""
 
     def __init__(self):
         self.rss_mib, self.step, self._pace = 0, "boots", Pace()
 
-    def __call__(self, sample):
-        self.rss_mib = sample.rss_mib
+    def __call__(self, rss_mib):
+        self.rss_mib = rss_mib
         if self._pace.due():
-            print(f"    guest {self.step}: {sample.rss_mib:.0f} MiB resident", flush=True)
+            print(f"    guest {self.step}: {rss_mib:.0f} MiB resident", flush=True)
 
 
 def boot(kernel, disk, accel, out):

@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from pathlib import Path
 
 from . import console, paths
@@ -63,14 +62,6 @@ def uninterrupted():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Resident memory of QEMU on the host, as virsh dommemstat has it."""
-
-    t: float
-    rss_mib: float
 
 
 class Session:
@@ -188,15 +179,15 @@ class Domain:
         path.chmod(0o644)
         session.virsh("create", str(path))
 
-    def sample(self):
-        """A Sample; None once the guest is off; LabError if libvirt does not say."""
+    def resident_mib(self):
+        """Of QEMU, as virsh dommemstat has it; None once the guest is off; LabError if libvirt does not say."""
         lines = self._memory_statistics()
         if lines is None:
             return None
         values = dict(line.split() for line in lines if line)
         if "rss" not in values:
             raise LabError(f"virsh dommemstat: no rss in: {' '.join(lines)}")
-        return Sample(time.monotonic(), int(values["rss"]) / 1024)
+        return int(values["rss"]) / 1024
 
     def _memory_statistics(self):
         """What virsh says, as lines; None for a guest that is off, which libvirt forgets in a moment."""
@@ -224,21 +215,20 @@ class Domain:
         return {fields["event"]: fields for fields in found}
 
     def wait(self, name, deadline_s, see):
-        """Wait for an event while `see` gets each Sample: its fields."""
+        """Wait for an event while `see` gets the resident MiB: its fields."""
         end = time.monotonic() + deadline_s
         while name not in (events := self.events()):
-            sample = self.sample()
-            if not sample:
+            mib = self.resident_mib()
+            if mib is None:
                 raise GuestDied(f"wait for '{name}': the guest is off; the end of its console:\n{self.tail()}")
-            if sample.t > end:
+            if time.monotonic() > end:
                 raise RunTimeout(f"wait for '{name}': not within {deadline_s} s; the end of its console:\n"
                                  f"{self.tail()}")
-            see(sample)
+            see(mib)
             time.sleep(0.2)
         # The last one was before the event; after a late one, the guest may be off already.
-        sample = self.sample()
-        if sample:
-            see(sample)
+        if (mib := self.resident_mib()) is not None:
+            see(mib)
         return events[name]
 
 

@@ -27,7 +27,7 @@ def after(act, guest):
     began = time.monotonic()
     act()
     seconds = time.monotonic() - began
-    return {"s": seconds, "mib": guest.sample().rss_mib}
+    return {"s": seconds, "mib": guest.resident_mib()}
 
 
 def frozen(session, agent, guest):
@@ -46,7 +46,7 @@ def measure(session, guest):
     # TCG keeps what it has translated: all of it has to be there before anything is measured.
     frozen(session, agent, guest)
     time.sleep(SETTLE_S)
-    rest_mib = guest.sample().rss_mib
+    rest_mib = guest.resident_mib()
     figures = {"rest_mib": rest_mib, "hook": frozen(session, agent, guest)}
     free(agent)
     figures["exec"] = after(lambda: agent.run("page-reporting", "flush"), guest)
