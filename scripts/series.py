@@ -131,11 +131,6 @@ class Repository:
             raise Fail(step, f'git {words[0]} says: {(complaint or printed).strip()}')
         return printed
 
-    def start(self, branch):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.git('init', '-q', '-b', branch)
-        self.git('config', 'core.autocrlf', 'false')
-
     def put(self, files):
         """Write, or remove where it is None, {path: (content, executable)}."""
         for path, want in files.items():
@@ -244,7 +239,9 @@ def stack(git, steps, wanted, base, who=''):
 def started(folder, repo):
     """An empty repository in this folder."""
     git = Repository(folder, identity_of(repo))
-    git.start('series')
+    folder.mkdir(parents=True, exist_ok=True)
+    git.git('init', '-q', '-b', 'series')
+    git.git('config', 'core.autocrlf', 'false')
     return git
 
 

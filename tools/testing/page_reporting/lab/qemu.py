@@ -11,7 +11,7 @@ import sys
 
 from . import arch as arches
 from . import host
-from .errors import BadInput, LabError, MissingTool
+from .errors import BadInput, LabError, MissingTool, output
 
 BINARY = arches.X86_64.qemu
 _given_up = set()       # accelerators that failed while others were left to try
@@ -93,10 +93,7 @@ def find(arch=arches.X86_64):
 @functools.lru_cache
 def version(path):
     """What QEMU calls itself, one line."""
-    run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
-    if run.returncode or not run.stdout:
-        raise MissingTool(f"start a guest: {path} --version fails: {run.stderr.strip()}")
-    return run.stdout.splitlines()[0]
+    return output(f"start a guest: {path} --version fails", [path, "--version"], timeout=30).partition("\n")[0]
 
 
 @functools.lru_cache

@@ -49,18 +49,14 @@ def initramfs(initrd, out, *more, kernel_build=None):
     return out
 
 
-def libraries(program):
-    """The shared libraries that a program of this machine needs, its loader among them."""
-    return {word for word in output("pack a shell", ["ldd", program]).split() if word.startswith("/")}
-
-
 def shell(out, more=(), own=()):
     """Write to `out` an archive of the host's shell, what run_vmtests.sh calls, and `more` of the host's programs.
 
     own: programs of the caller's own, (path in the guest, file)
     """
     tools = [Path("/usr/bin") / name for name in (*SHELL, *more)]
-    libs = {Path(lib) for program in tools for lib in libraries(program)}
+    libs = {Path(word) for program in tools for word in output("pack a shell", ["ldd", program]).split()
+            if word.startswith("/")}
     folders = {folder for lib in libs for folder in lib.parents} - {Path("/"), Path("/bin")}
     lines = [f"dir {folder} 0755 0 0" for folder in sorted(folders)]
     lines += [f"file /bin/{program.name} {program} 0755 0 0" for program in tools]

@@ -123,12 +123,6 @@ def load(path):
         return [(int(ms), int(pages)) for ms, pages in rows]
 
 
-def store(path, trace, comment=()):
-    """Writes what load() reads."""
-    text = [f"# {line}" for line in comment] + [f"{ms},{pages}" for ms, pages in trace]
-    Path(path).write_text("\n".join(text) + "\n", encoding="utf-8")
-
-
 def from_bench(path):
     """What a run of the bench recorded, as a trace: the guest's resident memory on the host.
 
