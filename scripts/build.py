@@ -237,12 +237,6 @@ def build(name, targets):
     say(f'build {name}: ' + (f'done, {steps} steps' if steps else 'nothing to do'))
 
 
-def kernel_and_targets(name):
-    """The kernel that an argument names, and what to make of it: of NAME/TARGET, only that."""
-    name, _, target = name.partition('/')
-    return name, (target,) if target else KERNELS[name].targets
-
-
 def parse_args():
     table = '\n'.join(f'  {name:13}{kernel.about}' for name, kernel in KERNELS.items())
     parser = argparse.ArgumentParser(description=__doc__, epilog=f'kernels:\n{table}',
@@ -262,8 +256,9 @@ def main():
     args = parse_args()
     if args.build:
         BUILD = args.build.resolve()
-    for name in args.names:
-        build(*kernel_and_targets(name))
+    for word in args.names:
+        name, _, target = word.partition('/')
+        build(name, (target,) if target else KERNELS[name].targets)
 
 
 if __name__ == '__main__':

@@ -63,7 +63,8 @@ class Object:
                     self.entries[match[2]] = place
             elif section and (match := CODE.match(RELOC.sub('', line).rstrip())):
                 last = self._add(section, match, last)
-                self._relocate(line, last)
+                if match := RELOC.search(line):
+                    self.code[last].symbol, self.code[last].addend = match[1], int(match[2] or '0', 16)
 
     def _add(self, section, match, last):
         place = (section, int(match[1], 16))
@@ -74,11 +75,6 @@ class Object:
         if last:
             self.code[last].next = place
         return place
-
-    def _relocate(self, line, place):
-        if match := RELOC.search(line):
-            self.code[place].symbol = match[1]
-            self.code[place].addend = int(match[2] or '0', 16)
 
     def _read_sites(self, lines):
         """(key, branch, site, target) of every row of the jump table."""

@@ -105,16 +105,13 @@ def make_object(kernel, *arguments):
 
 def check_checkpatch():
     """checkpatch --strict on our C, our Kconfig and the hooks"""
-    return [line for line in checkpatch_lines() if not any(re.search(e, line) for e, _ in FALSE_ALARMS)]
-
-
-def checkpatch_lines():
     script = kernel_script('checkpatch.pl')
     # Spelling is for check_codespell(), which has the same dictionary and takes a tenth of the time.
     command = ['perl', script, '--strict', '--terse', '--show-types', '--no-summary']
     names = ours('*.c', '*.h', folders=KERNEL_FOLDERS) + ['mm/Kconfig.page_reporting']
     lines = findings([*command, '-f', *names], cwd=TREE)
-    return lines + findings([*command, *[REPO / n for n in ours('hooks/*.patch')]], cwd=TREE)
+    lines += findings([*command, *[REPO / n for n in ours('hooks/*.patch')]], cwd=TREE)
+    return [line for line in lines if not any(re.search(e, line) for e, _ in FALSE_ALARMS)]
 
 
 def check_sparse():
