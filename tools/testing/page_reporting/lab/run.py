@@ -5,6 +5,8 @@
     run --balloon none --mem 1G -- params table + file read /proc/meminfo
 """
 
+import itertools
+
 from . import paths, programs
 from .errors import BadInput
 from .inputs import parse_mib, parse_whole
@@ -29,15 +31,10 @@ def arguments(parser):
 
 def split_steps(words):
     """The programs' words, at each "+" a new program; BadInput when one has none."""
-    steps = [[]]
-    for word in words:
-        if word == "+":
-            steps.append([])
-        else:
-            steps[-1].append(word)
-    if words and not all(steps):
+    steps = [list(step) for plus, step in itertools.groupby(words, "+".__eq__) if not plus]
+    if words and len(steps) != words.count("+") + 1:
         raise BadInput("program: each + stands between two programs")
-    return steps if words else []
+    return steps
 
 
 def make_vm(args):
