@@ -31,12 +31,8 @@ class GuestError(LabError):
     """A guest did not do what it had to; the message ends with the console's tail."""
 
 
-class BootTimeout(GuestError):
-    """The guest sent nothing before the deadline for its boot."""
-
-
 class RunTimeout(GuestError):
-    """The guest booted and then did not finish, or not report, in time."""
+    """The guest did not boot, not report, or not finish in time."""
 
 
 class GuestDied(GuestError):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import arch, backing as backings, console, host, qemu
-from .errors import BadInput, BootTimeout, GuestDied, GuestError, RunTimeout
+from .errors import BadInput, GuestDied, GuestError, RunTimeout
 from .process import Qemu
 
 # A KVM that hangs every guest does so at once: no need to wait as long as for TCG.
@@ -121,10 +121,10 @@ class VM:
                           self._console_log, console.Judge(self._allow, self._races, self._tolerate),
                           self.backing.counted)
         self._run_end = float("inf")
-        boot = self._wait(self._first, time.monotonic() + deadline_s, BootTimeout)
+        boot = self._wait(self._first, time.monotonic() + deadline_s)
         self._run_end = boot.t + self.run_deadline_s
 
-    def _wait(self, name, deadline, timeout_class):
+    def _wait(self, name, deadline):
         """The next event `name` that was not yet returned, or the failure that comes first."""
         run, start = self._qemu, time.monotonic()
         with run.changed:
@@ -140,8 +140,8 @@ class VM:
                     raise run.error(GuestDied, f"the guest ended without reporting '{name}'")
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise run.error(timeout_class, f"{run.step}: the guest did not report '{name}' "
-                                                   f"within {deadline - start:.0f} s")
+                    raise run.error(RunTimeout, f"{run.step}: the guest did not report '{name}' "
+                                                f"within {deadline - start:.0f} s")
                 run.changed.wait(left)
 
     @property
@@ -186,7 +186,7 @@ class VM:
         deadline = self._run_end
         if timeout_s is not None:
             deadline = min(deadline, time.monotonic() + timeout_s)
-        return self._wait(name, deadline, RunTimeout)
+        return self._wait(name, deadline)
 
     def sleep(self, seconds):
         """Let the guest run, at most until it is done; raises when it fails or is out of time."""
