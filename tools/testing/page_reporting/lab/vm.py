@@ -190,17 +190,11 @@ class VM:
 
     def sleep(self, seconds):
         """Let the guest run, at most until it is done; raises when it fails or is out of time."""
-        run, end = self._qemu, time.monotonic() + seconds
+        run = self._qemu
         with run.changed:
-            while True:
-                run.check()
-                now = time.monotonic()
-                if now >= self._run_end:
-                    raise run.error(RunTimeout, f"{run.step}: not over {self.run_deadline_s} s "
-                                                "after boot")
-                if run.done or now >= end:
-                    return
-                run.changed.wait(min(end, self._run_end) - now)
+            run.changed.wait_for(lambda: run.check() or run.done, min(seconds, self._run_end - time.monotonic()))
+            if time.monotonic() >= self._run_end:
+                raise run.error(RunTimeout, f"{run.step}: not over {self.run_deadline_s} s after boot")
 
     def send(self, line):
         self._qemu.send(line)
@@ -210,12 +204,8 @@ class VM:
         done = self.wait_event("done")
         run = self._qemu
         with run.changed:
-            while not run.ended:
-                left = self._run_end - time.monotonic()
-                if left <= 0:
-                    raise run.error(RunTimeout, f"{run.step}: the guest is still on "
-                                                f"{self.run_deadline_s} s after boot")
-                run.changed.wait(left)
+            if not run.changed.wait_for(lambda: run.ended, self._run_end - time.monotonic()):
+                raise run.error(RunTimeout, f"{run.step}: the guest is still on {self.run_deadline_s} s after boot")
             run.check()
         if done.number("steps") != self._nr_steps:
             raise run.error(GuestError, f"{run.step}: the guest ran {done.number('steps')} programs "
