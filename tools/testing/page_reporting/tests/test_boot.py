@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Whole guests: what the parameters take, and that memory comes back, whatever the boot line says."""
+"""Whole guests: memory comes back, whatever the boot line says."""
 
 import functools
 
 import pytest
 
 from conftest import wait_until
-from lab import paths, programs, tap
+from lab import paths, programs
 from lab.fall import measure
 from lab.vm import VM
 
@@ -29,15 +29,6 @@ def free_memory(boot, cmdline=(), expect=(), seconds=60, balloon="on", steps=(),
     points = [(0, freeing.sample.rss_mib)]
     points += [(s.t - freeing.t, s.rss_mib) for s in result.samples if s.t > freeing.t]
     return result, measure(points, free_mib)
-
-
-def test_parameters_accept_and_refuse(boot):
-    """Every row of the guest's own table, with a device registered."""
-    with boot(steps=[["params", "table"]]) as vm:
-        cases = tap.parse(vm.finish().tap)
-    assert [case.name for case in cases if not case.ok] == []
-    assert sum(case.name.startswith("order refuses") and not case.skip for case in cases) == 9
-    assert sum(case.name.startswith("order accepts") and not case.skip for case in cases) == 12
 
 
 @pytest.mark.parametrize("cmdline, expect", [
