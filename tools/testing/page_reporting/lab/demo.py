@@ -113,20 +113,16 @@ def summarize(args, wanted, run, on, off):
     }
 
 
-def write_csv(path, runs):
-    with open(path, "w", newline="", encoding="ascii") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["run", "t_s", "rss_mib"])
-        for name, run in runs.items():
-            writer.writerows([name, f"{t:.3f}", f"{mib:.1f}"] for t, mib in run.points)
-
-
 def write_results(out, on, off, summary):
     """None of the files is replaced before all of them are there: they are of one complete run."""
     from . import chart
     with contextlib.ExitStack() as stack:
         table, picture = (stack.enter_context(files.replacing(out / name)) for name in ("rss.csv", "rss.png"))
-        write_csv(table, {"on": on, "off": off})
+        with open(table, "w", newline="", encoding="ascii") as lines:
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerow(["run", "t_s", "rss_mib"])
+            for name, run in (("on", on), ("off", off)):
+                writer.writerows([name, f"{t:.3f}", f"{mib:.1f}"] for t, mib in run.points)
         chart.draw(picture, on.points, off.points, on.fall(),
                    f"A guest frees {inputs.format_mib(on.freed_mib)} of {inputs.format_mib(summary['mem_mib'])}",
                    f"Linux {summary['kernel']}, {summary['qemu'].split(' (')[0]}, {on.accel}")

@@ -18,17 +18,13 @@ def chosen(names):
         if name in known:
             found[name] = known[name]
         elif Path(name).is_file():
-            found[Path(name).stem] = read(name)
+            try:
+                found[Path(name).stem] = traces.load(name)
+            except ValueError as error:
+                raise BadInput(f"{name}: not lines of ms,pages: {error}") from error
         else:
             raise BadInput(f"{name}: no such file and no such trace; there are: {', '.join(known)}")
     return found
-
-
-def read(path):
-    try:
-        return traces.load(path)
-    except ValueError as error:
-        raise BadInput(f"{path}: not lines of ms,pages: {error}") from error
 
 
 def run_replay(args):

@@ -34,19 +34,15 @@ def cost(sums):
     return sums["held"] + BREAK_EVEN_MS * sums["refaulted"]
 
 
-def used(trace):
-    """Pages times ms that the trace itself uses."""
-    return sum(pages * (later - ms) for (ms, pages), (later, _) in zip(trace, trace[1:]))
-
-
 def figures(sums, best, trace):
     """One row of the table, in the units that it is read in."""
     report_us, refault_us = (sums[key] / BLOCK * us for key, us in
                              (("sent", REPORT_US), ("refaulted", REFAULT_US)))
+    used = sum(pages * (later - ms) for (ms, pages), (later, _) in zip(trace, trace[1:]))      # by the trace itself
     return {
         "refaulted_gib": round(sums["refaulted"] / GIB, 3),
         "held_gib_s": round(sums["held"] / GIB / 1000, 3),
-        "mean_resident_gib": round((sums["held"] + used(trace)) / GIB / sums["ms"], 3),
+        "mean_resident_gib": round((sums["held"] + used) / GIB / sums["ms"], 3),
         "report_cpu_s": round(report_us / 1e6, 4),
         "refault_cpu_s": round(refault_us / 1e6, 4),
         "report_cpu_pct": round(report_us / sums["ms"] / 10, 3),
