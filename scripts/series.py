@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """Makes the series: the tree's changes as commits and patches, one idea each.
 
-What is developed is the tree; series/ says in which steps it comes about. A step is a file there:
-a commit's message; "takes: PATH" for each file that is new, or changed, from this step on, with the
-content that the tree has; "takes: PATH: NAME ..." for functions, types and the like that come to a
-file which an earlier step took; "revertible" if the tip without it has to work, too; "part: NAME"
-if a series of its own begins here; and a diff of what else it changes in files that an earlier step
-took. Steps are taken away from the tree, the last one first. So what changes in the tree changes in
-the step that took the file or the function, and a diff needs care only where the change touches
-what it says. The lab is in the tree, but in no step.
+What is developed is the tree; docs/series.md says in which steps, the files of series/, it comes about. Steps are taken
+away from the tree, the last one first. The lab is in the tree, but in no step.
 
     series make             build/series/*.patch
     series edit             build/series-git, a small repository with the steps as commits, and on
