@@ -368,11 +368,6 @@ def edit(repo, build):
         'move it where it belongs (git rebase -i base), then "make series-save"')
 
 
-def slug(number, subject):
-    words = re.sub(r'[^a-z0-9]+', '-', subject.lower()).strip('-')
-    return f'{number:04}-{words[:52].rstrip("-")}.patch'
-
-
 def text_at(git, commit, path):
     return git.git('show', f'{commit}:{path}')
 
@@ -415,7 +410,8 @@ def steps_of(git, commits, known):
         new = set(paths) - taken
         bases = {path: names for path, names in (was.bases if was else {}).items()
                  if path in new or common.BASE not in names.split()}
-        steps.append(Step(slug(number, subject), message, sorted(new | set(bases)), diff,
+        words = re.sub(r'[^a-z0-9]+', '-', subject.lower()).strip('-')
+        steps.append(Step(f'{number:04}-{words[:52].rstrip("-")}.patch', message, sorted(new | set(bases)), diff,
                           bool(was and was.revertible), was.part if was else '', parts, bases))
         taken |= set(paths)
     return steps

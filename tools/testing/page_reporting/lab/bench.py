@@ -285,7 +285,8 @@ def verdict(args, results):
     """The exit status, with its reason when it is not 0."""
     if not args.selfcheck:
         return 0
-    outside = bench_results.outside(results["rows"])
+    outside = [row for row in results["rows"] if row["ratio"] is not None and row["spread_pct"] is not None
+               and not bench_results.within(row["ratio"], row["spread_pct"])]
     for row in outside:
         print(f"FAILED: {row['scenario']} {row['variant']} {row['figure']}: a ratio of {row['ratio']:.3f} "
               f"with a spread of {row['spread_pct']:.1f} %")

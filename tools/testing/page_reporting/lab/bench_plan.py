@@ -120,16 +120,13 @@ SCENARIO = {
 }
 
 
-def figures_of(names):
-    """The figures of these names, separated by blanks."""
-    return tuple(Figure(name, UNITS.get(name, UNITS.get(name.rpartition("_")[2], "")),
-                        "higher" if name in HIGHER else "lower", name in EXACT) for name in names.split())
-
-
 def _variant(scenario, name, arguments, workload=None, **differs):
     """A variant of a scenario: the arguments of its workload, and what differs from others of the scenario."""
     more = {**SCENARIO[scenario], **differs}
-    return Variant(scenario, name, figures_of(more.pop("figures")), (workload or scenario, arguments), **more)
+    figures = tuple(Figure(figure, UNITS.get(figure, UNITS.get(figure.rpartition("_")[2], "")),
+                           "higher" if figure in HIGHER else "lower", figure in EXACT)
+                    for figure in more.pop("figures").split())
+    return Variant(scenario, name, figures, (workload or scenario, arguments), **more)
 
 
 def _churn(name, mib, pause_ms, for_s, **more):

@@ -114,12 +114,6 @@ def runs(records):
             for group in records.values() for record in group]
 
 
-def outside(made):
-    """The rows of stock against stock whose ratio their spread does not explain."""
-    return [row for row in made if row["ratio"] is not None and row["spread_pct"] is not None
-            and not within(row["ratio"], row["spread_pct"])]
-
-
 def number(value):
     """A value with as many digits as one wants to read."""
     if value is None:

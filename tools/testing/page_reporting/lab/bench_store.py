@@ -41,9 +41,8 @@ class Store:
 
     def load(self, job):
         """The record of a finished run; None if there is none."""
-        return files.read_json(self.path(job)) or self._load_earlier(job)
-
-    def _load_earlier(self, job):
+        if record := files.read_json(self.path(job)):
+            return record
         record = self._earlier.get((job.variant.scenario, job.variant.name, job.column, job.repeat))
         same = record and identity_text(record["identity"]) == identity_text(self.identity(job))
         return record if same else None

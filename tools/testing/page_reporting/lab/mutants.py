@@ -69,13 +69,6 @@ def broken(mutation, texts):
     return {**texts, mutation["file"]: text.replace(mutation["old"], mutation["new"])}
 
 
-def own_files():
-    """What the tree has of ours or of hooks and the kernel is built from: what a mutation may change."""
-    state = files.read_json(paths.BUILD / "tree.json")
-    return [name for name in state["files"] if name.startswith(("mm/", "include/"))
-            and (paths.TREE / name).is_file()]
-
-
 class Stopped(LabError):
     """The site was stopped while it was at work."""
 
@@ -89,7 +82,10 @@ class Site:
 
     def prepare(self):
         """The tree as it should be, and what its builds need to know."""
-        overlay.lay(paths.TREE, own_files(), self.out)
+        # What a mutation may change: what is ours or of hooks, and a kernel is built from
+        own = [name for name in files.read_json(paths.BUILD / "tree.json")["files"]
+               if name.startswith(("mm/", "include/")) and (paths.TREE / name).is_file()]
+        overlay.lay(paths.TREE, own, self.out)
         for record in ("base.json", "tree.json"):
             shutil.copyfile(paths.BUILD / record, self.out / record)
 
