@@ -11,19 +11,17 @@ import subprocess
 
 import pytest
 
-from lab import modules, paths, programs
+from lab import drivers, modules, paths, programs
 from lab.vm import VM
-from test_hazards import block_types, disk
+from test_hazards import DELAY, block_types, disk
 
 __test__ = bool(os.environ.get("PR_FIXES"))
 
-DELAY = "page_reporting.page_reporting_delay_ms"
 MEM_MIB = 512
 # Most of the memory of such a guest is free.
 MOST = 350 * 256
 # Under TCG, other work on the host makes a guest slow, and one clock run away from another.
-PATIENCE = ["watchdog_thresh=60", "workqueue.watchdog_thresh=120", "rcupdate.rcu_cpu_stall_timeout=120",
-            "tsc=nowatchdog"]
+PATIENCE = [*drivers.PATIENCE, "tsc=nowatchdog"]
 
 
 def add_program(initrd, name, build, folder):
