@@ -31,9 +31,9 @@ class Gone(Fail):
     exit_code = 4
 
 
-def build_dir(repo, base=BASE):
+def build_dir(repo):
     """Where the trees and kernels of a base are; the default's are at the top of build/."""
-    return repo / 'build' if base == DEFAULT_BASE else repo / 'build' / base
+    return repo / 'build' if BASE == DEFAULT_BASE else repo / 'build' / BASE
 
 
 def say(text):

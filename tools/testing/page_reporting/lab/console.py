@@ -101,8 +101,8 @@ class Judge:
         return A_RACE if any(self._races.search(said) for said in report) else None
 
 
-def tail(lines, count=30):
-    """The last `count` console lines as an indented block for an error message."""
+def tail(lines):
+    """The last console lines as an indented block for an error message."""
     if not lines:
         return "  (the console is empty)"
-    return "\n".join("  | " + line for line in lines[-count:])
+    return "\n".join("  | " + line for line in lines[-30:])

@@ -253,4 +253,3 @@ class Agent:
         if status.get("exitcode") != 0:
             raise LabError(f"guest-exec {' '.join(words)}: status {status.get('exitcode')}: "
                            f"{base64.b64decode(status.get('err-data', '')).decode('utf-8', 'replace').strip()}")
-        return base64.b64decode(status.get("out-data", "")).decode("utf-8", "replace")

@@ -39,14 +39,14 @@ def time_to(points, level_mib):
 
 
 class Settling:
-    """Tells when resident memory has stopped to fall: by less than `drop_mib` for `quiet_s`."""
+    """Tells when resident memory has stopped to fall: by less than 8 MiB for `quiet_s`."""
 
-    def __init__(self, quiet_s, drop_mib=8):
-        self._quiet_s, self._drop_mib = quiet_s, drop_mib
+    def __init__(self, quiet_s):
+        self._quiet_s = quiet_s
         self._low_t = self._low_mib = None
 
     def settled(self, t, mib):
         """Take in one sample; True once it has been quiet for long enough."""
-        if self._low_mib is None or mib < self._low_mib - self._drop_mib:
+        if self._low_mib is None or mib < self._low_mib - 8:
             self._low_t, self._low_mib = t, mib
         return t - self._low_t >= self._quiet_s

@@ -25,7 +25,6 @@ from .inputs import parse_whole
 from .vm import VM
 
 TABLE = paths.LAB / "mutations.toml"
-RESULTS = paths.BUILD / "mutants.json"
 SITES = paths.BUILD / "mutants"
 # A case that loops for ever is ended by the first; one that passes takes at most six seconds on an idle machine, and
 # all of them half a minute.
@@ -235,9 +234,7 @@ def main(args):
         for number, entry in results:
             entries[number] = entry
             print(f"[{len(entries)}/{len(mutations)}] {verdict(entry)}", flush=True)
-    entries = [entries[number] for number in sorted(entries)]
-    files.write_json(RESULTS, entries)
-    missed = [entry for entry in entries if not entry["caught"]]
+    missed = [entry for _, entry in sorted(entries.items()) if not entry["caught"]]
     print(*(f"MISSED: {entry['row']} {entry['about']}" for entry in missed), sep="\n", end="\n" if missed else "")
     print(f"{len(entries) - len(missed)} caught, {len(missed)} missed")
     return 1 if missed else 0
