@@ -65,23 +65,23 @@ def uninterrupted():
 
 
 class Session:
-    """libvirt's daemon for one user, with all of its files in a directory that goes with it.
+    """libvirt's daemon for one user, with all of its files, and those of the guest, in a directory that goes with it.
 
     Root has no session, so the daemon and its guest run as nobody then. SIGKILL ends us and the
     daemon, but neither the guest nor the directory, as the guest is nobody's child.
     """
 
     def __init__(self):
-        self._daemon = self._folder = None
+        self._daemon = self.folder = None
 
     def __enter__(self):
         daemon = shutil.which("libvirtd", path="/usr/sbin:/usr/bin")
         if not daemon or not shutil.which("virsh"):
             raise MissingTool("start libvirt: libvirtd or virsh is not installed: run `make deb`, or "
                               "`apt-get install libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients`")
-        self._folder = Path(tempfile.mkdtemp(prefix="page-reporting-libvirt-"))
-        self._own(self._folder)
-        self._log = open(self._folder / "libvirtd.log", "wb")
+        self.folder = Path(tempfile.mkdtemp(prefix="page-reporting-libvirt-"))
+        self._own(self.folder)
+        self._log = open(self.folder / "libvirtd.log", "wb")
         self._daemon = subprocess.Popen([*self._as_user(), daemon, "--timeout", "600"], env=self._env(),
                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log,
                                         # Ctrl-C is for us, who end the guest first.
@@ -99,7 +99,7 @@ class Session:
             self._end_guest()
             self._end_daemon()
             self._log.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end_daemon(self):
         self._daemon.terminate()
@@ -116,20 +116,15 @@ class Session:
                 self.virsh("destroy", NAME)
             except LabError:
                 pass            # It has ended, or what follows ends it.
-        for pidfile in self._folder.rglob(f"{NAME}.pid"):
+        for pidfile in self.folder.rglob(f"{NAME}.pid"):
             try:
                 os.kill(int(pidfile.read_text(encoding="ascii")), signal.SIGKILL)
             except (ProcessLookupError, FileNotFoundError, ValueError):
                 pass
 
-    @property
-    def folder(self):
-        """Where files can be that the guest writes."""
-        return self._folder
-
     def copy_in(self, path):
         """A copy of a file, which the guest may write, for as long as the session lasts."""
-        copy = self._folder / path.name
+        copy = self.folder / path.name
         output(f"copy {path.name} for the guest", ["cp", "--sparse=always", "--reflink=auto", path, copy])
         self._own(copy)
         return copy
@@ -147,21 +142,21 @@ class Session:
         return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", groups, "--pdeathsig=TERM"]
 
     def _env(self):
-        folder = str(self._folder)
+        folder = str(self.folder)
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": folder, "XDG_RUNTIME_DIR": folder,
                 "XDG_CONFIG_HOME": folder + "/config", "XDG_CACHE_HOME": folder + "/cache"}
 
     def _wait_for_socket(self):
         deadline = time.monotonic() + START_S
-        while not (self._folder / "libvirt" / "libvirt-sock").exists():
+        while not (self.folder / "libvirt" / "libvirt-sock").exists():
             if self._daemon.poll() is not None or time.monotonic() > deadline:
-                log = (self._folder / "libvirtd.log").read_text(encoding="utf-8", errors="replace")
+                log = (self.folder / "libvirtd.log").read_text(encoding="utf-8", errors="replace")
                 raise LabError(f"start libvirt: libvirtd does not serve a session; it says:\n{log[-1500:]}")
             time.sleep(0.1)
 
     def virsh(self, *words):
         """What virsh prints; LabError with what it says if it fails."""
-        socket = self._folder / "libvirt" / "libvirt-sock"
+        socket = self.folder / "libvirt" / "libvirt-sock"
         command = [*self._as_user(), "virsh", "-q", "-c", f"qemu+unix:///session?socket={socket}", *words]
         try:
             return output(f"virsh {words[0]}", command, env=self._env(), timeout=VIRSH_S)

@@ -302,7 +302,7 @@ def test_second_signal_does_not_keep_the_guest(tmp_path):
                f"shutil.which = lambda name, path=None: which(name, path='{tmp_path}/bin')\n"
                "domain.Session._as_user = lambda self: []\n"
                f"domain.Session._env = lambda self: {{'PATH': '{tmp_path}/bin:/usr/bin:/bin',"
-               "'XDG_RUNTIME_DIR': str(self._folder)}\n"
+               "'XDG_RUNTIME_DIR': str(self.folder)}\n"
                "with domain.Session() as session:\n"
                "    print(session.folder, session._daemon.pid, flush=True); time.sleep(60)\n")
     child = subprocess.Popen([sys.executable, "-c", program], cwd=paths.LAB, stdout=subprocess.PIPE, text=True)
