@@ -186,8 +186,6 @@ COMPLAINTS = [
     "general protection fault, maybe for address 0x0: 0000 [#1]",
     "kernel BUG at mm/page_alloc.c:641!",
     "BUG: unable to handle page fault for address: ffff8880",
-    "BUG: sleeping function called from invalid context at mm/page_reporting.c:12",
-    "BUG: Bad page state in process hog  pfn:12345",
     "BUG kmalloc-64 (Not tainted): Redzone overwritten",
     "WARNING: CPU: 0 PID: 7 at mm/page_reporting.c:12 page_reporting_drain+0x10/0x20",
     "hog invoked oom-killer: gfp_mask=0x140dca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0",
@@ -195,20 +193,15 @@ COMPLAINTS = [
 ]
 
 HARMLESS = [
-    "[    1.6] Free page reporting enabled",
-    "page_reporting: 'abc' invalid for parameter `page_reporting_order'",
-    "rcu: Hierarchical RCU implementation.",
     "rcu: INFO: everything is fine",
     "[    0.1] Kernel command line: console=ttyS0 -- file write /dev/kmsg UBSAN:x",
     "[    0.0] Command line: console=ttyS0 -- file write /dev/kmsg UBSAN:x",
     "Unknown kernel command line parameters \"x=UBSAN:\", will be passed to user space.",
     "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
-    "Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar",
     "ODEBUG: 0 of 0 active objects replaced",
     "kmemleak: Kernel memory leak detector initialized",
     "kasan: KernelAddressSanitizer initialized",
     "DEBUG: a line that only looks like a complaint",
-    "random: crng init done",
     "    ok 7 page_reporting_warns_of_nothing",
     "# Subtest: page_reporting_BUGs",
 ]
