@@ -253,9 +253,8 @@ def test_runs_of_another_bench_count_for_the_same_kernel(tmp_path):
 NO_GUESTS = types.SimpleNamespace(prepare=lambda jobs: None, boot=lambda job, guests: None)
 
 
-@pytest.fixture
-def fake_measure(monkeypatch):
-    """Runs that take no guest; the third of all fails once."""
+def test_interrupted_bench_goes_on(tmp_path, monkeypatch):
+    """What failed or was not reached is measured by the next bench, and nothing else; the third of all runs fails."""
     calls = []
 
     def measure(job, _boot, _show):
@@ -264,13 +263,7 @@ def fake_measure(monkeypatch):
             raise LabError("the guest died")
         return {"variant": "tiny", "column": job.column, "figures": {"t50_s": job.repeat, "share": 1},
                 "reasons": {}}
-
     monkeypatch.setattr(bench, "measure", measure)
-    return calls
-
-
-def test_interrupted_bench_goes_on(tmp_path, fake_measure):
-    """What failed or was not reached is measured by the next bench, and nothing else."""
     args, jobs = types.SimpleNamespace(out=tmp_path, earlier=None), bench_plan.schedule([VARIANT], 2)
     store = store_in(tmp_path / "raw")
     with pytest.raises(LabError, match="the guest died"):
@@ -278,7 +271,7 @@ def test_interrupted_bench_goes_on(tmp_path, fake_measure):
     assert bench.load_records(jobs, store) == {}
     bench.run_all(args, jobs, store, NO_GUESTS)
     got = bench.load_records(jobs, store)
-    assert fake_measure == [("stock", 1), ("ours", 1), ("stock", 2), ("stock", 2), ("ours", 2)]
+    assert calls == [("stock", 1), ("ours", 1), ("stock", 2), ("stock", 2), ("ours", 2)]
     assert [run["figures"]["t50_s"] for run in got[VARIANT.title, "ours"]] == [1, 2]
 
 

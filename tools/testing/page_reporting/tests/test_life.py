@@ -230,22 +230,15 @@ def unplug(vm, monitor, name, seconds=30):
 
 # Saved and loaded
 
-@pytest.fixture
-def snapshots(tmp_path):
-    """Arguments for a guest with a disk that takes snapshots, which QEMU makes."""
-    def make(monitor):
-        disk = {"filename": str(tmp_path / "disk")}
-        for driver, node, options in (("file", "raw", disk), ("qcow2", "disk", {"file": "raw"})):
+def test_snapshot_is_loaded(tmp_path):
+    """QEMU writes zeroes to what it has backed since; this leaves with a flush of the word again."""
+    with kept(tmp_path, cmdline=[NO_PASS]) as (vm, monitor):
+        # A disk that takes snapshots
+        for driver, node, options in (("file", "raw", {"filename": str(tmp_path / "disk")}),
+                                      ("qcow2", "disk", {"file": "raw"})):
             run_job(monitor, "blockdev-create", f"make-{node}",
                     options={"driver": driver, "size": 16 << 20, **options})
             monitor.execute("blockdev-add", driver=driver, **{"node-name": node, **options})
-    return make
-
-
-def test_snapshot_is_loaded(tmp_path, snapshots):
-    """QEMU writes zeroes to what it has backed since; this leaves with a flush of the word again."""
-    with kept(tmp_path, cmdline=[NO_PASS]) as (vm, monitor):
-        snapshots(monitor)
         say(vm, "again", "flushed")
         rest_mib = settle(vm)
         run_job(monitor, "snapshot-save", "save", tag="rest", vmstate="disk", devices=["disk"])
