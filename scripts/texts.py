@@ -45,8 +45,12 @@ FRAGMENT = ('default-thp-madvise', 'order9-thp-madvise', 'order2-thp-madvise', '
 DEFAULT_ORDER = 9       # of x86-64
 SNAPSHOT = {'nothing': 'nothing', 'flush': 'flush, ``all``', 'compact': 'flush, ``compact``',
             'zero': 'all free memory cleared'}
+SNAPSHOT_FIGURES = {'size_mib': 'file', 'used_mib': 'in use', 'size_per_used': 'file per use',
+                    'resident_mib': 'resident', 'prepare_s': 'to prepare', 'write_s': 'to write'}
 CACHE = {'nothing': 'nothing', 'drop-caches': '``drop_caches`` once', 'reclaim-psi': '``memory.reclaim``, see below',
          'damon-60s': 'DAMON_RECLAIM, 60 s', 'damon-1s': 'DAMON_RECLAIM, 1 s', 'mglru-min-ttl': 'MGLRU, ``min_ttl_ms``'}
+CACHE_FIGURES = {'rested_mib': 'resident', 'rest_cpu_s': 'CPU', 'read_s': 'second', 'read_again_s': 'third',
+                 'disk_mib': 'from disk', 'refaulted_mib': 'refaulted'}
 COST = (
     ('hotpath/order0-1cpu-device/insns_per_pair', 'allocate and free 4 KiB'),
     ('hotpath/order9-1cpu-device/insns_per_pair', 'allocate and free 2 MiB'),
@@ -181,20 +185,6 @@ def by_variant(results, scenario, words, columns):
                  for variant, text in words.items()])
 
 
-def snapshot(results):
-    """The guide's table of a snapshot's file, by what was done before."""
-    return by_variant(results, 'snapshot', SNAPSHOT, {
-        'size_mib': 'file', 'used_mib': 'in use', 'size_per_used': 'file per use', 'resident_mib': 'resident',
-        'prepare_s': 'to prepare', 'write_s': 'to write'})
-
-
-def cache(results):
-    """The guide's table of page cache, by what limits it."""
-    return by_variant(results, 'cache', CACHE, {
-        'rested_mib': 'resident', 'rest_cpu_s': 'CPU', 'read_s': 'second', 'read_again_s': 'third',
-        'disk_mib': 'from disk', 'refaulted_mib': 'refaulted'})
-
-
 def cost(results):
     return rest(['what is counted', 'stock', 'here', 'here it is'], named(results, COST))
 
@@ -221,7 +211,8 @@ def source(results):
 
 
 TABLES = {'summary': summary, 'all': everything, 'churn': churn, 'fragment': fragment, 'cost': cost, 'source': source,
-          'cover': cover, 'snapshot': snapshot, 'cache': cache}
+          'cover': cover, 'snapshot': lambda results: by_variant(results, 'snapshot', SNAPSHOT, SNAPSHOT_FIGURES),
+          'cache': lambda results: by_variant(results, 'cache', CACHE, CACHE_FIGURES)}
 
 
 def markdown(head, rows):
