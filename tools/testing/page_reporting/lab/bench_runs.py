@@ -320,11 +320,9 @@ def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
             states.append((event, vm.huge_mib(), *host.splits()))
         result = vm.finish()
     (before, huge_before, *splits_before), (after, huge_after, *splits_after) = states
-    figures = {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
-               "huge_before_mib": huge_before, "huge_after_mib": huge_after,
-               "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after),
-               "host_splits": splits_after[0] - splits_before[0],
-               "host_deferred_splits": splits_after[1] - splits_before[1]}
+    figures = resident_figures(before, after, huge_before, huge_after) | {
+        "huge_before_mib": huge_before, "huge_after_mib": huge_after,
+        "host_splits": splits_after[0] - splits_before[0], "host_deferred_splits": splits_after[1] - splits_before[1]}
     reason, lost = host.no_huge_pages_reason() if huge else "QEMU runs without huge pages here", {}
     if reason:
         lost = dict.fromkeys(("huge_before_mib", "huge_after_mib", "lost_huge_mib", "host_splits",
@@ -332,9 +330,11 @@ def hostpages(boot, show, mib, each_kib, hole_kib, wait_s, huge=True):
     return measured(result, figures | dict.fromkeys(lost), lost, before, after)
 
 
-def lost_huge_mib(before_mib, after_mib, huge_before_mib, huge_after_mib):
-    """By how much huge pages fell beyond what resident memory fell."""
-    return max(0.0, (huge_before_mib - huge_after_mib) - max(0.0, before_mib - after_mib))
+def resident_figures(before, after, huge_before_mib, huge_after_mib):
+    """What was resident at two events, and by how much huge pages fell beyond what resident memory fell."""
+    before_mib, after_mib = before.sample.rss_mib, after.sample.rss_mib
+    return {"before_mib": before_mib, "after_mib": after_mib,
+            "lost_huge_mib": max(0.0, (huge_before_mib - huge_after_mib) - max(0.0, before_mib - after_mib))}
 
 
 # scatter and steady
@@ -359,8 +359,7 @@ def scatter(boot, show, mib, free_pct, wait_s, flush=False):
         result = vm.finish()
     (before, huge_before), (after, huge_after) = states
     figures, reasons = moved_figures(after)
-    figures |= {"before_mib": before.sample.rss_mib, "after_mib": after.sample.rss_mib,
-                "lost_huge_mib": lost_huge_mib(before.sample.rss_mib, after.sample.rss_mib, huge_before, huge_after)}
+    figures |= resident_figures(before, after, huge_before, huge_after)
     if flush:
         flushed = next(event for event in result.events if event.name == "flushed")
         figures["flush_s"] = flushed.number("took_ms") / 1000

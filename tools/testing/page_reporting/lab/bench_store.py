@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The bench's raw records: one file per finished run, so that an interrupted bench goes on.
 
-A record counts only for the kernel, the guest programs, the accelerator, the QEMU and the workload
-that it was measured with: their digest is part of its name.
+The digest of what a record was measured with is part of its name: docs/bench.md says what that is.
 """
 
 import hashlib

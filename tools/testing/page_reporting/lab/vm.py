@@ -63,10 +63,7 @@ class VM:
     boot_deadline_s: for that event
     run_deadline_s: from then on, for everything
     console_log: a file that gets a copy of the console
-    allow: patterns for the console; each lets one complaint of the kernel pass, which then has to
-        come
-    tolerate: patterns for complaints of the kernel that may come or not
-    races: a pattern; reports of KCSAN count only if a line of theirs matches
+    allow, tolerate, races: those of console.Judge; each complaint that `allow` lets pass has to come
     """
 
     def __init__(self, kernel, initrd, *, steps=(), cmdline=(), mem_mib=4096, smp=2, balloon="on",
