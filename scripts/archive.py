@@ -98,16 +98,11 @@ def tarball_of(deb, package, target):
             raise Fail('fetch the base', f'{deb.name} does not unpack: {done.stderr.decode().strip()}')
 
 
-def stored(folder, package):
-    """(path, version) of the tarball that was fetched before, or None."""
-    found = sorted(folder.glob(f'{package}_*.tar.xz'), key=lambda path: path.stat().st_mtime)
-    return (found[-1], found[-1].name[len(package) + 1:-len('.tar.xz')]) if found else None
-
-
 def fetch(folder, package, suite, pinned, newest=False):
     """(path, version) of the source's tarball: what was fetched before, the pinned version, or what is there now."""
-    if not newest and stored(folder, package):
-        return stored(folder, package)
+    fetched = sorted(folder.glob(f'{package}_*.tar.xz'), key=lambda path: path.stat().st_mtime)
+    if fetched and not newest:
+        return fetched[-1], fetched[-1].name[len(package) + 1:-len('.tar.xz')]
     say(f'tree: fetch {package} from {suite} ...')
     apt = Apt(folder, suite)
     apt.call('apt-get', 'update', '--error-on=any', what=f'the index of {suite}')

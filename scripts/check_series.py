@@ -294,18 +294,13 @@ def check_builds(subject):
     kernels, faults = Kernels(subject, 'builds'), []
     for number, patch, changed in kernels.states():
         say(f'check-series builds: {number} of {len(subject.patches)}: {patch}')
-        for name, targets in builds_of(changed, number == len(subject.patches)):
+        at_the_tip = number == len(subject.patches)
+        wanted = dict.fromkeys((ON, OFF), WHOLE if at_the_tip else PARTIAL)
+        if at_the_tip or any(path.startswith(HYPERV_TOUCHES) for path in changed):
+            wanted[HYPERV] = ('drivers/hv/hv_balloon.o',)
+        for name, targets in wanted.items():
             faults += about(f'{patch}, kernel {name}:', kernels.build(name, targets))
     return faults
-
-
-def builds_of(changed, at_the_tip):
-    """What to build of a state: (kernel, targets)."""
-    targets = WHOLE if at_the_tip else PARTIAL
-    found = [(ON, targets), (OFF, targets)]
-    if at_the_tip or any(path.startswith(HYPERV_TOUCHES) for path in changed):
-        found.append((HYPERV, ('drivers/hv/hv_balloon.o',)))
-    return found
 
 
 # KUnit at each state

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from conftest import LAB, environment
-from lab import (bench, bench_batch, bench_chart, bench_disk, bench_plan, bench_results, bench_runs, bench_store, host,
-                 paths, programs)
+from lab import (bench, bench_batch, bench_chart, bench_disk, bench_plan, bench_results, bench_runs, bench_store,
+                 drivers, host, paths, programs)
 from lab import modules as lab_modules
 from lab.bench_plan import Figure, Job, Variant
 from lab.errors import BadInput, LabError
@@ -514,15 +514,11 @@ def test_churn_in_a_guest(boot):
     assert 0 <= got.figures["short_counted_pct"] < 200 and got.figures["passes_per_s"] > 0
 
 
-def last_cycle(got):
-    return [event for event in got.results[0].events if event.name == "cycle"][-1]
-
-
 @pytest.mark.parametrize("of", ["4k", "tmpfs", "blocks"])
 def test_churn_of_other_memory(boot, of):
     """Long pauses make it long: after the first cycle, no run is short."""
     got = small(boot, "churn", "churn", 32, 1600, 7, of=of)
-    last, cycles = last_cycle(got), got.figures["cycles"]
+    last, cycles = drivers.last(got.results[0], "cycle"), got.figures["cycles"]
     assert cycles >= 3
     assert [last.number(f"{kind}_mib") for kind in ("never", "short", "long")] == [32, 0, 32 * (cycles - 1)]
     assert got.figures["short_refault_pct"] is None and got.figures["mean_rss_mib"] > 32
@@ -532,7 +528,7 @@ def test_two_churns_in_a_guest(boot):
     """The level of both is one: no more than both was ever taken for the first time."""
     beside = {"mib": 16, "pause_ms": 100, "of": "tmpfs"}
     got = small(boot, "churn", "churn", 32, 200, 4, of="4k", beside=beside)
-    last = last_cycle(got)
+    last = drivers.last(got.results[0], "cycle")
     assert 32 <= last.number("never_mib") <= 48 and last.number("short_mib") > 48
     assert got.figures["short_refault_pct"] >= 0
 
