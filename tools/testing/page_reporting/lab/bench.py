@@ -151,20 +151,12 @@ def measure(job, boot, show):
     }
 
 
-def measure_batch(batch, bootable, show):
-    """Run the jobs of `batch` at the same time, of which the first shows how far it is: their raw records."""
-    guests = bench_batch.Guests()
-    calls = [functools.partial(measure, job, bootable.boot(job, guests), (lambda *_: None) if index else show)
-             for index, job in enumerate(batch)]
-    return bench_batch.run(calls, guests)
-
-
 def now():
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def run_all(args, jobs, store, bootable):
-    """Run what has no record yet."""
+    """Run what has no record yet; of runs that go on together, the first shows how far it is."""
     todo = [job for job in jobs if not store.load(job)]
     if len(todo) < len(jobs):
         where = f"{paths.shown(args.out)}/raw" + (f" and {args.earlier}" if args.earlier else "")
@@ -174,7 +166,10 @@ def run_all(args, jobs, store, bootable):
     ticker = Ticker(batches)
     for batch in batches:
         ticker.begin(batch)
-        for job, record in zip(batch, measure_batch(batch, bootable, ticker.show)):
+        guests = bench_batch.Guests()
+        calls = [functools.partial(measure, job, bootable.boot(job, guests),
+                                   (lambda *_: None) if index else ticker.show) for index, job in enumerate(batch)]
+        for job, record in zip(batch, bench_batch.run(calls, guests)):
             record["identity"] = store.identity(job)
             store.save(job, record)
             ticker.end(record)

@@ -358,21 +358,16 @@ def scatter(boot, show, mib, free_pct, wait_s, flush=False):
         vm.wait_event("intact")
         result = vm.finish()
     (before, huge_before), (after, huge_after) = states
-    figures, reasons = moved_figures(after)
+    figures = {name: counted(after, name) for name in ("moved", "emptied", "failed", "refaults")}
+    reasons = dict.fromkeys(figures, "this kernel has no such counter")
     figures |= resident_figures(before, after, huge_before, huge_after)
+    figures["worker_cpu_s"] = after.number("workers_ms") / 1000
     if flush:
         flushed = next(event for event in result.events if event.name == "flushed")
         figures["flush_s"] = flushed.number("took_ms") / 1000
     if reason := host.no_huge_pages_reason():
         figures["lost_huge_mib"], reasons["lost_huge_mib"] = None, reason
     return measured(result, figures, reasons, before, after)
-
-
-def moved_figures(event):
-    """What making whole blocks took, from an event of guest/scatter.c: the figures, and the reasons of others."""
-    figures = {name: counted(event, name) for name in ("moved", "emptied", "failed", "refaults")}
-    reasons = dict.fromkeys(figures, "this kernel has no such counter")
-    return figures | {"worker_cpu_s": event.number("workers_ms") / 1000}, reasons
 
 
 def steady(boot, show, mib, for_s, compact=True):

@@ -24,14 +24,6 @@ MOST = 350 * 256
 PATIENCE = [*drivers.PATIENCE, "tsc=nowatchdog"]
 
 
-def add_program(initrd, name, build, folder):
-    """Append the guest program guest/NAME.c, which no other test needs, to an archive."""
-    binary = folder / name
-    subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", binary, programs.SOURCE / f"{name}.c"],
-                   check=True)
-    initrd.write_bytes(initrd.read_bytes() + modules.archive([f"file /bin/{name} {binary} 0755 0 0"], build))
-
-
 class Guest:
     """One of the two kernels, with the guest programs and the modules for it."""
 
@@ -41,7 +33,12 @@ class Guest:
         files = [modules.build(build, module) for module in ("fixes", "orders")]
         self.initrd = modules.pack(programs.build(build, paths.BUILD / "guest-programs"), files, build,
                                    folder / "fixes.cpio.gz")
-        add_program(self.initrd, "hibernate", build, folder)
+        # guest/hibernate.c, which no other test needs
+        program = folder / "hibernate"
+        subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-static", "-s", "-o", program,
+                        programs.SOURCE / "hibernate.c"], check=True)
+        self.initrd.write_bytes(self.initrd.read_bytes() + modules.archive(
+            [f"file /bin/hibernate {program} 0755 0 0"], build))
 
     def boot(self, *steps, delay_ms=100, cmdline=(), **arguments):
         return VM(self.kernel, self.initrd, steps=steps, cmdline=[*PATIENCE, f"{DELAY}={delay_ms}", *cmdline],
