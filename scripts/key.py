@@ -21,7 +21,6 @@ TABLE_ROW = re.compile(r'^([0-9a-f]{16}) R_X86_64_\w+\s+(\S+?)([+-]0x[0-9a-f]+)?
 NO_FALL_THROUGH = re.compile(r'^(jmp|ret|ud2|iret|hlt)')
 PREFIXES = ('notrack', 'bnd', 'cs', 'ds', 'lock', 'rep', 'repz')
 
-
 # What the page allocator calls on its hot paths, and the key that guards it.
 CALLS = ('__page_reporting_freed', '__page_reporting_taken', '__page_reporting_left', '__page_reporting_merged')
 KEY = 'page_reporting_enabled'

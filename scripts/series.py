@@ -445,13 +445,6 @@ def check_steps(repo, build, git, steps, commits):
                 raise Fail(step, f'{what}: {differ[0]}', 'give the commits what "make tree" gives')
 
 
-def is_read_back(step):
-    try:
-        return parse_step(step.name, step.text()) == step
-    except Fail:
-        return False
-
-
 def write_steps(folder, steps):
     """The new ones first: an interruption leaves what git knows, or can bring back."""
     for step in steps:
@@ -473,7 +466,11 @@ def save(repo, build):
     steps = steps_of(git, commits[1:], {step.subject: step for step in before})
     check_steps(repo, build, git, steps, commits)
     for step in steps:
-        if not is_read_back(step):
+        try:
+            same = parse_step(step.name, step.text()) == step
+        except Fail:
+            same = False
+        if not same:
             raise Fail('series save', f'"{step.subject}" would not be read as it is written',
                        'take the line --- out of its message')
     write_steps(repo / 'series', steps)

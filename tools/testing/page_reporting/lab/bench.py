@@ -101,19 +101,15 @@ class Bootable:
         self._args, self._initrd = args, initrd
         self._packed = {}           # by kernel and names of modules
 
-    def _pack(self, kernel, names):
-        """The archive of guest programs, with the modules of these names built against `kernel`."""
-        made = [modules.build(kernel.parent, name) for name in names]
-        return modules.pack(self._initrd, made, kernel.parent,
-                            kernel.parent / "lab-modules" / f"{'-'.join(names)}.cpio.gz")
-
     def prepare(self, jobs):
-        """Build what `jobs` boot, before any of them runs."""
+        """Build what `jobs` boot, before any of them runs: modules, and the guest programs with them."""
         for job in jobs:
             for build in job.variant.builds:
-                key = kernel_path(self._args, job.column, build), job.variant.modules
-                if key[1] and key not in self._packed:
-                    self._packed[key] = self._pack(*key)
+                kernel, names = kernel_path(self._args, job.column, build), job.variant.modules
+                if names and (kernel, names) not in self._packed:
+                    made = [modules.build(kernel.parent, name) for name in names]
+                    out = kernel.parent / "lab-modules" / f"{'-'.join(names)}.cpio.gz"
+                    self._packed[kernel, names] = modules.pack(self._initrd, made, kernel.parent, out)
 
     def boot(self, job, guests):
         """What the workload of `job` boots its guests with."""

@@ -8,8 +8,6 @@ from .chart import dress, pyplot, save
 
 COLORS = {"stock": "#bf8700", "ours": "#1f6feb", "off": "#8c959f"}
 BETTER, WORSE, SAME = "#1a7f37", "#cf222e", "#8c959f"
-
-
 MEMORY_COLORS = ("#8c959f", "#bf8700", "#cf222e", "#1f6feb")
 
 
