@@ -19,7 +19,14 @@ def draw(path, on, off, fall, title, subtitle):
     axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
     axes.annotate("guest frees", (0, 0.03), xycoords=("data", "axes fraction"), xytext=(5, 0),
                   textcoords="offset points", fontsize=9)
-    mark_times(axes, fall)
+    # A dot and a label where 50, 90 and 99 % of what came back was back
+    for share, t in fall.times_s.items():
+        if t is None:
+            continue
+        level = fall.start_mib - fall.returned_mib * share / 100
+        axes.plot(t, level, "o", color=MARK, markersize=6, zorder=3)
+        axes.annotate(f"{share} % back: {t:.1f} s", (t, level), xytext=(8, 6), textcoords="offset points", color=MARK,
+                      fontsize=9)
     axes.set_xlim(left=-LEAD_S)
     axes.set_ylim(0, 1.12 * max(mib for _, mib in on + off))
     axes.set_xlabel("time since the guest freed its memory (s)")
@@ -41,14 +48,3 @@ def dress(axes, title, subtitle):
     axes.text(0, 1.025, subtitle, transform=axes.transAxes, fontsize=9, color="#57606a")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def mark_times(axes, fall):
-    """A dot and a label where 50, 90 and 99 % of what came back was back."""
-    for share, t in fall.times_s.items():
-        if t is None:
-            continue
-        level = fall.start_mib - fall.returned_mib * share / 100
-        axes.plot(t, level, "o", color=MARK, markersize=6, zorder=3)
-        axes.annotate(f"{share} % back: {t:.1f} s", (t, level), xytext=(8, 6),
-                      textcoords="offset points", color=MARK, fontsize=9)

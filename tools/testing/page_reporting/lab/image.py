@@ -43,13 +43,6 @@ def packages(package):
     return list(dict.fromkeys([package, *sorted(package.parent.glob("linux-page-reporting-tools_*.deb"))]))
 
 
-def install(package):
-    """What installs one package in the new userland."""
-    return [f"--customize-hook=upload {package} /tmp/{package.name}",
-            f"--customize-hook=chroot \"$1\" dpkg --install /tmp/{package.name}",
-            f"--customize-hook=rm \"$1/tmp/{package.name}\""]
-
-
 def place(path, folder):
     """What copies one file to a folder of the new userland, with its mode."""
     mode = "755" if os.access(path, os.X_OK) else "644"
@@ -64,7 +57,9 @@ def hooks(package, programs):
     copies += [(path, "/usr/local/bin") for path in (*(unit.with_suffix("") for unit in units), *programs)]
     return [*[hook for path, folder in copies for hook in place(path, folder)],
             *[f"--customize-hook=chroot \"$1\" systemctl -q enable {unit.name}" for unit in units],
-            *[hook for each in packages(package) for hook in install(each)],
+            *[f"--customize-hook={hook}" for each in packages(package) for hook in (
+                f"upload {each} /tmp/{each.name}", f"chroot \"$1\" dpkg --install /tmp/{each.name}",
+                f"rm \"$1/tmp/{each.name}\"")],
             # A guest has no use for them, and is smaller without.
             "--customize-hook=rm -rf \"$1\"/var/lib/apt/lists/* \"$1\"/var/cache/apt/archives/*"]
 

@@ -213,15 +213,10 @@ class VM:
         if len(run.judge.allowed) != len(self._allow):
             raise run.error(GuestError, f"{run.step}: of the complaints {self._allow} the kernel "
                                         f"made only {run.judge.allowed}")
-        return self._result(time.monotonic() - run.started)
-
-    def _result(self, wall_s):
-        run = self._qemu
         boot, last = run.events[0], run.samples[-1]
         return Result(accel=self.accel, release=boot.fields.get("release"), boot_s=boot.t - run.started,
-                      wall_s=wall_s, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
-                      samples=run.samples, console=run.console, tap=run.tap,
-                      allowed=run.judge.allowed)
+                      wall_s=time.monotonic() - run.started, minflt=last.minflt, cpu_s=last.cpu_s, events=run.events,
+                      samples=run.samples, console=run.console, tap=run.tap, allowed=run.judge.allowed)
 
     def stop(self):
         if self._qemu:
