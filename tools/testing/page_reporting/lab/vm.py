@@ -117,29 +117,9 @@ class VM:
         self._qemu = Qemu(lambda channel, console: qemu.command(path, accel, self, channel, console),
                           self._console_log, console.Judge(self._allow, self._races, self._tolerate),
                           self.backing.counted)
-        self._run_end = float("inf")
-        boot = self._wait(self._first, time.monotonic() + deadline_s)
+        self._run_end = time.monotonic() + deadline_s
+        boot = self.wait_event(self._first)
         self._run_end = boot.t + self.run_deadline_s
-
-    def _wait(self, name, deadline):
-        """The next event `name` that was not yet returned, or the failure that comes first."""
-        run, start = self._qemu, time.monotonic()
-        with run.changed:
-            while True:
-                run.check()
-                index = self._returned.get(name, 0)
-                found = [event for event in run.events if event.name == name][index:]
-                if found:
-                    self._returned[name] = index + 1
-                    # On a busy host, QEMU may have ended before its last event is read.
-                    return found[0] if found[0].sample else replace(found[0], sample=run.samples[-1])
-                if run.ended:
-                    raise run.error(GuestDied, f"the guest ended without reporting '{name}'")
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise run.error(RunTimeout, f"{run.step}: the guest did not report '{name}' "
-                                                f"within {deadline - start:.0f} s")
-                run.changed.wait(left)
 
     @property
     def events(self):
@@ -179,11 +159,25 @@ class VM:
             raise self._qemu.error(GuestDied, f"{self._qemu.step}: read QEMU's huge pages: QEMU has ended") from error
 
     def wait_event(self, name, timeout_s=None):
-        """The next event `name`; raises when the guest fails, ends or takes too long."""
-        deadline = self._run_end
-        if timeout_s is not None:
-            deadline = min(deadline, time.monotonic() + timeout_s)
-        return self._wait(name, deadline)
+        """The next event `name` that was not yet returned; raises when the guest fails, ends or takes too long."""
+        run, start = self._qemu, time.monotonic()
+        deadline = self._run_end if timeout_s is None else min(self._run_end, start + timeout_s)
+        with run.changed:
+            while True:
+                run.check()
+                index = self._returned.get(name, 0)
+                found = [event for event in run.events if event.name == name][index:]
+                if found:
+                    self._returned[name] = index + 1
+                    # On a busy host, QEMU may have ended before its last event is read.
+                    return found[0] if found[0].sample else replace(found[0], sample=run.samples[-1])
+                if run.ended:
+                    raise run.error(GuestDied, f"the guest ended without reporting '{name}'")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise run.error(RunTimeout, f"{run.step}: the guest did not report '{name}' "
+                                                f"within {deadline - start:.0f} s")
+                run.changed.wait(left)
 
     def sleep(self, seconds):
         """Let the guest run, at most until it is done; raises when it fails or is out of time."""
