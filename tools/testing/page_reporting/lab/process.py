@@ -148,7 +148,9 @@ class Qemu:
                 for key, _ in selector.select(max(0, due - time.monotonic())):
                     if not self._read(key.fileobj, *key.data):
                         selector.unregister(key.fileobj)
-                self._judge()
+                with self.changed:      # A suspicion becomes a failure when its time is over.
+                    if self._suspicion and time.monotonic() - self._suspicion[2] > GRACE_S:
+                        self._fail(*self._suspicion[:2])
 
     def _read(self, stream, lines, handle):
         """Handle the lines that have arrived; False at the end of the stream."""
@@ -214,12 +216,6 @@ class Qemu:
         """Note a failure. The first counts, except that a dirty console explains the others."""
         if not self._suspicion or (kind is DirtyConsole and self._suspicion[0] is not kind):
             self._suspicion = (kind, f"{self.step}: {cause}", time.monotonic())
-
-    def _judge(self):
-        """A suspicion becomes a failure when its time is over."""
-        with self.changed:
-            if self._suspicion and time.monotonic() - self._suspicion[2] > GRACE_S:
-                self._fail(*self._suspicion[:2])
 
     def _fail(self, kind, cause):
         if not self._failure:
