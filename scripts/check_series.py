@@ -24,7 +24,7 @@ from lab import kunit, programs, tap, vm
 
 # Another machine: none of this may show in the patches.
 ELSEWHERE = {'TZ': 'Asia/Tokyo', 'LC_ALL': 'C.UTF-8', 'COLUMNS': '40', 'GIT_AUTHOR_NAME': 'Somebody Else',
-             'GIT_AUTHOR_DATE': '1000000000 +0900'}
+             'GIT_AUTHOR_DATE': '1000000000 +0900', 'GIT_COMMITTER_DATE': '1000000001 +0900'}
 THEIR_GIT = '[format]\n\tsignature = else\n\tnumbered = false\n[diff]\n\tnoprefix = true\n\tcontext = 7\n' \
             '[core]\n\tautocrlf = true\n\tabbrev = 40\n[user]\n\tname = Somebody\n\temail = s@example.org\n'
 # What running something in the tree leaves there

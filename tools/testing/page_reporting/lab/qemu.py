@@ -93,7 +93,10 @@ def find(arch=arches.X86_64):
 @functools.lru_cache
 def version(path):
     """What QEMU calls itself, one line."""
-    return output(f"start a guest: {path} --version fails", [path, "--version"], timeout=30).partition("\n")[0]
+    said = output(f"start a guest: {path} --version fails", [path, "--version"], timeout=30).partition("\n")[0]
+    if not said:
+        raise MissingTool(f"start a guest: {path} --version says nothing: it is no QEMU, see `make setup`")
+    return said
 
 
 @functools.lru_cache

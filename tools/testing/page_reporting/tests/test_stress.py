@@ -62,7 +62,7 @@ def test_stress(tmp_path, name, seconds, blocks_per_s):
 
 def test_moves_beside_memory_that_goes_offline(tmp_path):
     """The struct pages of what is offline are poisoned, so that a look at one of them is an oops."""
-    _, sums, _ = stress(paths.debug_kernel(), tmp_path, SHORT_S, "only=small,moves,replug", balloon="on",
+    _, sums, _ = stress(paths.vmlinux("debug"), tmp_path, SHORT_S, "only=small,moves,replug", balloon="on",
                         cmdline=drivers.MOVING_CMDLINE)
     assert sums.number("offlined") >= SHORT_S / 30
     assert sums.number("moved") >= 5 * SHORT_S
