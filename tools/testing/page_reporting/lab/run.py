@@ -2,7 +2,7 @@
 """Boot one guest, run programs in it, print what they report; exit 0 only if all went well.
 
     run -- hog mem=512M limit=5
-    run --balloon none --mem 1G -- params table + file read /proc/meminfo
+    run --balloon none --mem 1G -- params expect order=9 + file read /proc/meminfo
 """
 
 import itertools
