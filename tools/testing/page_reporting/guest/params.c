@@ -4,8 +4,6 @@
  *
  *   params expect order=N [delay=N] [compact=Y|N]
  */
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "report.h"
 
