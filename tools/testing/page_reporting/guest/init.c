@@ -4,9 +4,9 @@
  *
  * They follow "--" on the boot line, which is read from /proc/cmdline, as the kernel does not pass
  * them on after an invalid parameter. A lone "+" separates two programs:
- * "-- params expect order=9 + hog mem=3072M". The standard input and output of each program is the progress
- * channel, a virtio-serial port. The guest powers off by itself, after the last program or after
- * the first one that failed.
+ * "-- params expect order=9 + hog mem=3072M". The standard input and output of each program is the
+ * progress channel, a virtio-serial port. The guest powers off by itself, after the last program or
+ * after the first one that failed.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -4,7 +4,6 @@
  *
  *   params expect order=N [delay=N] [compact=Y|N]
  */
-
 #include "report.h"
 
 #define DIRECTORY "/sys/module/page_reporting/parameters/"
@@ -39,13 +38,15 @@ static void test_expectation(int nr, const char *arg)
 	const char *value = strchr(arg, '=') + 1;
 	char text[32];
 	int err = read_text(param->path, text, sizeof(text));
+	bool differs;
 
 	if (err)
 		fail("read", param->path, -err);
-	if (strcmp(text, value))
+	differs = strcmp(text, value);
+	if (differs)
 		report("# reads %s, expected %s", text, value);
-	nr_failed += !!strcmp(text, value);
-	report("%sok %d - %s reads '%s'", strcmp(text, value) ? "not " : "", nr, param->name, value);
+	nr_failed += differs;
+	report("%sok %d - %s reads '%s'", differs ? "not " : "", nr, param->name, value);
 }
 
 int main(int argc, char **argv)
