@@ -99,9 +99,9 @@
  *                       registration, before there is work
  * ====================  =======================================================
  *
- * Order: page_reporting_mutex or the flush's mutex, the memory hotplug lock, the
- * lock of a per-CPU list, zone->lock. Requests are made under zone->lock and
- * take no lock. The driver is called, and pages are moved, with no lock held.
+ * Order: page_reporting_mutex or the flush's mutex, the lock of a per-CPU list,
+ * zone->lock. Requests are made under zone->lock and take no lock. The driver is
+ * called, and pages are moved, with no lock held.
  */
 
 #define pr_fmt(fmt) "page_reporting: " fmt

@@ -128,7 +128,10 @@
 #define PAGE_REPORTING_ROUND_MS		10000
 #define PAGE_REPORTING_ROUND_BLOCKS	32
 
-/* Bits of @vain. In a zone with more pageblocks, several share one. */
+/*
+ * Bits of @vain. In a zone with more pageblocks, several share one: others each
+ * time, as one of them that can never be emptied would keep the rest from it.
+ */
 #define PAGE_REPORTING_VAIN		8192
 
 /* The shortest time over which the load is measured. */
@@ -174,6 +177,7 @@ enum page_reporting_slice {
  * @cost_ns: CPU time spent
  * @flush: the round serves a flush: its CPU time is not limited
  * @vain: pageblocks that could not be emptied lately
+ * @forgotten: how often @vain was cleared
  *
  * Belongs to the work, which never runs twice at a time.
  */
@@ -197,6 +201,7 @@ struct page_reporting_compact {
 	u64 cost_ns;
 	bool flush;
 	DECLARE_BITMAP(vain, PAGE_REPORTING_VAIN);
+	unsigned int forgotten;
 };
 
 /* What a pageblock holds. */
@@ -429,10 +434,18 @@ static struct page_reporting_block page_reporting_look(struct zone *zone,
 	return block;
 }
 
-/* The bit of a pageblock in @vain. */
-static unsigned int page_reporting_vain_bit(unsigned long pfn)
+/* The bit of a pageblock in @vain, after that was cleared so many times. */
+static unsigned int page_reporting_vain_bit(unsigned long pfn, unsigned int forgotten)
 {
-	return (pfn >> pageblock_order) % PAGE_REPORTING_VAIN;
+	unsigned long block = pfn >> pageblock_order;
+
+	return (block + block / PAGE_REPORTING_VAIN * forgotten) % PAGE_REPORTING_VAIN;
+}
+
+static void page_reporting_forget_vain(struct page_reporting_compact *compact)
+{
+	bitmap_zero(compact->vain, PAGE_REPORTING_VAIN);
+	compact->forgotten++;
 }
 
 /* As page_reporting_look(). What could not be emptied lately is stuck, too. */
@@ -442,7 +455,7 @@ page_reporting_look_again(const struct page_reporting_compact *compact,
 {
 	struct page_reporting_block block = page_reporting_look(zone, pfn, most);
 
-	if (test_bit(page_reporting_vain_bit(pfn), compact->vain))
+	if (test_bit(page_reporting_vain_bit(pfn, compact->forgotten), compact->vain))
 		block.class = PAGE_REPORTING_STUCK;
 	return block;
 }
@@ -544,7 +557,20 @@ static void page_reporting_put_holes(struct zone *zone)
 	holes->pages = 0;
 }
 
-/* The callback of migrate_pages(). A hole was made ready for each folio. */
+static bool page_reporting_is_bad(struct page *page, unsigned int order)
+{
+	unsigned int i;
+
+	for (i = 0; i < 1U << order; i++)
+		if (PageHWPoison(page + i))
+			return true;
+	return false;
+}
+
+/*
+ * The callback of migrate_pages(). A hole was made ready for each folio. One in
+ * which a page turned bad is lost, as in an allocation that checks its pages.
+ */
 static struct folio *page_reporting_fill_hole_noprof(struct folio *src,
 						     unsigned long unused)
 {
@@ -557,6 +583,8 @@ static struct folio *page_reporting_fill_hole_noprof(struct folio *src,
 	if (!page)
 		return NULL;
 	list_del(&page->lru);
+	if (page_reporting_is_bad(page, order))
+		return NULL;
 	post_alloc_hook(page, order, __GFP_MOVABLE, ALLOC_DEFAULT);
 	set_page_refcounted(page);
 	if (order)
@@ -761,7 +789,7 @@ static void page_reporting_empty(struct page_reporting_compact *compact,
 		compact->emptied++;
 		count_vm_event(PAGE_REPORTING_EMPTY);
 	} else {
-		__set_bit(page_reporting_vain_bit(pfn), compact->vain);
+		__set_bit(page_reporting_vain_bit(pfn, compact->forgotten), compact->vain);
 		compact->failed++;
 		count_vm_event(PAGE_REPORTING_EMPTY_FAIL);
 	}
@@ -1036,7 +1064,7 @@ static void page_reporting_begin_round(struct page_reporting_compact *compact,
 	compact->cost_ns = 0;
 	compact->flush = flush;
 	if (page_reporting_fragments_retry(&compact->fragments, compact->begin_ms))
-		bitmap_zero(compact->vain, PAGE_REPORTING_VAIN);
+		page_reporting_forget_vain(compact);
 	page_reporting_rewind(compact, zone);
 	page_reporting_charge_moves(compact, begin_ns);
 }
@@ -1270,7 +1298,7 @@ void page_reporting_compact_now(struct page_reporting_pass *pass)
 			page_reporting_end_round(compact, zone,
 						 PAGE_REPORTING_ROUND_GIVEN_UP);
 		/* What could not be moved before may be moved now. */
-		bitmap_zero(compact->vain, PAGE_REPORTING_VAIN);
+		page_reporting_forget_vain(compact);
 		do {
 			page_reporting_begin_round(compact, zone,
 						   page_reporting_free_in(zone).small,

@@ -518,7 +518,8 @@ static unsigned long page_reporting_sweep_list(struct zone *zone,
  * Clears the marks of all blocks below an order, while nothing is reported, in
  * time proportional to their number, as they are near the tails of the lists.
  * Starts with the highest order, as parts of a split block may stay marked.
- * Takes the memory hotplug lock and each zone->lock.
+ * Takes each zone->lock, but not the memory hotplug lock, which offlining holds
+ * for as long as pages do not move: what goes offline loses its marks anyway.
  */
 void page_reporting_sweep(unsigned int below)
 {
@@ -526,13 +527,11 @@ void page_reporting_sweep(unsigned int below)
 	unsigned int order;
 	int mt;
 
-	get_online_mems();
 	for_each_populated_zone(zone)
 		for (order = below; order-- > 0;)
 			for (mt = 0; page_reporting_sweep_list(zone, order, mt);
 			     mt = (mt + 1) % MIGRATE_TYPES)
 				cond_resched();
-	put_online_mems();
 }
 
 /*

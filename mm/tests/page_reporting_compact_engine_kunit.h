@@ -91,6 +91,26 @@ bool fpr_engine_is_vain(struct page *page)
 					 pageblock_nr_pages).class == PAGE_REPORTING_STUCK;
 }
 
+/* In a zone with more pageblocks, some share a bit of those that are left alone. */
+const unsigned int fpr_engine_vain_bits = PAGE_REPORTING_VAIN;
+
+/**
+ * fpr_engine_vain_bit - the bit of a pageblock
+ * @block: number of the pageblock, from PFN 0 on
+ * @forgotten: how often the bits were cleared
+ *
+ * Return: its number.
+ */
+unsigned int fpr_engine_vain_bit(unsigned long block, unsigned int forgotten)
+{
+	static struct page_reporting_compact compact;
+
+	compact.forgotten = 0;
+	while (forgotten--)
+		page_reporting_forget_vain(&compact);
+	return page_reporting_vain_bit(block << pageblock_order, compact.forgotten);
+}
+
 /**
  * fpr_engine_round_ms - for how long a round may run
  * @pages: the size of the zone
@@ -120,6 +140,32 @@ unsigned int fpr_engine_hold_holes(struct page *page)
 {
 	page_reporting_take_holes(page_zone(page), page_to_pfn(page), pageblock_nr_pages);
 	return page_reporting_holes.pages;
+}
+
+/**
+ * fpr_engine_hold_hole - isolate the free pages next to a page, as a slice does
+ * @page: the page
+ *
+ * Return: the free page that the next page is moved into, or NULL.
+ */
+struct page *fpr_engine_hold_hole(struct page *page)
+{
+	struct page *hole;
+
+	fpr_engine_hold_holes(pfn_to_page(pageblock_start_pfn(page_to_pfn(page))));
+	hole = page_reporting_get_hole(0);
+	if (hole)
+		page_reporting_return_hole(hole, 0);
+	return hole;
+}
+
+/**
+ * fpr_engine_give_hole - hold a page that is nowhere else
+ * @page: the page, as one that is isolated
+ */
+void fpr_engine_give_hole(struct page *page)
+{
+	page_reporting_return_hole(page, 0);
 }
 
 /**

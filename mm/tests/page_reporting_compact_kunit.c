@@ -611,6 +611,57 @@ static void hole_of_a_page_that_stays_is_kept(struct kunit *test)
 	expect_stamps(test, file);
 }
 
+/* B10: A page that turned bad in a hole gets no data. */
+static void bad_hole_is_not_filled(struct kunit *test)
+{
+	struct page *page, *bad;
+	struct file *file;
+
+	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		kunit_skip(test, "needs CONFIG_MEMORY_FAILURE");
+	begin(test);
+	file = new_file(test, false);
+	make_holes(file);
+	lru_add_drain_all();
+	page = file_page(test, file, FPR_FILE_PAGES / 2);
+	put_page(page);
+	bad = fpr_engine_hold_hole(page);
+	KUNIT_ASSERT_NOT_NULL(test, bad);
+	SetPageHWPoison(bad);
+	/* It is lost, and the page stays. */
+	KUNIT_EXPECT_EQ(test, 1, fpr_engine_use_hole(page));
+	KUNIT_EXPECT_EQ(test, 0, page_count(bad));
+	KUNIT_EXPECT_PTR_EQ(test, page, file_page(test, file, FPR_FILE_PAGES / 2));
+	put_page(page);
+	ClearPageHWPoison(bad);
+	fpr_engine_give_hole(bad);
+	fpr_engine_put_holes(page_zone(page));
+	expect_stamps(test, file);
+}
+
+/*
+ * B10: In a zone with more pageblocks than bits, no two share a bit for good: one
+ * that can never be emptied would keep the other from it.
+ */
+static void pageblocks_share_a_bit_only_once(struct kunit *test)
+{
+	unsigned long nr = fpr_engine_vain_bits, block, other;
+	unsigned int forgotten, shared;
+
+	for (block = 0; block < 4; block++) {
+		for (other = block + nr; other < 8 * nr; other += nr) {
+			for (forgotten = shared = 0; forgotten < 8; forgotten++)
+				shared += fpr_engine_vain_bit(block, forgotten) ==
+					  fpr_engine_vain_bit(other, forgotten);
+			KUNIT_EXPECT_LE_MSG(test, shared, 1, "%lu, %lu", block, other);
+		}
+	}
+	/* In a zone with fewer, none do. */
+	for (block = 1; block < nr; block++)
+		KUNIT_ASSERT_NE(test, fpr_engine_vain_bit(0, 3),
+				fpr_engine_vain_bit(block, 3));
+}
+
 /* B10: A round that could not go on for long is given up, as its survey is old. */
 static void old_round_is_given_up(struct kunit *test)
 {
@@ -921,6 +972,8 @@ static struct kunit_case page_reporting_compact_cases[] = {
 	KUNIT_CASE(frozen_page_is_in_use),
 	KUNIT_CASE(holes_that_make_a_whole_block_ask_for_a_pass),
 	KUNIT_CASE(hole_of_a_page_that_stays_is_kept),
+	KUNIT_CASE(bad_hole_is_not_filled),
+	KUNIT_CASE(pageblocks_share_a_bit_only_once),
 	KUNIT_CASE(old_round_is_given_up),
 	KUNIT_CASE(fragment_asks_for_a_pass_once),
 	KUNIT_CASE_SLOW(idle_fragments_become_whole_blocks),

@@ -9,6 +9,7 @@
 #include <linux/cpumask.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
+#include <linux/memory_hotplug.h>
 #include <linux/page_ref.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -398,6 +399,39 @@ static void raised_order_clears_smaller_marks(struct kunit *test)
 	KUNIT_EXPECT_NE(test, 0, fpr_marked());
 	fpr_expect_identity(test);
 	fpr_expect_sound(test);
+}
+
+static int sweep_in_a_thread(void *arg)
+{
+	struct fpr_fake *fake = arg;
+
+	page_reporting_sweep(NR_PAGE_ORDERS);
+	complete(&fake->gone);
+	return 0;
+}
+
+/* H7: Offlining takes as long as a page does not move, and may never end. */
+static void sweep_waits_for_no_offlining(struct kunit *test)
+{
+	struct fpr_fake *fake = test->priv;
+	struct task_struct *thread;
+	bool gone = false;
+
+	if (!IS_ENABLED(CONFIG_MEMORY_HOTPLUG))
+		kunit_skip(test, "needs CONFIG_MEMORY_HOTPLUG");
+	fpr_register(fake, 0);
+	fpr_report_all(fake);
+	KUNIT_EXPECT_NE(test, 0, fpr_marked());
+	mem_hotplug_begin();
+	thread = kthread_run(sweep_in_a_thread, fake, "fpr_sweep");
+	if (!IS_ERR(thread))
+		gone = wait_for_completion_timeout(&fake->gone, FPR_DEADLINE);
+	mem_hotplug_done();
+	KUNIT_ASSERT_FALSE(test, IS_ERR(thread));
+	KUNIT_EXPECT_TRUE(test, gone);
+	if (!gone)
+		wait_for_completion(&fake->gone);
+	KUNIT_EXPECT_EQ(test, 0, fpr_marked());
 }
 
 /* H7: When a block is split, no part that is too small for a mark keeps it. */
@@ -1319,6 +1353,7 @@ static struct kunit_case page_reporting_mark_cases[] = {
 	KUNIT_CASE(no_mark_survives_below_the_unit),
 	KUNIT_CASE(raised_order_ends_the_watch_of_small_blocks),
 	KUNIT_CASE(raised_order_clears_smaller_marks),
+	KUNIT_CASE(sweep_waits_for_no_offlining),
 	KUNIT_CASE(raised_order_keeps_no_smaller_parts),
 	KUNIT_CASE(whole_unit_is_charged),
 	KUNIT_CASE(ballooning_is_no_refault),
