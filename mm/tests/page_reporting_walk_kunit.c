@@ -1218,6 +1218,9 @@ static void one_block_costs_no_walk_of_other_types(struct kunit *test)
 		   before_ns / 1000, marked, after_ns / 1000, walk_ns / 1000);
 	if (marked < LONG / 2)
 		kunit_skip(test, "only %lu marked blocks", marked);
+	/* As under UML: a look at the blocks would be lost in the noise. */
+	if (walk_ns < before_ns)
+		kunit_skip(test, "a pass takes longer than a look at the blocks");
 	KUNIT_EXPECT_LT(test, after_ns, before_ns + walk_ns / 2);
 }
 
