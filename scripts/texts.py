@@ -104,7 +104,7 @@ class Results:
         """In one sentence, where the figures are from."""
         meta = self.meta
         thp = f", huge pages of the host: {meta['host_thp']}" if meta.get('host_thp') else ''
-        return (f"`make bench` of {meta['date'][:10]} at commit {meta['commit'][:12]}, {meta['repeat']} runs of each "
+        return (f"`make bench` of {meta['date'][:10]} at commit {meta['commit'][:12]}, up to {meta['repeat']} runs of each "
                 f"kernel: {meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} "
                 f"CPUs{thp}, base {meta['base']}.")
 
@@ -197,7 +197,7 @@ def cover(results):
                                                                zip(row[1:], widths[1:])) + '\n' for row in cells)
     meta = results.meta
     return table + '\n' + wrap(
-        f"[1] here after a flush. Medians of {meta['repeat']} runs of each kernel, Linux {meta['base']}, "
+        f"[1] here after a flush. Medians of up to {meta['repeat']} runs of each kernel, Linux {meta['base']}, "
         f"{meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} CPUs, "
         f"{meta['date'][:10]}", 72)
 

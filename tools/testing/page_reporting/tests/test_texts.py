@@ -41,7 +41,7 @@ def test_summary_tells_what_was_measured_and_what_not(tmp_path):
     assert lines[2].endswith("| 10.6 s | 0.854 s | better |")
     assert lines[3].endswith("| 1 s | 2 s | worse |")
     assert [line[-24:] for line in lines[4:12]] == ["| - | - | not measured |"] * 8
-    assert "at commit 0123456789ab, 3 runs of each kernel: QEMU 7.2.22, TCG, 2" in "\n".join(lines[12:])
+    assert "at commit 0123456789ab, up to 3 runs of each kernel: QEMU 7.2.22, TCG, 2" in "\n".join(lines[12:])
 
 
 def test_all_rows_are_in_the_long_table(tmp_path):
