@@ -104,8 +104,8 @@ class Results:
         """In one sentence, where the figures are from."""
         meta = self.meta
         thp = f", huge pages of the host: {meta['host_thp']}" if meta.get('host_thp') else ''
-        return (f"`make bench` of {meta['date'][:10]} at commit {meta['commit'][:12]}, up to {meta['repeat']} runs of each "
-                f"kernel: {meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} "
+        return (f"`make bench` of {meta['date'][:10]} at commit {meta['commit'][:12]}, up to {meta['repeat']} runs of "
+                f"each kernel: {meta['qemu'].replace(' emulator version', '')}, {meta['accel'].upper()}, {meta['cpus']} "
                 f"CPUs{thp}, base {meta['base']}.")
 
 
